@@ -1,0 +1,58 @@
+"""gentickets: find, check and reuse lottery tickets in generative models.
+
+Names are imported when first used, so that recipes and the command line answer without loading PyTorch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gentickets.criteria import magnitude, random
+    from gentickets.data import Batches, Splits
+    from gentickets.errors import Status, TicketError
+    from gentickets.masks import Mask, from_torch_prune, full_mask, hold, keep_top, masked_state_dict, prunable
+    from gentickets.optimizers import Schedule
+    from gentickets.runs.formats import read_ticket, write_ticket
+    from gentickets.search import iterative
+    from gentickets.tasks import GAN, VAE, Autoencoder, Draw, Objective, Optim, Task
+    from gentickets.tickets import Origin, Snapshot, Ticket
+    from gentickets.training import Plan, Training, train
+
+_HOMES = {
+    "gentickets.criteria": ("magnitude", "random"),
+    "gentickets.data": ("Batches", "Splits"),
+    "gentickets.errors": ("Status", "TicketError"),
+    "gentickets.masks": (
+        "Mask", "from_torch_prune", "full_mask", "hold", "keep_top", "masked_state_dict", "prunable",
+    ),
+    "gentickets.optimizers": ("Schedule",),
+    "gentickets.runs.formats": ("read_ticket", "write_ticket"),
+    "gentickets.search": ("iterative",),
+    "gentickets.tasks": ("GAN", "VAE", "Autoencoder", "Draw", "Objective", "Optim", "Task"),
+    "gentickets.tickets": ("Origin", "Snapshot", "Ticket"),
+    "gentickets.training": ("Plan", "Training", "train"),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "GAN", "VAE", "Autoencoder", "Batches", "Draw", "Mask", "Objective", "Optim", "Origin", "Plan", "Schedule",
+    "Snapshot", "Splits", "Status", "Task", "Ticket", "TicketError", "Training", "from_torch_prune", "full_mask",
+    "hold", "iterative", "keep_top", "magnitude", "masked_state_dict", "prunable", "random", "read_ticket", "train",
+    "write_ticket",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("gentickets")
+    if name not in _HOME:
+        raise AttributeError(f"module 'gentickets' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

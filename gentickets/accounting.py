@@ -1,0 +1,73 @@
+"""FLOPs of a forward pass, per layer, exactly: 1 multiply-add = 2 FLOPs.
+
+Counted by `torch.utils.flop_counter`, which multiplies a transposed convolution on its *input* grid, as it must be;
+counters that use the output grid overcount it by the ratio of areas (Trap 22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from gentickets.errors import TicketError
+from gentickets.masks import PRUNABLE, Mask, plain_name
+from gentickets.tasks import Task
+
+
+def layer_flops(task: Task) -> dict[str, float]:
+    """Forward FLOPs per image of each layer with a prunable weight, by the weight's name.
+
+    Every component is run once on the inputs that `Task.inputs` gives it, in evaluation mode.
+    """
+    counts: dict[str, float] = {}
+    modes = {module: module.training for module in task.modules()}
+    task.eval()
+    try:
+        with torch.no_grad():
+            inputs = task.inputs(torch.zeros(2, *task.image, device=task.device))
+            for component, arguments in inputs.items():
+                module = getattr(task, component)
+                with FlopCounterMode(display=False, depth=None) as counter:
+                    module(*arguments)
+                by_module = counter.get_flop_counts()
+                root = type(module).__name__
+                for name, layer in module.named_modules():
+                    if isinstance(layer, PRUNABLE):
+                        flops = sum(by_module.get(f"{root}.{name}" if name else root, {}).values())
+                        counts[plain_name(f"{component}.{name}.weight".replace("..", "."))] = flops / 2
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return counts
+
+
+def dense_flops(task: Task) -> float:
+    """Forward FLOPs per image of all components."""
+    return sum(layer_flops(task).values())
+
+
+def masked_flops(task: Task, mask: Mask) -> float:
+    """*Theoretical* forward FLOPs per image under a mask: what a kernel that skipped every pruned weight would do.
+
+    No such kernel gains time on common hardware (Trap 24).
+    """
+    densities = mask.densities
+    return sum(flops * densities.get(name, 1.0) for name, flops in layer_flops(task).items())
+
+
+def width_at(build: Callable[[int], Task], width: int, flops: float) -> int:
+    """The width whose dense network costs nearest to ``flops`` per image: the narrow control's, at most ``width``."""
+    if flops <= 0:
+        raise TicketError("a network without FLOPs has no narrower equal")
+    low, high = 1, width
+    while low < high:
+        middle = (low + high + 1) // 2
+        if dense_flops(build(middle)) <= flops:
+            low = middle
+        else:
+            high = middle - 1
+    above = min(low + 1, width)
+    gaps = {candidate: abs(dense_flops(build(candidate)) - flops) for candidate in (low, above)}
+    return min(gaps, key=lambda candidate: gaps[candidate])

@@ -1,0 +1,1 @@
+"""Experiments: a recipe in, a run folder out."""

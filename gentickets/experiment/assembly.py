@@ -1,0 +1,167 @@
+"""From a recipe to live objects: data, task, plan, batches, criterion, features."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from gentickets import data
+from gentickets.criteria import CRITERIA, Criterion
+from gentickets.data import Batches, Splits
+from gentickets.errors import Status, TicketError, nearest
+from gentickets.optimizers import Schedule
+from gentickets.quality import Extractor, extractor
+from gentickets.seeds import derive
+from gentickets.tasks import FAMILIES, Optim, Task
+from gentickets.training import Plan, Training
+
+
+def load_plugins(paths: Sequence[Path]) -> dict[str, Any]:
+    """Import the user's own modules; returns their public names. A plugin is code and is run, as the user asked."""
+    names: dict[str, Any] = {}
+    for path in paths:
+        if not path.is_file():
+            raise TicketError(f"no plugin file {path}")
+        spec = importlib.util.spec_from_file_location(f"gentickets_plugin_{path.stem}", path)
+        if spec is None or spec.loader is None:
+            raise TicketError(f"plugin {path} is no Python file")
+        module: ModuleType = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise TicketError(f"plugin {path} does not import: {type(error).__name__}: {error}") from error
+        names |= {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    return names
+
+
+def pick_device(name: str) -> torch.device:
+    """The device by name; ``auto`` takes CUDA, then MPS, then the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise TicketError("--device cuda: this PyTorch finds no CUDA device; try --device cpu")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise TicketError("--device mps: this PyTorch finds no MPS device; try --device cpu")
+    return torch.device(name)
+
+
+class Assembly:
+    """What a resolved recipe describes, built when first asked for."""
+
+    def __init__(
+        self,
+        recipe: Mapping[str, Any],
+        *,
+        root: Path,
+        device: str = "cpu",
+        plugins: Sequence[Path] = (),
+        download: bool = False,
+    ) -> None:
+        self.recipe, self.root, self.download = recipe, root, download
+        self.device = pick_device(device)
+        self.plugins = load_plugins(plugins)
+        self.plugin_names = sorted(path.name for path in plugins)
+        self._extractors: dict[Path, Extractor] = {}
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The data, split."""
+        options = dict(self.recipe["data"])
+        name = options.pop("name")
+        options.pop("batch_size")
+        options.pop("workers")
+        if callable(own := self.plugins.get(name)):
+            splits = own(self.root)
+            if not isinstance(splits, Splits):
+                raise TicketError(f"the plugin's '{name}' must return gentickets.data.Splits")
+            return splits
+        folder = options.pop("folder", None)
+        return data.load(
+            name, root=self.root, folder=Path(folder) if folder else None, download=self.download,
+            device=self.device, **options,
+        )  # fmt: skip
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return self.splits.train.shape
+
+    def task(self, seed: int, *, purpose: str = "init", **changes: object) -> Task:
+        """The recipe's networks, initialized from ``seed``; ``changes`` replace keywords (a narrower width)."""
+        keywords = {**self.recipe["task"], **changes}
+        family = keywords.pop("family")
+        with torch.random.fork_rng([]):
+            torch.default_generator.manual_seed(derive(seed, purpose))
+            return self._build(family, keywords).to(self.device)
+
+    def _build(self, family: str, keywords: dict[str, object]) -> Task:
+        build = FAMILIES.get(family) or self.plugins.get(family)
+        if build is None:
+            own = [name for name, value in self.plugins.items() if _is_task(value)]
+            raise TicketError(f"unknown family '{family}'. {nearest(family, [*FAMILIES, *own])}", Status.REQUEST)
+        try:
+            inspect.signature(build).bind(self.image, **keywords)
+        except TypeError as error:
+            raise TicketError(f"[task] family '{family}': {error}") from error
+        task = build(self.image, **keywords)
+        if not isinstance(task, Task):
+            raise TicketError(f"the plugin's '{family}' is no gentickets.tasks.Task")
+        return task
+
+    def plan(self, span: int) -> Plan:
+        """How to train over ``span`` steps."""
+        train = self.recipe["train"]
+        schedule = Schedule(train["schedule"], span, train["warmup"])
+        base = _optim(train)
+        own = {name: _optim({**train, **changes}) for name, changes in train["objectives"].items()}
+        return Plan(base, schedule, own, dict(train["ema"]), train["clip_norm"])
+
+    def training(self, task: Task, span: int) -> Training:
+        """A task ready to train over ``span`` steps."""
+        return Training(task, self.plan(span))
+
+    def batches(self, seed: int) -> Batches:
+        """The training batches in the order of ``seed``."""
+        wanted = self.recipe["data"]
+        seed = derive(seed, "data")
+        return Batches(self.splits.train, wanted["batch_size"], seed=seed, workers=wanted["workers"])
+
+    @property
+    def criterion(self) -> Criterion:
+        """The recipe's criterion."""
+        name = self.recipe["search"]["criterion"]
+        found = CRITERIA.get(name) or self.plugins.get(name)
+        if not callable(found):
+            raise TicketError(f"unknown criterion '{name}'. {nearest(name, CRITERIA)}")
+        return found  # type: ignore[no-any-return]
+
+    @property
+    def components(self) -> list[str] | None:
+        """Components to prune; None for all."""
+        return list(self.recipe["search"]["prune"]) or None
+
+    def extractor(self, folder: Path) -> Extractor | None:
+        """The features of the Frechet distance, pinned in ``folder``; None where the recipe asks for none."""
+        if not self.recipe["quality"]["frechet"]:
+            return None
+        if folder not in self._extractors:
+            self._extractors[folder] = extractor(self.splits, folder)
+        return self._extractors[folder]
+
+
+def _is_task(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Task)
+
+
+def _optim(train: Mapping[str, Any]) -> Optim:
+    """The settings that apply to this optimizer; a resolved recipe leaves out the others."""
+    used = ("lr", "betas", "eps", "weight_decay", "momentum", "alpha")
+    settings = {key: tuple(train[key]) if key == "betas" else train[key] for key in used if key in train}
+    return Optim(train["optimizer"], **settings)

@@ -1,0 +1,226 @@
+"""Find: a recipe in, a run folder out; started, continued or found finished. Torch-free in the parent process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+
+from gentickets.errors import Status, TicketError
+from gentickets.experiment.pool import Pool
+from gentickets.experiment.units import Key, Unit, plan_units
+from gentickets.recipe import Recipe, diff
+from gentickets.results import Result
+from gentickets.runs.files import write_whole
+from gentickets.runs.folder import RunFolder, locked
+
+
+class Listener(Protocol):
+    """Is told what a run does: a progress bar, say."""
+
+    def begin(self, units: Sequence[Unit], done: set[Key]) -> None:
+        """All units of the run, and those that were done before."""
+
+    def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
+        """A unit has taken so many steps; with a message, it is done."""
+
+
+class Silent:
+    """A listener that does not listen."""
+
+    def begin(self, units: Sequence[Unit], done: set[Key]) -> None:
+        """Nothing."""
+
+    def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, apart from what: none of it changes a figure but ``device`` and ``threads``, which are recorded."""
+
+    root: Path = Path("data")
+    """Where data sets are found or downloaded to."""
+    device: str = "auto"
+    threads: int | None = None
+    """Per worker on the CPU; 1 unless told. Bits differ between thread counts."""
+    jobs: int | None = None
+    """Workers side by side: one per core unless told; 0 works in this process."""
+    plugins: Sequence[Path] = field(default_factory=tuple)
+    download: bool = False
+    keep_all: bool = False
+    save_every: float = 30.0
+    """Seconds between stored states of an unfinished round."""
+
+
+def find(recipe: Recipe, out: Path, options: Options, *, resume: bool = False, listener: Listener | None = None) -> None:
+    """Run a recipe into a folder: start it, go on with it, or find it finished.
+
+    Raises TicketError: ``resume`` without a run there, a run of another recipe there (with the difference), another
+    process at it (status 6), or what a worker could not go on from.
+    """
+    listener = listener or Silent()
+    run = RunFolder(out)
+    if resume and not run.record.is_file():
+        raise TicketError(f"no run to resume at {out}; without --resume it would start there")
+    if out.exists() and not out.is_dir():
+        raise TicketError(f"{out} is a file, not a folder for a run")
+    if out.is_dir() and not run.record.is_file() and any(p.name != ".lock" for p in out.iterdir()):
+        raise TicketError(f"{out} holds other files and is no run; choose another --out")
+    with locked(out):
+        record = _settle(run, recipe, options)
+        units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
+        done = {unit.key for unit in units if run.round(*unit.key).read_result() is not None}
+        listener.begin(units, done)
+        kept = {0, recipe.search.rounds, recipe.claim_round}
+        drop = not options.keep_all and recipe.claim_round is not None
+
+        def tell(unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
+            if message is not None and drop and unit.arm == "ticket":
+                _drop_trained(run, unit, kept)
+            listener.tell(unit, steps, message)
+
+        setup = _setup(run, record, options)
+        if options.jobs == 0:
+            _here(run, units, setup, tell)
+        else:
+            Pool(units, done, setup, _jobs(record, options), tell).run()
+
+
+def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:
+    """The results of a run's units, in the order of the plan; unfinished ones are left out."""
+    units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    found = [run.round(*unit.key).read_result() for unit in units]
+    return [result for result in found if result is not None]
+
+
+def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
+    """The record of the run: the one that is there, if it is of the same recipe, else a new one."""
+    started = any(run.path.glob("seed-*"))
+    record = _record(recipe, options)
+    if started and run.record.is_file():
+        before = run.read_record()
+        if changes := diff(before["recipe"], record["recipe"]):
+            told = "\n  ".join(changes)
+            raise TicketError(f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}")
+        if before["plugins"] != record["plugins"]:
+            raise TicketError(f"{run.path} was started with other plugins; choose another --out")
+        for key, asked in (("device", options.device), ("threads", options.threads)):
+            if asked not in (None, "auto", before[key]):
+                message = f"{run.path} was started with {key} {before[key]}, and {asked} would give other bits"
+                raise TicketError(f"{message}; leave --{key} out, or choose another --out")
+        return before
+    write_whole(run.recipe, recipe.text.encode())
+    write_whole(run.record, run.record_text(record))
+    return record
+
+
+def _record(recipe: Recipe, options: Options) -> dict[str, Any]:
+    plugins = {path.name: hashlib.sha256(_plugin_bytes(path)).hexdigest() for path in options.plugins}
+    return {
+        "recipe": recipe.resolved(),
+        "name": recipe.name,
+        "seeds": recipe.seeds,
+        "device": _device(options.device),
+        "threads": options.threads or 1,
+        "plugins": plugins,
+        "versions": _versions(),
+        "machine": {"system": platform.system(), "processor": _processor(), "cores": _cores()},
+    }
+
+
+def _plugin_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise TicketError(f"no plugin file {path}")
+    return path.read_bytes()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("gentickets", "torch", "numpy", "scipy", "scikit-learn"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _device(asked: str) -> str:
+    """What ``auto`` means here, without importing torch where no accelerator can be."""
+    if asked != "auto":
+        return asked
+    if not (shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists() or sys.platform == "darwin"):
+        return "cpu"
+    from gentickets.experiment.assembly import pick_device
+
+    return str(pick_device("auto"))
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _jobs(record: Mapping[str, Any], options: Options) -> int:
+    if options.jobs is not None:
+        return options.jobs
+    return max(1, _cores() // int(record["threads"])) if record["device"] == "cpu" else 1
+
+
+def _setup(run: RunFolder, record: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """What a worker is told at its start."""
+    return {
+        "run": str(run.path.resolve()),
+        "recipe": record["recipe"],
+        "root": str(options.root.resolve()),
+        "device": record["device"],
+        "threads": record["threads"],
+        "plugins": [str(path.resolve()) for path in options.plugins],
+        "download": options.download,
+        "save_every": options.save_every,
+    }
+
+
+def _here(run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], tell: Any) -> None:
+    """Work in this process, one unit after the other."""
+    from gentickets.experiment.assembly import Assembly
+    from gentickets.experiment.work import Work
+
+    assembly = Assembly(
+        setup["recipe"], root=Path(setup["root"]), device=setup["device"],
+        plugins=[Path(path) for path in setup["plugins"]], download=setup["download"],
+    )  # fmt: skip
+    for unit in units:
+        known = run.round(*unit.key).result.is_file()
+        result = Work(assembly, run, unit, save_every=setup["save_every"]).do()
+        if not known:
+            tell(unit, unit.steps, {"status": result.status, "why": result.why})
+
+
+def _drop_trained(run: RunFolder, unit: Unit, kept: set[int | None]) -> None:
+    """Drop what earlier rounds grew into, once the round after them is done and nothing else needs it."""
+    for round in range(unit.round):
+        if round not in kept:
+            run.round(unit.seed, unit.arm, round).trained.unlink(missing_ok=True)
+
+
+def failed(results: Sequence[Result]) -> Status:
+    """The status that a finished run ends with: DIVERGED when a dense run or a ticket has."""
+    own = [result for result in results if result.arm in ("ticket", "budget")]
+    if any(result.status == "diverged" for result in own):
+        return Status.DIVERGED
+    return Status.FAILED if any(result.status != "done" for result in own) else Status.DONE

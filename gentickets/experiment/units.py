@@ -1,0 +1,112 @@
+"""What a recipe asks for, as units of work with their needs: one round of one cell each. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gentickets.errors import TicketError
+
+SCALABLE = ("reinit", "reinit0", "shuffle", "random-erk", "random-uniform")
+"""Controls that have a twin whose survivors are scaled by (kept fraction of the layer)^-1/2."""
+LONGER = "-longer"
+SCALED = "-scaled"
+
+Key = tuple[int, str, int]
+"""(seed, arm, round)."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One round of one cell."""
+
+    seed: int
+    arm: str
+    round: int
+    span: int
+    """Steps that its schedule spans."""
+    steps: int
+    """Optimizer steps that it takes."""
+    needs: tuple[Key, ...] = ()
+    """Units that must be done before."""
+
+    @property
+    def key(self) -> Key:
+        """What names it."""
+        return (self.seed, self.arm, self.round)
+
+    @property
+    def base_arm(self) -> str:
+        """The arm without its variants: ``shuffle`` of ``shuffle-scaled-longer``."""
+        return self.arm.removesuffix(LONGER).removesuffix(SCALED)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether survivors are scaled."""
+        return self.arm.removesuffix(LONGER).endswith(SCALED)
+
+    @property
+    def longer(self) -> bool:
+        """Whether it is trained several times as long."""
+        return self.arm.endswith(LONGER)
+
+    @property
+    def picks_best(self) -> bool:
+        """Whether its figures are those of its best checkpoint on validation, instead of its last."""
+        return self.longer or self.base_arm == "budget"
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}, {self.arm}, round {self.round}"
+
+
+def search_budget(recipe: Mapping[str, Any]) -> int:
+    """Optimizer steps of one seed's whole search: the dense run and every round."""
+    train, search = recipe["train"], recipe["search"]
+    return int(train["steps"] + search["rounds"] * (train["steps"] - search["rewind_to"]))
+
+
+def control_arms(recipe: Mapping[str, Any]) -> list[str]:
+    """The controls' arms, scaled twins included."""
+    arms: list[str] = []
+    for control in recipe["search"]["controls"]:
+        scaling = recipe["search"]["scaling"] if control in SCALABLE else "off"
+        arms += [control] if scaling in ("off", "both") else []
+        arms += [control + SCALED] if scaling in ("on", "both") else []
+    return arms
+
+
+def plan_units(
+    recipe: Mapping[str, Any], seeds: list[int], control_rounds: list[int], claim_round: int | None
+) -> list[Unit]:
+    """Every unit of a run, each after what it needs; long ones early, so that workers end together."""
+    steps, rewind = recipe["train"]["steps"], recipe["search"]["rewind_to"]
+    rounds, longer = recipe["search"]["rounds"], recipe["search"]["longer"]
+    controls = control_arms(recipe)
+    if longer and claim_round is None:
+        raise TicketError("search.longer needs a declared [claim] level: the round at which all arms train longer")
+    units: list[Unit] = []
+    for seed in seeds:
+        if recipe["search"]["budget"]:
+            units.append(Unit(seed, "budget", 0, search_budget(recipe), search_budget(recipe)))
+    for round in range(rounds + 1):
+        for seed in seeds:
+            needs = ((seed, "ticket", round - 1),) if round else ()
+            units.append(Unit(seed, "ticket", round, steps, steps - (rewind if round else 0), needs))
+    for seed in seeds:
+        if longer:
+            units.append(_longer(seed, "dense", 0, longer * steps, rewind))
+            units += [_longer(seed, arm, claim_round or 0, longer * steps, rewind) for arm in ["ticket", *controls]]
+        for round in control_rounds:
+            units += [_control(seed, arm, round, steps, rewind) for arm in controls]
+    return units
+
+
+def _control(seed: int, arm: str, round: int, steps: int, rewind: int) -> Unit:
+    own_start = arm.startswith(("reinit", "narrow"))
+    return Unit(seed, arm, round, steps, steps - (0 if own_start else rewind), ((seed, "ticket", round),))
+
+
+def _longer(seed: int, arm: str, round: int, span: int, rewind: int) -> Unit:
+    own_start = arm.startswith(("reinit", "narrow"))
+    return Unit(seed, arm + LONGER, round, span, span - (0 if own_start else rewind), ((seed, "ticket", round),))

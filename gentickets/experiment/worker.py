@@ -1,0 +1,112 @@
+"""A worker process: takes units over its standard input, works, and tells over its standard output. JSON lines.
+
+It ends when its parent's end of the pipe closes, so that no writer outlives a parent that was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TextIO
+
+REPORT_SECONDS = 0.2
+
+
+class Channel:
+    """The two pipes to the parent. The reader thread ends the process when the parent is gone."""
+
+    def __init__(self, read: TextIO, write: TextIO) -> None:
+        self.read, self.write = read, write
+        self.orders: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self.stop = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def tell(self, **message: Any) -> None:
+        """Send one message."""
+        self.write.write(json.dumps(message) + "\n")
+        self.write.flush()
+
+    def _listen(self) -> None:
+        for line in self.read:
+            order = json.loads(line)
+            if "stop" in order:
+                self.stop.set()
+            self.orders.put(order)
+        os._exit(1)
+
+
+def _own_pipes() -> Channel:
+    """Keep the protocol's pipe for ourselves: whatever else prints, a plugin say, goes to standard error."""
+    write = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout = sys.stderr
+    return Channel(sys.stdin, write)
+
+
+def work(channel: Channel, setup: Mapping[str, Any]) -> None:
+    """Take units until told to stop."""
+    import torch
+
+    from gentickets.experiment.assembly import Assembly
+    from gentickets.experiment.units import Unit
+    from gentickets.experiment.work import Stopped, Work
+    from gentickets.runs.folder import RunFolder
+
+    torch.set_num_threads(setup["threads"])
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    assembly = Assembly(
+        setup["recipe"], root=Path(setup["root"]), device=setup["device"],
+        plugins=[Path(path) for path in setup["plugins"]], download=setup["download"],
+    )  # fmt: skip
+    run = RunFolder(Path(setup["run"]))
+    last = [time.monotonic()]
+
+    def report(steps: int) -> None:
+        if time.monotonic() - last[0] > REPORT_SECONDS:
+            last[0] = time.monotonic()
+            channel.tell(at=steps)
+
+    channel.tell(ready=True)
+    while "stop" not in (order := channel.orders.get()):
+        unit = Unit(**{**order["do"], "needs": tuple(tuple(need) for need in order["do"]["needs"])})
+        job = Work(
+            assembly, run, unit, stop=channel.stop.is_set, report=report, save_every=setup["save_every"]
+        )
+        try:
+            result = job.do()
+        except Stopped:
+            break
+        channel.tell(done=list(unit.key), status=result.status, why=result.why)
+
+
+def main() -> None:
+    """Entry point of `python -m gentickets.experiment.worker`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    channel = _own_pipes()
+    signal.signal(signal.SIGTERM, lambda *_: channel.stop.set())
+    setup = channel.orders.get()
+    from gentickets.errors import Status, TicketError
+
+    try:
+        work(channel, setup)
+    except TicketError as error:
+        channel.tell(error=str(error), exit=int(error.status))
+    except OSError as error:
+        channel.tell(error=f"{error.strerror}: {error.filename}", exit=int(Status.STORAGE))
+    except Exception as error:
+        import traceback
+
+        trace = traceback.format_exc()
+        channel.tell(error=f"{type(error).__name__}: {error}", exit=int(Status.FAILED), traceback=trace)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Masks: which weights stay, which go, and how they are held there."""
+
+from .densities import erk, shuffled, uniform
+from .hold import Held, Hold, hold
+from .interop import from_torch_prune, masked_state_dict
+from .mask import PRUNABLE, Mask, component_of, full_mask, plain_name, prunable
+from .select import Magnitudes, Scores, keep_top
+
+__all__ = [
+    "PRUNABLE",
+    "Held",
+    "Hold",
+    "Magnitudes",
+    "Mask",
+    "Scores",
+    "component_of",
+    "erk",
+    "from_torch_prune",
+    "full_mask",
+    "hold",
+    "keep_top",
+    "masked_state_dict",
+    "plain_name",
+    "prunable",
+    "shuffled",
+    "uniform",
+]

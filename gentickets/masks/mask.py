@@ -1,0 +1,180 @@
+"""Mask: which weights are kept, and the set of weights that may be pruned at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+
+from gentickets.errors import Status, TicketError, nearest
+
+PRUNABLE = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
+_WEIGHT_NAMES = ("weight", "weight_orig", "parametrizations.weight.original")
+
+
+class Mask(Mapping[str, Tensor]):
+    """Parameter name -> bool tensor of the parameter's shape, True where the weight is kept. Immutable by habit."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, tensor in tensors.items():
+            if tensor.dtype != torch.bool:
+                raise TicketError(f"mask of '{name}' holds {tensor.dtype}, not bool")
+        self._tensors = dict(tensors)
+        self._kept: dict[str, int] | None = None
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __repr__(self) -> str:
+        return f"Mask({len(self)} tensors, {self.kept:,} of {self.total:,} weights kept)"
+
+    def kept_in(self, name: str) -> int:
+        """How many weights of one tensor are kept (counted once, then remembered)."""
+        if self._kept is None:
+            self._kept = {n: int(torch.count_nonzero(t)) for n, t in self._tensors.items()}
+        return self._kept[name]
+
+    @property
+    def kept(self) -> int:
+        """Kept weights."""
+        return sum(self.kept_in(name) for name in self)
+
+    @property
+    def total(self) -> int:
+        """Prunable weights, kept or not."""
+        return sum(tensor.numel() for tensor in self.values())
+
+    @property
+    def density(self) -> float:
+        """Kept fraction of the prunable weights; 1.0 for an empty set."""
+        return self.kept / self.total if self.total else 1.0
+
+    @property
+    def densities(self) -> dict[str, float]:
+        """Kept fraction of each tensor."""
+        return {name: self.kept_in(name) / max(1, tensor.numel()) for name, tensor in self.items()}
+
+    @property
+    def components(self) -> list[str]:
+        """First segments of the names, in order of appearance."""
+        return list(dict.fromkeys(component_of(name) for name in self))
+
+    @property
+    def emptied(self) -> list[str]:
+        """Tensors with nothing left (Trap: density alone does not show them)."""
+        return [name for name, tensor in self.items() if tensor.numel() and not self.kept_in(name)]
+
+    def of(self, component: str) -> Mask:
+        """The part of the mask that lies in one component."""
+        if component not in self.components:
+            raise TicketError(
+                f"the mask has no component '{component}'. {nearest(component, self.components)}"
+            )
+        return Mask({name: tensor for name, tensor in self.items() if component_of(name) == component})
+
+    def distance(self, other: Mapping[str, Tensor]) -> float:
+        """Normalized Hamming distance in [0, 1]: the fraction of entries on which two masks differ."""
+        self.require_same_names(other, "the other mask")
+        differing = sum(int((tensor != other[name].to(tensor.device)).sum()) for name, tensor in self.items())
+        return differing / self.total if self.total else 0.0
+
+    def to(self, device: torch.device | str) -> Mask:
+        """The same mask on a device."""
+        return Mask({name: tensor.to(device) for name, tensor in self.items()})
+
+    def require_same_names(self, other: Mapping[str, Tensor], what: str) -> None:
+        """Raise unless ``other`` has exactly this mask's names and shapes."""
+        for name in self:
+            if name not in other:
+                raise TicketError(f"{what} has no tensor '{name}'. {nearest(name, other)}", Status.TICKET)
+            if other[name].shape != self[name].shape:
+                theirs, ours = tuple(other[name].shape), tuple(self[name].shape)
+                raise TicketError(f"{what} has '{name}' with shape {theirs}, not {ours}", Status.TICKET)
+        for name in other:
+            if name not in self:
+                raise TicketError(
+                    f"{what} has '{name}', which is unknown here. {nearest(name, self)}", Status.TICKET
+                )
+
+
+def component_of(name: str) -> str:
+    """The component of a parameter: the first segment of its name."""
+    return name.split(".", 1)[0]
+
+
+def plain_name(name: str) -> str:
+    """A parameter's name without the prefixes of DataParallel and torch.compile, stripped once each."""
+    return name.removeprefix("_orig_mod.").removeprefix("module.").removeprefix("_orig_mod.")
+
+
+def prunable(
+    module: nn.Module, *, exempt: Iterable[str] = (), components: Iterable[str] | None = None
+) -> dict[str, nn.Parameter]:
+    """The prunable set: weights of Linear, Conv and ConvTranspose layers, by name, one name per storage.
+
+    Biases, norm parameters and buffers are never in it. ``exempt`` lists names or shell patterns to leave out
+    (``"decoder.out.weight"``, ``"*.out.*"``); ``components`` limits the set to some components. Under spectral
+    norm the raw tensor is the weight, in both PyTorch APIs. A pattern that matches nothing is an error.
+    """
+    found: dict[str, nn.Parameter] = {}
+    seen: set[tuple[int, int, int]] = set()
+    for module_name, layer in module.named_modules():
+        if not isinstance(layer, PRUNABLE):
+            continue
+        own = dict(layer.named_parameters())
+        for weight_name in _WEIGHT_NAMES:
+            if (weight := own.get(weight_name)) is not None:
+                key = (weight.untyped_storage().data_ptr(), weight.storage_offset(), weight.numel())
+                if key not in seen:
+                    seen.add(key)
+                    found[plain_name(f"{module_name}.{weight_name}".lstrip("."))] = weight
+                break
+    if components is not None:
+        found = _only(found, list(components))
+    return _without(found, list(exempt))
+
+
+def full_mask(
+    module: nn.Module, *, exempt: Iterable[str] = (), components: Iterable[str] | None = None
+) -> Mask:
+    """The mask of the dense network: every weight of the prunable set is kept (see `prunable`)."""
+    weights = prunable(module, exempt=exempt, components=components)
+    return Mask({name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()})
+
+
+def _only(weights: dict[str, nn.Parameter], components: list[str]) -> dict[str, nn.Parameter]:
+    known = {component_of(name) for name in weights}
+    for component in components:
+        if component not in known:
+            raise TicketError(
+                f"no component '{component}' with prunable weights. {nearest(component, known)}"
+            )
+    return {name: weight for name, weight in weights.items() if component_of(name) in components}
+
+
+def _without(weights: dict[str, nn.Parameter], patterns: list[str]) -> dict[str, nn.Parameter]:
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in weights):
+            raise TicketError(
+                f"exempt pattern '{pattern}' matches no prunable weight. {nearest(pattern, weights)}"
+            )
+    kept = {n: w for n, w in weights.items() if not any(fnmatchcase(n, pattern) for pattern in patterns)}
+    if not kept:
+        raise TicketError("nothing is left to prune: the network has no prunable weights, or all are exempt")
+    return kept

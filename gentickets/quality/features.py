@@ -1,0 +1,234 @@
+"""Extractor: the pinned, named network in whose features images are compared, and where it is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from filelock import FileLock
+from torch import Tensor, nn
+
+from gentickets.data import Splits
+from gentickets.errors import Status, TicketError
+from gentickets.quality.classifier import accuracy_on, architecture_for, build, features_and_logits, fitted
+
+FORMAT = 1
+RECIPE = 1
+"""Counts changes of how the classifier is built and trained; another recipe is another extractor."""
+FILE = "features.safetensors"
+KIND = "features"
+_KEY = "gentickets"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a features file says of itself; together with the weights it gives the hash."""
+
+    architecture: str
+    data: str
+    fingerprint: str
+    image: tuple[int, int, int]
+    classes: int | None
+    accuracy: float | None
+    """On the test split; None for the random network."""
+    recipe: int = RECIPE
+
+
+class Extractor:
+    """Images in, 64 features and classes out, always in evaluation mode.
+
+    Not an `nn.Module`, on purpose: held by one, it is no submodule, so a parent's ``.train()`` or ``.to()``
+    does not reach it (Trap 30b). It runs in float32 on the CPU wherever the images are.
+    """
+
+    def __init__(self, network: nn.Sequential, facts: Facts) -> None:
+        self.facts = facts
+        self.hash = _content_hash(network.state_dict(), facts)
+        self._network = network.eval().requires_grad_(False)
+
+    @property
+    def name(self) -> str:
+        """Data, architecture and the first 8 digits of the content's hash: ``digits-mlp64-1a2b3c4d``."""
+        start = "" if self.facts.classes is None else f"{self.facts.data}-"
+        return f"{start}{self.facts.architecture}-{self.hash[:8]}"
+
+    @property
+    def described(self) -> str:
+        """The name and how good the classifier is, or that it never was one."""
+        if self.facts.accuracy is None:
+            return f"features {self.name} (random weights, no labels to train on: a coarse measure)"
+        return f"features {self.name} (accuracy {100 * self.facts.accuracy:.1f} %)"
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (n, 64) of images (n, c, h, w) in [-1, 1], on the CPU, no gradients."""
+        return self._run(images)[0]
+
+    def classes(self, images: Tensor) -> Tensor | None:
+        """Predicted classes, int64 (n,); None for the random network."""
+        return self._run(images)[1]
+
+    def both(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`features` and `classes` in one pass."""
+        return self._run(images)
+
+    def to_bytes(self) -> bytes:
+        """The features file: safetensors, with the facts and the hash as sorted JSON under one key."""
+        weights = {name: value.contiguous() for name, value in self._network.state_dict().items()}
+        return safetensors.torch.save(weights, {_KEY: _json({**_told(self.facts), "sha256": self.hash})})
+
+    def _run(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        if tuple(images.shape[1:]) != self.facts.image:
+            raise TicketError(
+                f"{self.name} takes images of {self.facts.image}, not {tuple(images.shape[1:])}"
+            )
+        features, logits = features_and_logits(self._network, images)
+        return features, None if self.facts.classes is None else logits.argmax(1)
+
+
+def extractor(splits: Splits, folder: Path | None = None) -> Extractor:
+    """The extractor of a data set: ``folder/features.safetensors``, else from the cache, else trained now.
+
+    What is found in the cache or trained is also written to the folder, which pins it: a file there that is
+    damaged or belongs to other data is refused (TicketError, status 3), because the figures already in that
+    folder come from it. A damaged file in the cache is replaced. Of several processes one trains and the
+    others wait. Labelled data gets a classifier, trained on the training split; other data gets a fixed
+    convolutional network with random weights, which its name says.
+    """
+    if folder is not None and (pinned := folder / FILE).exists():
+        return parse_extractor(_read(pinned), pinned, splits)
+    cached = _cache_file(splits)
+    found = _made(splits) if cached is None else _from_cache(splits, cached)
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / FILE, found.to_bytes())
+        except OSError as error:
+            raise TicketError(f"cannot write {folder / FILE}: {error.strerror}", Status.STORAGE) from error
+    return found
+
+
+def parse_extractor(data: bytes, where: Path, splits: Splits) -> Extractor:
+    """The extractor in a features file, checked whole; TicketError (status 3) if damaged or of other data."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        told: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY])
+        weights = safetensors.torch.load(data)
+        if told["format"] > FORMAT:
+            message = f"{where} has format {told['format']}; this gentickets reads up to {FORMAT}"
+            raise TicketError(message, Status.TICKET)
+        facts = Facts(**{**told["header"], "image": tuple(told["header"]["image"])})
+        if told["kind"] != KIND or _content_hash(weights, facts) != told["sha256"]:
+            raise ValueError("its content does not match its SHA-256")
+        _require_fit(facts, splits, where)
+        network = build(facts.architecture, facts.image, facts.classes)
+        network.load_state_dict(weights)
+    except TicketError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        raise TicketError(f"{where} is damaged: {error}; remove it to make it anew", Status.TICKET) from error
+    return Extractor(network, facts)
+
+
+def cache_folder() -> Path:
+    """Where things that can be made again are kept: ``GENTICKETS_CACHE``, else ``~/.cache/gentickets``."""
+    if chosen := os.environ.get("GENTICKETS_CACHE"):
+        return Path(chosen).expanduser()
+    return Path.home() / ".cache" / "gentickets"
+
+
+def _from_cache(splits: Splits, cached: Path) -> Extractor:
+    with _lock(cached):
+        try:
+            return parse_extractor(cached.read_bytes(), cached, splits)
+        except (OSError, TicketError):
+            made = _made(splits)
+        # the cache saves time and nothing else, so a full disk there is no reason to stop
+        with suppress(OSError):
+            _write(cached, made.to_bytes())
+        return made
+
+
+def _made(splits: Splits) -> Extractor:
+    classes = splits.classes if splits.train.labels is not None else None
+    architecture = architecture_for(splits.image, classes)
+    network = fitted(architecture, splits)
+    accuracy = accuracy_on(network, splits.test) if classes is not None else None
+    return Extractor(
+        network, Facts(architecture, splits.name, splits.fingerprint, splits.image, classes, accuracy)
+    )
+
+
+def _require_fit(facts: Facts, splits: Splits, where: Path) -> None:
+    theirs = (facts.data, facts.fingerprint, facts.image, facts.recipe)
+    ours = (splits.name, splits.fingerprint, splits.image, RECIPE)
+    for what, found, wanted in zip(("data", "fingerprint", "image", "recipe"), theirs, ours, strict=True):
+        if found != wanted:
+            message = f"{where} was made for {what} {found}, not {wanted}: figures of both do not compare"
+            raise TicketError(message, Status.TICKET)
+
+
+def _content_hash(weights: dict[str, Tensor], facts: Facts) -> str:
+    """SHA-256 of the facts and the weights, as in every tensor file of gentickets (docs/runs.md)."""
+    digest = hashlib.sha256(_json(_told(facts)).encode())
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        digest.update(f"\n{name}\t{value.dtype}\t{tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _told(facts: Facts) -> dict[str, Any]:
+    return {"format": FORMAT, "kind": KIND, "header": asdict(facts)}
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _cache_file(splits: Splits) -> Path | None:
+    """The data's place in the cache; None where there is no folder to write to."""
+    key = hashlib.sha256(f"{splits.name} {splits.fingerprint} {splits.image} {RECIPE}".encode()).hexdigest()
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder / f"features-{key[:16]}.safetensors" if os.access(folder, os.W_OK) else None
+
+
+def _lock(path: Path) -> AbstractContextManager[object]:
+    try:
+        lock = FileLock(path.with_suffix(".lock"))
+        lock.acquire()
+    except OSError:
+        # no locks on this file system: then two may train, with equal results, and the writes are atomic
+        return nullcontext()
+    return lock
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TicketError(f"cannot read {path}: {error.strerror}", Status.STORAGE) from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a draft beside the file, flush it to disk and rename it, so that no reader sees half a file."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

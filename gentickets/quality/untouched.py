@@ -1,0 +1,70 @@
+"""Untouched: look at a module without changing anything in it or around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def untouched(module: nn.Module, seed: int) -> Iterator[None]:
+    """Evaluation mode without gradients; on leaving, everything is as it was.
+
+    Put back exactly: each module's own mode (a frozen part of a training network stays frozen), every
+    buffer, and the global random state, which is forked and seeded here for modules that draw for themselves.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    buffers = [
+        (part, name, buffer, buffer.detach().clone())
+        for part in module.modules()
+        for name, buffer in part._buffers.items()
+        if buffer is not None
+    ]
+    try:
+        module.eval()
+        with torch.no_grad(), seeded(_device(module), seed):
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+        _put_back(buffers)
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """The global random state of the CPU and of one device, forked, seeded, and put back afterwards."""
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if cuda else []):
+        # torch.manual_seed would also reseed the devices that are not forked here
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread inside, as many as before afterwards: sums come in one order on any number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _device(module: nn.Module) -> torch.device:
+    parameter = next(module.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def _put_back(buffers: list[tuple[nn.Module, str, Tensor, Tensor]]) -> None:
+    with torch.no_grad():
+        for part, name, buffer, value in buffers:
+            part._buffers[name] = buffer
+            if not torch.equal(buffer, value):
+                buffer.copy_(value)

@@ -1,0 +1,25 @@
+"""Recipes: what to search for, as a TOML file, checked whole before torch is imported."""
+
+from gentickets.recipe.families import FAMILIES, Keywords
+from gentickets.recipe.load import load_recipe, parse_recipe, recipe_from
+from gentickets.recipe.schema import Claim, Data, Objective, Quality, Recipe, Search, TaskChoice, Train, diff
+from gentickets.recipe.shipped import recipe_text, shipped_recipes
+
+__all__ = [
+    "FAMILIES",
+    "Claim",
+    "Data",
+    "Keywords",
+    "Objective",
+    "Quality",
+    "Recipe",
+    "Search",
+    "TaskChoice",
+    "Train",
+    "diff",
+    "load_recipe",
+    "parse_recipe",
+    "recipe_from",
+    "recipe_text",
+    "shipped_recipes",
+]

@@ -1,0 +1,155 @@
+"""What one section of a recipe alone cannot know: checks over the whole recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Set
+
+from gentickets.errors import nearest
+from gentickets.recipe.families import FAMILIES
+from gentickets.recipe.schema import Recipe
+from gentickets.recipe.words import Problem
+
+Check = Callable[[Recipe], Iterator[Problem]]
+
+
+def check(recipe: Recipe, wrong: Set[str]) -> list[Problem]:
+    """Every problem between the sections; checks that need a key in ``wrong`` say nothing."""
+    bad = {path.split("[", 1)[0] for path in wrong}
+
+    def reads_wrong(key: str) -> bool:
+        return any(path == key or path.startswith(f"{key}.") or key.startswith(f"{path}.") for path in bad)
+
+    sound = (one for keys, one in CHECKS if not any(reads_wrong(key) for key in keys))
+    return [problem for one in sound for problem in one(recipe)]
+
+
+def _task(recipe: Recipe) -> Iterator[Problem]:
+    for name, needed in recipe.task.options.misplaced():
+        yield Problem(f"task.{name}", f"means nothing without {needed}; remove it")
+
+
+def _folder(recipe: Recipe) -> Iterator[Problem]:
+    if recipe.data.name == "folder" and recipe.data.folder is None:
+        yield Problem("data.folder", "is missing; name = 'folder' needs the path of a folder of images")
+    if recipe.data.name != "folder" and recipe.data.folder is not None:
+        yield Problem(
+            "data.folder", f"is read only with name = 'folder', not '{recipe.data.name}'; remove it"
+        )
+
+
+def _warmup(recipe: Recipe) -> Iterator[Problem]:
+    if recipe.train.warmup >= recipe.train.steps:
+        yield Problem(
+            "train.warmup", f"{recipe.train.warmup} is not below train.steps = {recipe.train.steps}"
+        )
+
+
+def _optimizers(recipe: Recipe) -> Iterator[Problem]:
+    for key, optimizers in recipe.train.unused():
+        yield Problem(f"train.{key}", f"{optimizers} has no {key.rpartition('.')[2]}; remove it")
+
+
+def _components(recipe: Recipe) -> Iterator[Problem]:
+    known = recipe.task.options.components
+    named = [(f"train.ema.{name}", name) for name in recipe.train.ema]
+    named += [(f"search.prune[{i}]", name) for i, name in enumerate(recipe.search.prune)]
+    for path, name in named:
+        if known and name not in known:
+            yield Problem(
+                path, f"family '{recipe.task.family}' has no component '{name}'; {nearest(name, known)}"
+            )
+
+
+def _objectives(recipe: Recipe) -> Iterator[Problem]:
+    known = recipe.task.options.objectives
+    for name in recipe.train.objectives:
+        if known and name not in known:
+            sentence = f"family '{recipe.task.family}' has no objective '{name}'; {nearest(name, known)}"
+            yield Problem(f"train.objectives.{name}", sentence)
+
+
+def _rewinding(recipe: Recipe) -> Iterator[Problem]:
+    if recipe.search.rewind_to >= recipe.train.steps:
+        message = f"{recipe.search.rewind_to} is not below train.steps = {recipe.train.steps}"
+        yield Problem("search.rewind_to", message)
+
+
+def _checkpoints(recipe: Recipe) -> Iterator[Problem]:
+    if (last := recipe.quality.checkpoints) > (steps := recipe.train.steps - recipe.search.rewind_to) > 0:
+        yield Problem(
+            "quality.checkpoints", f"{last} is more than the {steps} steps from search.rewind_to on"
+        )
+
+
+def _repeats(recipe: Recipe) -> Iterator[Problem]:
+    search = recipe.search
+    for key, names in (
+        ("controls", search.controls),
+        ("control_rounds", search.control_rounds),
+        ("prune", search.prune),
+    ):
+        for name in sorted({name for name in names or () if (names or ()).count(name) > 1}, key=str):
+            yield Problem(f"search.{key}", f"{name!r} stands there twice")
+
+
+def _control_rounds(recipe: Recipe) -> Iterator[Problem]:
+    for i, number in enumerate(recipe.search.control_rounds or ()):
+        if number > recipe.search.rounds:
+            message = f"{number} is not a round; must be from 1 to search.rounds = {recipe.search.rounds}"
+            yield Problem(f"search.control_rounds[{i}]", message)
+
+
+def _level(recipe: Recipe) -> Iterator[Problem]:
+    if recipe.claim is None or isinstance(recipe.claim.level, str):
+        return
+    level, rounds = recipe.claim.level, recipe.search.rounds
+    if (found := recipe.claim_round) is None:
+        near = sorted(range(1, rounds + 1), key=lambda one: abs(recipe.sparsity(one) - level))[:3]
+        reachable = ", ".join(f"{recipe.sparsity(one):.3f} (round {one})" for one in sorted(near))
+        message = f"{level} is the sparsity of no round (keep = {recipe.search.keep}, rounds = {rounds})"
+        yield Problem("claim.level", f"{message}; near it: {reachable}")
+    elif recipe.search.controls and found not in recipe.control_rounds:
+        yield Problem(
+            "search.control_rounds", f"{recipe.control_rounds} lacks round {found}, which the claim is about"
+        )
+
+
+def _longer(recipe: Recipe) -> Iterator[Problem]:
+    if recipe.search.longer and recipe.claim is None:
+        yield Problem("search.longer", "trains longer at the claim's round; add a [claim] section")
+
+
+def _metric(recipe: Recipe) -> Iterator[Problem]:
+    if recipe.claim is None:
+        return
+    family, metric, known = recipe.task.family, recipe.claim.metric, recipe.task.options.metrics
+    if known and metric not in known:
+        own = f"family '{family}' can claim {' or '.join(map(repr, known))}"
+        elsewhere = any(metric in other.metrics for other in FAMILIES.values())
+        if metric == "kl":
+            yield Problem(
+                "claim.metric", f"'kl' alone says nothing of quality, a collapsed encoder has none; {own}"
+            )
+        else:
+            hint = "" if elsewhere else f"; {nearest(metric, known)}"
+            yield Problem("claim.metric", f"'{metric}' is no figure of merit here; {own}{hint}")
+    elif metric == "frechet" and not recipe.quality.frechet:
+        yield Problem("claim.metric", "'frechet' is not measured with quality.frechet = false")
+
+
+CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
+    (("task",), _task),
+    (("data.name", "data.folder"), _folder),
+    (("train.steps", "train.warmup"), _warmup),
+    (("train",), _optimizers),
+    (("task.family",), _components),
+    (("task.family",), _objectives),
+    (("train.steps", "search.rewind_to"), _rewinding),
+    (("train.steps", "search.rewind_to", "quality.checkpoints"), _checkpoints),
+    ((), _repeats),
+    (("search.rounds",), _control_rounds),
+    (("claim", "search.rounds", "search.keep", "search.controls", "search.control_rounds"), _level),
+    (("claim", "search.longer"), _longer),
+    (("task.family", "claim.metric", "quality.frechet"), _metric),
+)
+"""The keys whose stand-ins would mislead a check, and the check."""

@@ -1,0 +1,176 @@
+"""From a path, a shipped recipe's name or a text to a checked Recipe: all errors at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from gentickets.errors import Status, TicketError, nearest
+from gentickets.recipe.checks import check
+from gentickets.recipe.families import FAMILIES, PluginKeywords
+from gentickets.recipe.schema import Claim, Data, Quality, Recipe, Search, Section, TaskChoice, Train
+from gentickets.recipe.shipped import recipe_text
+from gentickets.recipe.source import Source, read_source
+from gentickets.recipe.words import Problem, problems, refusal
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": Data,
+    "train": Train,
+    "search": Search,
+    "quality": Quality,
+    "claim": Claim,
+}
+KNOWN = ("seed", "task", *SECTIONS)
+LABELS = {
+    "conditional",
+    "cond",
+    "labels",
+    "label",
+    "classes",
+    "num_classes",
+    "n_classes",
+    "class_conditional",
+}
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_recipe(
+    path_or_name: str | Path, *, overrides: Sequence[str] = (), plugins: Sequence[Path] = ()
+) -> Recipe:
+    """The checked recipe of a path, or of a bare name: a shipped one.
+
+    ``overrides`` are ``section.key=value`` texts. With ``plugins`` the family may be one of theirs. Every
+    error stands on a line of its own in one TicketError.
+    """
+    text, where, name = recipe_text(path_or_name)
+    return parse_recipe(text, name=name, where=where, overrides=overrides, plugins=plugins)
+
+
+def parse_recipe(
+    text: str,
+    *,
+    name: str = "recipe",
+    where: str | None = None,
+    overrides: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
+) -> Recipe:
+    """The checked recipe in a TOML text; errors say ``where:line``."""
+    source = read_source(text, where or f"{name}.toml", overrides)
+    return _checked(source, text=text, name=name, plugins=bool(plugins))
+
+
+def recipe_from(
+    resolved: Mapping[str, Any], *, name: str = "recipe", text: str = "", where: str = ""
+) -> Recipe:
+    """The recipe that `Recipe.resolved` told, as `run.json` holds it; plugin families are not questioned."""
+    return _checked(Source(where or name, _without_nones(resolved)), text=text, name=name, plugins=True)
+
+
+def _checked(source: Source, *, text: str, name: str, plugins: bool) -> Recipe:
+    found: list[Problem] = []
+    for key in source.values:
+        if key not in KNOWN:
+            found.append(Problem(key, _unknown(key, "")))
+    seed = source.values.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        found.append(Problem("seed", refusal(seed, "a whole number of at least 0 and below 2**63")))
+        seed = 0
+    task = _task(source, plugins, found)
+    sections = {
+        key: _section(model, key, source.values.get(key, {}), found)
+        for key, model in SECTIONS.items()
+        if key != "claim" or key in source.values
+    }
+    recipe = Recipe.model_validate({"seed": seed, "task": task, **sections})
+    found += check(recipe, {problem.path for problem in found})
+    if found:
+        found.sort(key=lambda problem: source.line(problem.path))
+        raise TicketError("\n".join(source.at(*problem) for problem in found), Status.REQUEST)
+    recipe._text, recipe._name = text, name
+    return recipe
+
+
+def _task(source: Source, plugins: bool, found: list[Problem]) -> TaskChoice:
+    """[task]: the family's name chooses the model that its keywords are checked against."""
+    table = source.values.get("task", {})
+    if not isinstance(table, dict):
+        found.append(Problem("task", refusal(table, "a section, [task]")))
+        return TaskChoice(family="?", options=PluginKeywords())
+    keywords = {key: value for key, value in table.items() if key != "family"}
+    family = table.get("family")
+    model = FAMILIES.get(family) if isinstance(family, str) else None
+    if model is not None:
+        return TaskChoice(family=str(family), options=_section(model, "task", keywords, found))
+    if not isinstance(family, str) or not family:
+        names = " or ".join(map(repr, FAMILIES))
+        wrong = (
+            f"is missing; must be {names}"
+            if family is None
+            else refusal(family, f"the name of a family: {names}")
+        )
+        found.append(Problem("task.family", wrong))
+    elif not plugins:
+        hint = f"{nearest(family, FAMILIES)} A family of your own comes with --plugin my_models.py"
+        found.append(Problem("task.family", f"unknown family '{family}'; {hint}"))
+    options = {}
+    for key, value in keywords.items():
+        if key in LABELS:
+            found.append(Problem(f"task.{key}", _unknown(key, "task")))
+        elif not isinstance(value, str | int | float) or (
+            isinstance(value, float) and not math.isfinite(value)
+        ):
+            found.append(Problem(f"task.{key}", refusal(value, "text, a number, true or false")))
+        else:
+            options[key] = value
+    return TaskChoice(family=str(family), options=PluginKeywords.model_validate(options))
+
+
+def _section(model: type[Model], key: str, table: Any, found: list[Problem]) -> Model:
+    """A section as its model has it; wrong keys are noted and stand-ins take their place, so that checks go on."""
+    if not isinstance(table, dict):
+        found.append(Problem(key, refusal(table, f"a section, [{key}]")))
+        table = {}
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        wrong = problems(error, model, key, lambda name, known: _unknown(name, key, known))
+        found += wrong
+    needed = {name: field.examples[0] for name, field in model.model_fields.items() if field.examples}
+    return model.model_validate(needed | _without(table, [problem.path for problem in wrong]))
+
+
+def _without(table: dict[str, Any], paths: Iterable[str]) -> dict[str, Any]:
+    """A section without its wrong keys; of a table in it, only the wrong entries go."""
+    sound = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
+    for path in paths:
+        _, key, *rest = path.split("[", 1)[0].split(".")
+        if rest and isinstance(sound.get(key), dict):
+            sound[key].pop(rest[0], None)
+        else:
+            sound.pop(key, None)
+    return sound
+
+
+def _unknown(key: str, section: str, known: Iterable[str] = KNOWN) -> str:
+    """What to say about a key that does not stand where it should."""
+    if key in LABELS and section in ("", "task", "data"):
+        return "conditional models are not supported; remove it: training here never sees labels"
+    homes = [name for name, model in SECTIONS.items() if name != section and key in model.model_fields]
+    families = [name for name, model in FAMILIES.items() if key in model.model_fields]
+    if section == "task" and families:
+        return f"unknown key; only family {' or '.join(map(repr, families))} has it"
+    if homes or (families and section != "task"):
+        return f"unknown key; it belongs in [{(homes or ['task'])[0]}]"
+    return f"unknown {'key' if section else 'section or key'}; {nearest(key, known)}"
+
+
+def _without_nones(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_nones(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }

@@ -1,0 +1,260 @@
+"""The sections of a recipe, with their defaults and ranges; torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+
+from gentickets.recipe.families import Keywords
+
+LEVEL_TOLERANCE = 0.001
+"""How far a declared sparsity may be from its round's."""
+
+Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Word = Annotated[str, Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
+Control = Literal["reinit", "reinit0", "shuffle", "random-erk", "random-uniform", "narrow"]
+
+USES: dict[str, tuple[str, ...]] = {
+    "betas": ("adam", "adamw"),
+    "eps": ("adam", "adamw", "rmsprop"),
+    "momentum": ("sgd", "rmsprop"),
+    "alpha": ("rmsprop",),
+}
+"""Optimizer setting -> the optimizers that have it."""
+
+
+class Section(BaseModel):
+    """A table of the recipe: no unknown keys, nothing coerced but whole numbers to floats."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class TaskChoice(Section):
+    """[task]: the family, and its keywords beside it."""
+
+    family: Word
+    options: Keywords
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What the family's constructor is called with, besides the image's size."""
+        return self.options.applying()
+
+
+class Data(Section):
+    """[data]: which images, and how they come."""
+
+    name: Literal["digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "celeba", "folder"] = Field(
+        examples=["digits"]
+    )
+    batch_size: Count = 64
+    size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    """Side in pixels; none: as the data comes."""
+    channels: Literal["grey", "rgb"] | None = None
+    folder: Word | None = None
+    valid: Count | None = None
+    """Images held out for choices; none: the data set's own number."""
+    workers: Natural = 0
+
+
+class Objective(Section):
+    """[train.objectives.<name>]: an objective's own optimizer settings; none: the run's."""
+
+    optimizer: Optimizer | None = None
+    lr: Positive | None = None
+    betas: Annotated[tuple[Decay, Decay], Listed] | None = None
+    eps: Positive | None = None
+    weight_decay: NonNegative | None = None
+    momentum: Decay | None = None
+    alpha: Decay | None = None
+
+
+class Train(Section):
+    """[train]: one training, from step 0 to ``steps``."""
+
+    steps: Count = Field(examples=[1])
+    optimizer: Optimizer = "adam"
+    lr: Positive = 1e-3
+    betas: Annotated[tuple[Decay, Decay], Listed] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.0
+    momentum: Decay = 0.0
+    alpha: Decay = 0.99
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup: Natural = 0
+    """Steps."""
+    clip_norm: Positive | None = None
+    ema: dict[str, Share] = {}
+    """Component -> decay."""
+    objectives: dict[str, Objective] = {}
+
+    def settings(self, objective: str | None = None) -> dict[str, Any]:
+        """The optimizer of an objective (or the run's): ``name`` and every number, the objective's own first."""
+        settings = {name: getattr(self, name) for name in Objective.model_fields}
+        if own := self.objectives.get(objective or ""):
+            settings |= {name: value for name, value in own if value is not None}
+        return {"name": settings.pop("optimizer"), **settings}
+
+    def unused(self) -> Iterator[tuple[str, str]]:
+        """Settings given to optimizers that do not have them: (key below [train], the optimizers)."""
+        used = {self.optimizer, *(own.optimizer or self.optimizer for own in self.objectives.values())}
+        for name in sorted(self.model_fields_set & USES.keys()):
+            if used.isdisjoint(USES[name]):
+                yield name, ", ".join(sorted(used))
+        for objective, own in self.objectives.items():
+            optimizer = own.optimizer or self.optimizer
+            for name in sorted(own.model_fields_set & USES.keys()):
+                if optimizer not in USES[name]:
+                    yield f"objectives.{objective}.{name}", optimizer
+
+
+class Search(Section):
+    """[search]: prune, rewind, retrain; and what a ticket must beat."""
+
+    method: Literal["iterative"] = "iterative"
+    criterion: Literal["magnitude", "random"] = "magnitude"
+    rounds: Count = 6
+    keep: Share = 0.8
+    """Of what is left, each round."""
+    rewind_to: Natural = 0
+    """Steps."""
+    rewind: Literal["weights", "lr", "none"] = "weights"
+    optimizer_state: Literal["rewound", "fresh"] = "rewound"
+    scope: Literal["layer", "component", "global"] = "component"
+    prune: Annotated[tuple[Word, ...], Listed] = ()
+    """Components; empty: every one."""
+    exempt: Annotated[tuple[Word, ...], Listed] = ()
+    """Patterns of parameter names."""
+    seeds: Count = 3
+    controls: Annotated[tuple[Control, ...], Listed] = ()
+    control_rounds: Annotated[tuple[Count, ...], Listed] | None = None
+    scaling: Literal["both", "on", "off"] = "both"
+    budget: bool = True
+    longer: Literal[0] | Annotated[int, Field(ge=2)] = 0
+
+
+class Quality(Section):
+    """[quality]: how good is measured."""
+
+    samples: Annotated[int, Field(ge=2)] | None = None
+    """None: as many as the split has."""
+    checkpoints: Count = 1
+    """Figures are the mean of the last so many."""
+    frechet: bool = True
+
+
+class Claim(Section):
+    """[claim]: what is declared beforehand."""
+
+    metric: Word = Field(examples=["reconstruction"])
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    """Of the dense mean."""
+    level: Share | Literal["validation"] = Field(examples=["validation"])
+    """A round's sparsity, or the sparsest round that holds on validation."""
+
+
+class Recipe(Section):
+    """A whole recipe. Made by `load_recipe`, which checks what one section alone cannot know."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    task: TaskChoice
+    data: Data
+    train: Train
+    search: Search = Search()
+    quality: Quality = Quality()
+    claim: Claim | None = None
+
+    _text: str = PrivateAttr("")
+    _name: str = PrivateAttr("")
+
+    @property
+    def text(self) -> str:
+        """The TOML text as given, without overrides."""
+        return self._text
+
+    @property
+    def name(self) -> str:
+        """The file's stem: ``digits_vae``."""
+        return self._name
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the runs: ``seed`` and those after it."""
+        return list(range(self.seed, self.seed + self.search.seeds))
+
+    def sparsity(self, round: int) -> float:
+        """Removed fraction of the prunable weights after so many rounds."""
+        return 1 - self.search.keep**round
+
+    @property
+    def claim_round(self) -> int | None:
+        """The round that the claim is about; None without a claim, or where validation chooses it."""
+        if self.claim is None or isinstance(self.claim.level, str):
+            return None
+        level = self.claim.level
+        nearest = min(range(1, self.search.rounds + 1), key=lambda round: abs(self.sparsity(round) - level))
+        return nearest if abs(self.sparsity(nearest) - level) <= LEVEL_TOLERANCE else None
+
+    @property
+    def control_rounds(self) -> list[int]:
+        """The rounds at which controls run, in order."""
+        last = self.search.rounds
+        if self.search.control_rounds is not None:
+            return sorted(self.search.control_rounds)
+        if self.claim is not None and self.claim.level == "validation":
+            return list(range(1, last + 1))
+        return sorted({self.claim_round or last, last})
+
+    def resolved(self) -> dict[str, Any]:
+        """The recipe as plain values, with every default that applies filled in; ready for JSON."""
+        plain: dict[str, Any] = self.model_dump(mode="json", exclude={"task"})
+        unused = {name for name, optimizers in USES.items() if self._optimizers.isdisjoint(optimizers)}
+        plain["train"] = {name: value for name, value in plain["train"].items() if name not in unused}
+        plain["train"]["objectives"] = {
+            name: own.model_dump(mode="json", exclude_none=True)
+            for name, own in self.train.objectives.items()
+        }
+        plain["search"]["control_rounds"] = self.control_rounds
+        return {
+            "seed": plain.pop("seed"),
+            "task": {"family": self.task.family, **self.task.keywords},
+            **plain,
+        }
+
+    @property
+    def _optimizers(self) -> set[str]:
+        return {self.train.optimizer, *(own.optimizer or "" for own in self.train.objectives.values())}
+
+
+def diff(a: Recipe | Mapping[str, Any], b: Recipe | Mapping[str, Any]) -> list[str]:
+    """Where two recipes (or resolved ones) differ: lines ``section.key: old -> new``."""
+    old, new = (_flat(side.resolved() if isinstance(side, Recipe) else side) for side in (a, b))
+    return [
+        f"{key}: {_shown(old, key)} -> {_shown(new, key)}"
+        for key in [*old, *(key for key in new if key not in old)]
+        if key not in old or key not in new or old[key] != new[key]
+    ]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif prefix or value is not None:  # a section that is absent
+            flat[prefix + key] = value
+    return flat
+
+
+def _shown(flat: Mapping[str, Any], key: str) -> str:
+    value = flat.get(key)
+    return "none" if value is None else repr(value)

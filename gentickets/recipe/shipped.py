@@ -1,0 +1,63 @@
+"""Where a recipe's text comes from: a file, or the recipes that come with the package."""
+
+from __future__ import annotations
+
+import importlib.resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from gentickets.errors import TicketError, nearest
+
+LARGEST = 1_000_000
+"""Bytes of a recipe; more is another kind of file."""
+
+
+def shipped_recipes() -> dict[str, Traversable]:
+    """The recipes that come with the package: name (``digits_vae``, ``quick/xyz``) -> file."""
+
+    def walk(folder: Traversable, prefix: str) -> dict[str, Traversable]:
+        found: dict[str, Traversable] = {}
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                found |= walk(entry, f"{prefix}{entry.name}/")
+            elif entry.name.endswith(".toml"):
+                found[prefix + entry.name.removesuffix(".toml")] = entry
+        return found
+
+    return dict(sorted(walk(importlib.resources.files("gentickets_recipes"), "").items()))
+
+
+def recipe_text(path_or_name: str | Path) -> tuple[str, str, str]:
+    """The text of a recipe, unchecked: (text, where for errors, name)."""
+    given = str(path_or_name)
+    path = Path(given)
+    if path.is_file():
+        return _decoded(_bounded(path), given), given, path.stem
+    shipped = shipped_recipes()
+    name = given.removesuffix(".toml")
+    if name in shipped:
+        return _decoded(shipped[name].read_bytes(), given), f"{name}.toml", Path(name).name
+    what = f"'{given}' is a folder, not a recipe" if path.is_dir() else f"no recipe file '{given}'"
+    beside = {str(near) for near in path.parent.glob("*.toml")} if path.parent.is_dir() else set()
+    raise TicketError(
+        f"{what}, and no shipped recipe has that name. {nearest(path.stem, {*shipped} | beside)}"
+    )
+
+
+def _bounded(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except PermissionError as error:
+        raise TicketError(f"recipe file '{path}' may not be read: {error.strerror}") from error
+    if len(raw) > LARGEST:
+        raise TicketError(f"'{path}' is larger than {LARGEST:,} bytes: not a recipe")
+    return raw
+
+
+def _decoded(raw: bytes, given: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise TicketError(f"{given}:{line}: not UTF-8 text; a recipe is TOML") from error

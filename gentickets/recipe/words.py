@@ -1,0 +1,148 @@
+"""pydantic's errors in words: where, what is wrong, what would be right."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from gentickets.errors import nearest
+
+
+class Problem(NamedTuple):
+    """Something wrong in a recipe: the key's path (``train.lr``) and a sentence about it."""
+
+    path: str
+    message: str
+
+
+NAMES: dict[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def allowed(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    """The values that an annotation allows: ``a number above 0 and below 1``."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return allowed(args[0], [*args[1:], *metadata])
+    if origin is Literal:
+        return " or ".join(", ".join(map(shown, args)).rsplit(", ", 1))
+    if origin in (Union, types.UnionType):
+        return " or ".join(allowed(arg) for arg in args if arg is not type(None))
+    if origin is tuple:
+        many = "a list" if args[-1] is Ellipsis else f"a list of {len(args)}"
+        return f"{many}, each {allowed(args[0])}"
+    if origin is dict:
+        return "a table" if _is_model(args[1]) else f"a table, each value {allowed(args[1])}"
+    limits = " and ".join(_limits(metadata))
+    return f"{NAMES.get(annotation, 'a table')} {limits}".rstrip()
+
+
+def shown(value: Any) -> str:
+    """A value as a recipe would have it, cut where it is long."""
+    text = (
+        str(value).lower()
+        if isinstance(value, bool)
+        else repr(list(value) if isinstance(value, tuple) else value)
+    )
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def problems(
+    error: ValidationError, model: type[BaseModel], section: str, unknown: Callable[[str, Iterable[str]], str]
+) -> list[Problem]:
+    """The errors of one section, one per key, in words; ``unknown`` words a key that it does not have."""
+    found: dict[str, str] = {}
+    for one in error.errors(include_url=False):
+        keys, field = _follow(model, one["loc"])
+        path = ".".join([section, *keys]).lstrip(".")
+        if one["type"] == "extra_forbidden":
+            owner, key = _owner(model, one["loc"][:-1]), keys[-1]
+            inner = f"unknown key; {nearest(key, owner.model_fields)}"
+            found[path] = inner if owner is not model else unknown(key, owner.model_fields)
+        elif one["type"] == "missing" and one["loc"][-1] == keys[-1]:
+            found[path] = f"is missing; must be {field}"
+        else:
+            found.setdefault(path, refusal(one["input"], field))
+    return [Problem(path, message) for path, message in found.items()]
+
+
+def refusal(value: Any, right: str) -> str:
+    """That a value is not allowed, what is, and the nearest name where names are."""
+    hint = ""
+    if isinstance(value, str) and (names := right.split("'")[1::2]):
+        hint = f"; {nearest(value, names)}" if len(names) > 1 else ""
+    return f"{shown(value)} is not allowed; must be {right}" + (hint if "Did you mean" in hint else "")
+
+
+def _limits(metadata: Iterable[Any]) -> Iterator[str]:
+    """Bounds in words, out of pydantic's and annotated-types' metadata."""
+    words = {"gt": "above {}", "ge": "of at least {}", "lt": "below {}", "le": "of at most {}"}
+    for item in metadata:
+        if isinstance(item, FieldInfo):
+            yield from _limits(item.metadata)
+        for name, form in words.items():
+            if (bound := getattr(item, name, None)) is not None:
+                yield form.format(bound)
+        if getattr(item, "min_length", None):
+            yield "that is not empty"
+
+
+def _follow(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[list[str], str]:
+    """The keys of an error's location, and what is allowed there; branches of a union are no keys."""
+    keys: list[str] = []
+    annotation: Any = model
+    metadata: list[Any] = []
+    for part in loc:
+        annotation, more = _bare(annotation)
+        metadata = [*metadata, *more]
+        args = get_args(annotation)
+        if _is_model(annotation):
+            field = annotation.model_fields.get(str(part))
+            keys.append(str(part))
+            if field is None:
+                break
+            annotation, metadata = field.annotation, list(field.metadata)
+        elif get_origin(annotation) is dict:
+            keys.append(str(part))
+            annotation, metadata = args[1], []
+        elif get_origin(annotation) is tuple and args[-1] is Ellipsis and isinstance(part, int):
+            keys[-1] += f"[{part}]"
+            annotation, metadata = args[0], []
+        else:
+            break
+    return keys, allowed(annotation, metadata)
+
+
+def _bare(annotation: Any) -> tuple[Any, list[Any]]:
+    """An annotation without Annotated and without `| None`, and the metadata that it carried."""
+    metadata: list[Any] = []
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation, *more = get_args(annotation)
+            metadata += more
+            continue
+        some = [arg for arg in get_args(annotation) if arg is not type(None)]
+        if get_origin(annotation) in (Union, types.UnionType) and len(some) == 1:
+            annotation = some[0]
+            continue
+        return annotation, metadata
+
+
+def _owner(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model at a location, for the names that it knows."""
+    annotation: Any = model
+    for part in loc:
+        annotation = _bare(annotation)[0]
+        if _is_model(annotation):
+            annotation = annotation.model_fields[str(part)].annotation
+        elif get_args(annotation):
+            annotation = get_args(annotation)[-1]
+    annotation = _bare(annotation)[0]
+    return annotation if _is_model(annotation) else model
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

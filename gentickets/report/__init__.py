@@ -1,0 +1,130 @@
+"""Reports: a run, or several side by side, as one HTML page and one JSON file. Torch-free.
+
+`report.json`, format 1::
+
+    {"format": 1,
+     "runs": [{"name": str, "path": str, "metric": str | null, "figures": [str], "seeds": [int],
+               "verdict": {"word", "sentence", "metric", "margin", "round", "level", "chosen", "seeds",
+                           "short": {"ticket": spread, "dense": spread, "loss": {"mean", "bound", "p", "n"},
+                                     "limit", "holds", "controls": [{"control", "arm", "spread", "loss",
+                                     "beaten"}], "unfinished": {control: why}} | null,
+                           "longer": the same | null, "budget": spread | null, "notes": [str]},
+               "rows": [{"arm", "round", "sparsity", "steps", "selection", "n", "valid": {figure: spread},
+                         "test": {figure: spread}, "collapsed", "failed", "not_run", "honest", "at_level",
+                         "flops", "weights", "why"}],
+               "seconds": {arm: {phase: seconds}}, "provenance": {figure: [str]}, "missing": [str]}]}
+
+A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. Lower is better for every
+figure; sparsities are fractions; an unknown or infinite number is null. A reader refuses a larger `format`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gentickets.errors import Status, TicketError
+from gentickets.report.claim import claim_round, judge
+from gentickets.report.page import Run, render
+from gentickets.report.summary import Row, Summary, summarize, table
+from gentickets.report.verdict import Comparison, Paired, Trial, Verdict, paired
+from gentickets.report.words import Spread
+from gentickets.results import read_results
+from gentickets.runs.folder import RunFolder
+
+__all__ = [
+    "Comparison",
+    "Paired",
+    "Report",
+    "Row",
+    "Spread",
+    "Summary",
+    "Trial",
+    "Verdict",
+    "claim_round",
+    "judge",
+    "paired",
+    "read_run",
+    "summarize",
+    "table",
+    "write_report",
+]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, and what it says."""
+
+    page: Path
+    data: Path
+    summaries: tuple[Summary, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The verdict of the run, or of each run in turn."""
+        if len(self.summaries) == 1:
+            return self.summaries[0].verdict.sentence
+        return "\n".join(f"{one.name}: {one.verdict.sentence}" for one in self.summaries)
+
+
+def read_run(path: Path) -> Run:
+    """Read a run folder, finished or not; TicketError names a folder that is no run, or a damaged file."""
+    folder = RunFolder(path)
+    record = folder.read_record()
+    recipe = record.get("recipe")
+    if not isinstance(recipe, dict):
+        raise TicketError(f"{folder.record} is damaged: it holds no recipe", Status.TICKET)
+    text = folder.recipe.read_text("utf-8", errors="replace") if folder.recipe.is_file() else ""
+    results = read_results(path)
+    return Run(path, record, text, results, summarize(results, recipe, path.resolve().name))
+
+
+def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:
+    """Write `report.html` and `report.json` of one run (into it, or into `out`) or of several (into `out`).
+
+    `out` is a folder, or the page's own path when it ends in `.html`. Unfinished runs are reported as far as they
+    are. TicketError where a folder is no run, where several runs come without `out`, or where nothing can be written.
+    """
+    if not runs:
+        raise TicketError("a report needs at least one run folder")
+    if out is None and len(runs) > 1:
+        raise TicketError(f"a report of {len(runs)} runs needs a place of its own: give --out FOLDER")
+    read = [read_run(path) for path in runs]
+    page = _place(runs[0] if out is None else out)
+    data = page.with_suffix(".json")
+    entries = [{"path": str(run.path), **run.summary.as_dict()} for run in read]
+    document = json.dumps({"format": FORMAT, "runs": entries}, indent=1, allow_nan=False, ensure_ascii=False)
+    html = render(read)
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        _write(data, document + "\n")
+        _write(page, html)
+    except OSError as error:
+        raise TicketError(f"cannot write {page}: {error.strerror}", Status.STORAGE) from error
+    return Report(page, data, tuple(run.summary for run in read))
+
+
+def _place(out: Path) -> Path:
+    return out if out.suffix.lower() in (".html", ".htm") else out / "report.html"
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file whole: a reader, or a full disk, never meets half of it."""
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        # mkstemp gives a private file; a report is as readable as anything that the user makes.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(draft, 0o666 & ~mask)
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,184 @@
+"""Plots of what is inside a run: densities per layer, where the time went, training curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from gentickets.report.drawing import INK, PHASES, TICKET, styled, styles, to_svg
+from gentickets.report.summary import Summary
+from gentickets.report.words import LONGER, SCALED, arm_name, base_arm, figure_name, percent
+from gentickets.results import Result
+
+POINTS = 150
+"""Points of a curve; more would only make the page heavier."""
+Curve = list[tuple[int, float]]
+
+
+def densities(results: Sequence[Result], name: str = "densities") -> str:
+    """A map of what each layer keeps at each round of the ticket (mean over seeds); empty without."""
+    cells = [cell for cell in results if cell.arm == "ticket" and cell.round > 0 and cell.densities]
+    rounds = sorted({cell.round for cell in cells})
+    layers = list(dict.fromkeys(layer for cell in cells for layer in cell.densities))
+    if not cells:
+        return ""
+    grid = [[_kept(cells, layer, round) for round in rounds] for layer in layers]
+    with styled(axes_grid=False):
+        figure = Figure(figsize=(2.4 + 0.62 * len(rounds), 0.9 + 0.3 * len(layers)))
+        axes = figure.add_subplot()
+        floor = min((value for line in grid for value in line if value > 0), default=1.0)
+        norm = LogNorm(vmin=min(floor, 0.5), vmax=1.0)
+        shown = [[max(value, floor) if math.isfinite(value) else math.nan for value in line] for line in grid]
+        axes.pcolormesh(shown, norm=norm, cmap="cividis", edgecolors="#fefefd", linewidth=0.6)
+        if len(layers) * len(rounds) <= 400:
+            _write_shares(axes, grid, norm)
+        axes.set_yticks([place + 0.5 for place in range(len(layers))], labels=layers)
+        means = [_mean(cell.sparsity for cell in cells if cell.round == r) for r in rounds]
+        labels = [percent(mean) for mean in means]
+        axes.set_xticks([place + 0.5 for place in range(len(rounds))], labels=labels)
+        axes.tick_params(length=0)
+        axes.tick_params(axis="x", rotation=0 if len(rounds) < 9 else 60)
+        axes.invert_yaxis()
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("sparsity of the ticket")
+        return to_svg(figure, "Percent of weights kept in each layer at each round", name)
+
+
+def _kept(cells: Iterable[Result], layer: str, round: int) -> float:
+    return _mean(cell.densities[layer] for cell in cells if cell.round == round and layer in cell.densities)
+
+
+def _write_shares(axes: Axes, grid: Sequence[Sequence[float]], norm: LogNorm) -> None:
+    for row, line in enumerate(grid):
+        for column, value in enumerate(line):
+            if not math.isfinite(value):
+                continue
+            dark = value == 0 or float(norm(value)) < 0.55
+            text = f"{100 * value:.0f}" if value >= 0.0995 or value == 0 else f"{100 * value:.1f}"
+            place = (column + 0.5, row + 0.5)
+            axes.text(
+                *place, text, ha="center", va="center", fontsize=8.5, color="white" if dark else "black"
+            )
+
+
+def time_spent(summary: Summary, name: str = "time") -> str:
+    """Seconds by arm and phase, as stacked bars; empty without any."""
+    arms = [arm for arm, phases in summary.seconds.items() if sum(phases.values()) > 0]
+    phases = list(dict.fromkeys(phase for arm in arms for phase in summary.seconds[arm]))
+    if not arms:
+        return ""
+    with styled():
+        figure = Figure(figsize=(8.4, 0.9 + 0.34 * len(arms)))
+        axes = figure.add_subplot()
+        left = [0.0] * len(arms)
+        for place, phase in enumerate(phases):
+            widths = [summary.seconds[arm].get(phase, 0.0) for arm in arms]
+            colour = PHASES[place % len(PHASES)]
+            axes.barh(range(len(arms)), widths, left=left, height=0.68, color=colour, label=phase)
+            left = [start + width for start, width in zip(left, widths, strict=True)]
+        for place, total in enumerate(left):
+            text = f" {total:,.0f} s" if max(left) >= 20 else f" {total:.1f} s"
+            axes.text(total, place, text, va="center", color=INK, fontsize=9)
+        axes.set_yticks(range(len(arms)), labels=[arm_name(arm) for arm in arms])
+        axes.set_xlim(0, 1.12 * max(left))
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("seconds, all rounds and seeds")
+        axes.legend(loc="lower right", ncols=1)
+        return to_svg(figure, "Seconds by arm and phase", name)
+
+
+def curves(results: Sequence[Result], summary: Summary, name: str = "curves") -> str:
+    """Training curves of dense, ticket and controls at the claim's level (else the last round), over seeds.
+
+    The metric on validation where checkpoints were evaluated along the way, else the objectives' losses.
+    """
+    level = summary.verdict.round or max((cell.round for cell in results if cell.arm == "ticket"), default=0)
+    chosen: dict[str, list[Result]] = {}
+    for cell in results:
+        arm = "dense" if cell.arm == "ticket" and cell.round == 0 else cell.arm
+        if cell.status == "done" and not arm.endswith(LONGER) and (arm == "dense" or cell.round == level):
+            chosen.setdefault(arm, []).append(cell)
+    order = [arm for arm in summary.seconds if arm in chosen] or list(chosen)
+    panels = _panels(chosen, summary.metric)
+    if not panels:
+        return ""
+    marks = styles([arm for arm in order if arm not in ("dense", "ticket")])
+    with styled():
+        figure = Figure(figsize=(9.2 if len(panels) > 1 else 7.6, 3.2))
+        axes_of = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, lines) in zip(axes_of, panels.items(), strict=True):
+            for arm in order:
+                if points := lines.get(arm):
+                    look = _look(arm, marks)
+                    axes.plot(*zip(*points, strict=True), label=arm_name(arm), **look)
+            _scale(axes, [value for line in lines.values() for _, value in line])
+            axes.set_title(title)
+            axes.set_xlabel("step")
+        axes_of[-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9)
+        return to_svg(figure, "Training curves", name)
+
+
+def _look(arm: str, marks: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    if arm in ("dense", "ticket"):
+        return {"color": INK if arm == "dense" else TICKET, "linewidth": 2.0}
+    return {
+        "color": marks[base_arm(arm)][0],
+        "linestyle": "--" if arm.endswith(SCALED) else ":",
+        "linewidth": 1.4,
+    }
+
+
+def _panels(chosen: Mapping[str, list[Result]], metric: str | None) -> dict[str, dict[str, Curve]]:
+    """Title -> arm -> mean curve over seeds."""
+    if metric is not None:
+        along = {arm: [_checkpoints(cell, metric) for cell in cells] for arm, cells in chosen.items()}
+        if any(len(points) > 2 for found in along.values() for points in found):
+            title = f"{figure_name(metric)} on validation"
+            return {title: {arm: _over_seeds(found) for arm, found in along.items()}}
+    points = (point for cells in chosen.values() for cell in cells for point in cell.losses)
+    names = dict.fromkeys(key for point in points for key in point if key != "step")
+    return {
+        f"loss: {name}": {
+            arm: _over_seeds([_series(cell.losses, name) for cell in cells]) for arm, cells in chosen.items()
+        }
+        for name in names
+    }
+
+
+def _checkpoints(cell: Result, metric: str) -> Curve:
+    found = ((point.get("step"), (point.get("valid") or {}).get(metric)) for point in cell.checkpoints)
+    return [(int(step), float(value)) for step, value in found if step is not None and value is not None]
+
+
+def _series(losses: Iterable[Mapping[str, Any]], name: str) -> Curve:
+    return [(int(point["step"]), float(point[name])) for point in losses if point.get(name) is not None]
+
+
+def _over_seeds(found: Sequence[Curve]) -> Curve:
+    """The mean over seeds at each step, in at most POINTS points (means of neighbours)."""
+    at: dict[int, list[float]] = {}
+    for points in found:
+        for step, value in points:
+            if math.isfinite(value):
+                at.setdefault(step, []).append(value)
+    line = [(step, _mean(values)) for step, values in sorted(at.items())]
+    size = max(1, math.ceil(len(line) / POINTS))
+    groups = [line[start : start + size] for start in range(0, len(line), size)]
+    return [(group[-1][0], _mean(value for _, value in group)) for group in groups]
+
+
+def _scale(axes: Axes, values: Sequence[float]) -> None:
+    """The start of a training is steep: a logarithmic axis keeps its end readable."""
+    if values and min(values) > 0 and max(values) > 3 * min(values):
+        axes.set_yscale("log")
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return math.fsum(found) / len(found) if found else math.nan

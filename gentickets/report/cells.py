@@ -1,0 +1,127 @@
+"""Cells: the results of a run, found by arm, round and seed, and what the recipe still waits for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from gentickets.report.words import LONGER, base_arm
+from gentickets.results import Result
+
+Split = Literal["valid", "test"]
+
+
+class Cells:
+    """The results of one run, by arm, round and seed, beside the resolved recipe that asked for them."""
+
+    def __init__(self, results: Sequence[Result], recipe: Mapping[str, Any]) -> None:
+        self.recipe = recipe
+        self.search: Mapping[str, Any] = recipe.get("search") or {}
+        self._cells = {(cell.arm, cell.round, cell.seed): cell for cell in results}
+        self.seeds = sorted({cell.seed for cell in results})
+        self.wanted_seeds = max(int(self.search.get("seeds", 0)), len(self.seeds))
+
+    def get(self, arm: str, round: int, seed: int) -> Result | None:
+        """The one result, or None where it is not (yet) there."""
+        return self._cells.get((arm, round, seed))
+
+    def of(self, arm: str, round: int) -> list[Result]:
+        """An arm's results of one round, by seed, whatever their status."""
+        found = (self.get(arm, round, seed) for seed in self.seeds)
+        return [cell for cell in found if cell is not None]
+
+    def done(self, arm: str, round: int) -> list[Result]:
+        """The same, finished ones only."""
+        return [cell for cell in self.of(arm, round) if cell.status == "done"]
+
+    def arms(self) -> list[str]:
+        """Every arm with a result, ticket first, then as the recipe lists the controls, then by name."""
+        order = ["ticket", "budget", *map(str, self.search.get("controls") or ())]
+        known = {arm for arm, _, _ in self._cells}
+
+        def place(arm: str) -> tuple[bool, int, str]:
+            base = base_arm(arm)
+            return arm.endswith(LONGER), order.index(base) if base in order else len(order), arm
+
+        return sorted(known, key=place)
+
+    def rounds(self, arm: str) -> list[int]:
+        """The rounds of an arm that have a result, in order."""
+        return sorted({round for name, round, _ in self._cells if name == arm})
+
+    def round_of(self, arm: str, level: int) -> int:
+        """Where an arm stands that is compared at round `level`: there, or at its only round."""
+        rounds = self.rounds(arm)
+        return rounds[0] if len(rounds) == 1 and level not in rounds else level
+
+    def values(self, arm: str, round: int, figure: str, split: Split) -> dict[int, float]:
+        """Seed -> value of one figure, of the finished cells in which it is there and finite."""
+        found: dict[int, float] = {}
+        for cell in self.done(arm, round):
+            value = (cell.test if split == "test" else cell.valid).get(figure)
+            if value is not None and math.isfinite(value):
+                found[cell.seed] = float(value)
+        return found
+
+    def figures(self) -> list[str]:
+        """The names of all figures, in the order in which the results give them."""
+        done = (cell for cell in self._cells.values() if cell.status == "done")
+        return list(dict.fromkeys(name for cell in done for name in (*cell.test, *cell.valid)))
+
+    def sparsity(self, round: int) -> float:
+        """Mean sparsity of the ticket's round; before it has run, what the recipe's schedule gives."""
+        known = [cell.sparsity for cell in self.done("ticket", round)]
+        if known:
+            return math.fsum(known) / len(known)
+        return 1 - float(self.search.get("keep", 0.8)) ** round
+
+    @property
+    def last_round(self) -> int:
+        """The last round that the recipe asks for (or that is there)."""
+        return max([int(self.search.get("rounds", 0)), *self.rounds("ticket")])
+
+    @property
+    def controls(self) -> list[str]:
+        """The controls that the recipe declares or that ran, without their scaled twins."""
+        ran = (base_arm(arm) for arm in self.arms())
+        names = dict.fromkeys([*map(str, self.search.get("controls") or ()), *ran])
+        return [name for name in names if name not in ("ticket", "budget", "dense")]
+
+    def ticket_troubles(self, round: int) -> tuple[list[int], list[int]]:
+        """Seeds whose ticket failed at or before `round`, and seeds whose ticket is not there yet."""
+        failed, waiting = [], []
+        for seed in self.seeds:
+            cells = [self.get("ticket", earlier, seed) for earlier in range(round + 1)]
+            if any(cell is not None and cell.status != "done" for cell in cells):
+                failed.append(seed)
+            elif cells[0] is None or cells[-1] is None:
+                waiting.append(seed)
+        return failed, waiting
+
+    def collapsed(self, arm: str, round: int) -> list[int]:
+        """Seeds whose samples have collapsed."""
+        return [cell.seed for cell in self.done(arm, round) if cell.collapsed]
+
+    def missing(self, level: int | None) -> list[str]:
+        """Sentences about what is still to come by the recipe; `level` is the claim's round."""
+        found = []
+        if len(self.seeds) < self.wanted_seeds:
+            found.append(f"{len(self.seeds)} of {self.wanted_seeds} seeds have started")
+        wanted = {"ticket": list(range(self.last_round + 1))}
+        chosen = self.search.get("control_rounds")
+        rounds = sorted({*(chosen or ([level] if level else [])), *([] if chosen else [self.last_round])})
+        wanted |= {control: [round for round in rounds if round] for control in self.controls}
+        if self.search.get("budget", False):
+            wanted["budget"] = [0]
+        for arm, places in wanted.items():
+            failed = set(self.ticket_troubles(max(places, default=0))[0])
+            pairs = [(round, seed) for round in places for seed in self.seeds if seed not in failed]
+            twins = (arm, f"{arm}-scaled")
+            open_pairs = [pair for pair in pairs if all(self.get(twin, *pair) is None for twin in twins)]
+            if open_pairs:
+                found.append(f"{arm}: {len(pairs) - len(open_pairs)} of {len(pairs)} rounds are done")
+        if level and int(self.search.get("longer", 0)) > 1:
+            arms = [f"{arm}{LONGER}" for arm in ("dense", "ticket")]
+            found += [f"{arm}: not run yet" for arm in arms if not self.rounds(arm)]
+        return found

@@ -1,0 +1,204 @@
+"""The claim of a recipe, judged over paired seeds: does the ticket hold, match or win? Lower is better.
+
+A ticket *holds* at a level when the one-sided 95 % t bound of its paired loss (ticket minus dense, seed by
+seed) is under the margin; it *wins* when it is also better than every control, each by a one-sided paired t
+test at 5 % (an intersection-union test, so that several controls need no correction; Berger, 1982).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gentickets.errors import nearest
+from gentickets.report import sentence as say
+from gentickets.report.cells import Cells, Split
+from gentickets.report.verdict import Comparison, Trial, Verdict, paired
+from gentickets.report.words import LONGER, SCALED, Spread, arm_name, figure_name
+from gentickets.results import Result
+
+LEAST_SEEDS = 3
+Found = tuple[str, list[str]]
+"""The word, and the notes that a reader needs beside it."""
+
+
+def judge(results: Sequence[Result], recipe: Mapping[str, Any]) -> Verdict:
+    """What the results say about the recipe's `[claim]`; never an error, also where results are missing.
+
+    `recipe` is the resolved recipe as `run.json` keeps it. Numbers are those of the test split; validation
+    only chooses the level (where the recipe leaves it to validation) and each control's better twin.
+    """
+    claim, cells = recipe.get("claim"), Cells(results, recipe)
+    if not claim:
+        return Verdict("no claim", "The recipe declares no claim, so there is nothing to hold or to win.")
+    metric, margin = str(claim["metric"]), float(claim.get("margin", 0.02))
+    budget = Spread.of(cells.values("budget", 0, metric, "test"))
+    blank = Verdict("undecided", "", metric, margin, seeds=len(cells.seeds), budget=budget)
+    known = cells.figures()
+    if metric not in known:
+        why = (
+            f"no result has the figure '{metric}'. {nearest(metric, known)}"
+            if known
+            else "nothing is done yet."
+        )
+        return replace(blank, sentence=f"The claim is undecided: {why}")
+    round = claim_round(results, recipe)
+    if round is None:
+        return _without_level(cells, replace(blank, chosen=True))
+    chosen = not _declared(claim)
+    short, longer = (_trial(cells, round, metric, margin, tail) for tail in ("", LONGER))
+    word, notes = _word(cells, round, short, longer, chosen)
+    notes += _cautions(cells, round, metric)
+    verdict = replace(blank, word=word, round=round, level=cells.sparsity(round), chosen=chosen)
+    verdict = replace(verdict, short=short, longer=longer, notes=tuple(notes))
+    return replace(verdict, sentence=say.sentence(verdict, int(cells.search.get("longer") or 0)))
+
+
+def claim_round(results: Sequence[Result], recipe: Mapping[str, Any]) -> int | None:
+    """The round that the claim is about.
+
+    A declared level: the round nearest to it. `level = "validation"`: the sparsest round whose claim holds on
+    the validation figures of every seed; None while no round does, or where no claim is declared.
+    """
+    claim, cells = recipe.get("claim"), Cells(results, recipe)
+    if not claim:
+        return None
+    rounds = range(1, cells.last_round + 1)
+    if _declared(claim):
+        declared = float(claim["level"])
+        return min(rounds, key=lambda round: abs(cells.sparsity(round) - declared), default=None)
+    for round in sorted(rounds, key=cells.sparsity, reverse=True):
+        trial = _trial(cells, round, str(claim["metric"]), float(claim.get("margin", 0.02)), split="valid")
+        complete = trial is not None and trial.loss.n == len(cells.seeds)
+        if trial is not None and complete and trial.holds and not any(cells.ticket_troubles(round)):
+            return round
+    return None
+
+
+def _declared(claim: Mapping[str, Any]) -> bool:
+    return isinstance(claim.get("level"), int | float)
+
+
+def _without_level(cells: Cells, verdict: Verdict) -> Verdict:
+    """The verdict where validation has named no level: none will come, or the run is not that far."""
+    undone = any(cells.ticket_troubles(round)[1] for round in range(cells.last_round + 1))
+    if undone or len(cells.seeds) < cells.wanted_seeds:
+        text = "The claim is undecided: no level holds on validation so far, and the run is not finished."
+        return replace(verdict, sentence=text)
+    text = f"The claim does not hold: at no level is the ticket's {figure_name(str(verdict.metric))} "
+    text += "on validation within the margin of the dense model's."
+    return replace(verdict, word="fails", sentence=f"{text} {say.with_budget(verdict.budget)}".strip())
+
+
+def _trial(
+    cells: Cells, round: int, metric: str, margin: float, tail: str = "", split: Split = "test"
+) -> Trial | None:
+    """Ticket, dense and controls at one round (by `tail`: trained longer); None without ticket or dense."""
+    dense_arm = f"dense{tail}" if tail else "ticket"
+    ticket = cells.values(f"ticket{tail}", round, metric, split)
+    dense = cells.values(dense_arm, cells.round_of(dense_arm, round) if tail else 0, metric, split)
+    loss, of_ticket, of_dense = paired(ticket, dense), Spread.of(ticket), Spread.of(dense)
+    if loss is None or of_ticket is None or of_dense is None:
+        return None
+    compared: list[Comparison] = []
+    unfinished: dict[str, str] = {}
+    for control in cells.controls if split == "test" else ():
+        outcome = _against(cells, control, tail, round, metric, ticket)
+        if isinstance(outcome, Comparison):
+            compared.append(outcome)
+        else:
+            unfinished[control] = outcome
+    # The size of the mean: a negative log-likelihood of continuous data may be below zero.
+    limit = margin * abs(of_dense.mean)
+    return Trial(of_ticket, of_dense, loss, limit, tuple(compared), unfinished)
+
+
+def _against(
+    cells: Cells, control: str, tail: str, round: int, metric: str, ticket: Mapping[int, float]
+) -> Comparison | str:
+    """The ticket against a control's better twin on validation; a string says why there is none."""
+    complete: dict[str, float] = {}
+    why = "not run yet"
+    for arm in (f"{control}{tail}", f"{control}{SCALED}{tail}"):
+        found = cells.of(arm, round)
+        valid = Spread.of(cells.values(arm, round, metric, "valid"))
+        tested = cells.values(arm, round, metric, "test")
+        if valid is not None and valid.n == len(tested) == len(cells.seeds):
+            complete[arm] = valid.mean
+        elif broken := [cell for cell in found if cell.status != "done"]:
+            why = f"{broken[0].status} in seed {broken[0].seed}"
+        elif cells.rounds(arm):
+            # The other twin may yet turn out better on validation, so that the opponent is open.
+            return f"{len(found)} of {len(cells.seeds)} seeds are done"
+    if not complete:
+        return why
+    arm = min(complete, key=lambda name: complete[name])
+    values = cells.values(arm, round, metric, "test")
+    loss, spread = paired(ticket, values), Spread.of(values)
+    return Comparison(control, arm, spread, loss) if loss is not None and spread is not None else why
+
+
+def _word(cells: Cells, round: int, short: Trial | None, longer: Trial | None, chosen: bool) -> Found:
+    failed, waiting = cells.ticket_troubles(round)
+    seeds = len(cells.seeds)
+    if failed:
+        return "fails", [say.failed(failed)]
+    if chosen:
+        # A sparser round that is still running may hold, so that the level itself is open.
+        later = range(round, cells.last_round + 1)
+        waiting = sorted({seed for place in later for seed in cells.ticket_troubles(place)[1]})
+    if waiting or seeds < cells.wanted_seeds or short is None or short.loss.n < seeds:
+        return "undecided", [say.waiting(waiting, seeds, cells.wanted_seeds)]
+    if seeds < LEAST_SEEDS:
+        return "undecided", [say.few_seeds(seeds, LEAST_SEEDS)]
+    alone = set(cells.collapsed("ticket", round)) - set(cells.collapsed("ticket", 0))
+    if alone:
+        # A collapsed generator can score better than a healthy one, so that the figure alone proves nothing.
+        return "fails", [say.collapsed("ticket", sorted(alone))]
+    if not short.holds:
+        return "fails", []
+    notes = [f"The control '{control}' is not compared: {why}." for control, why in short.unfinished.items()]
+    if any(not other.beaten for other in short.controls):
+        return "matches", notes
+    if short.unfinished:
+        return "holds", notes
+    if not short.controls:
+        return "holds", ["No control was run, so whether the ticket matches or wins is not asked."]
+    return _when_longer(cells, longer)
+
+
+def _when_longer(cells: Cells, longer: Trial | None) -> Found:
+    """A win at equal steps, asked again of the longer arms."""
+    arms = (f"ticket{LONGER}", f"dense{LONGER}")
+    there = [cell for arm in arms for place in cells.rounds(arm) for cell in cells.of(arm, place)]
+    failed = sorted({cell.seed for cell in there if cell.arm == arms[0] and cell.status != "done"})
+    if failed:
+        return "faster", [say.failed(failed).replace("The ticket", "Trained longer, the ticket")]
+    if longer is None or longer.loss.n < len(cells.seeds):
+        return "wins at equal steps", ["The longer arms are not finished."] if there else []
+    if not longer.holds or any(not other.beaten for other in longer.controls):
+        return "faster", []
+    notes = [
+        f"The control '{name}{LONGER}' is not compared: {why}." for name, why in longer.unfinished.items()
+    ]
+    return ("wins at equal steps" if notes else "wins"), notes
+
+
+def _cautions(cells: Cells, round: int, metric: str) -> list[str]:
+    """Notes that do not change the word: collapsed controls, figures that were measured in different ways."""
+    notes = []
+    declared = cells.recipe["claim"].get("level")
+    if isinstance(declared, int | float) and abs(cells.sparsity(round) - declared) > 0.02:
+        notes.append(say.other_level(float(declared), cells.sparsity(round)))
+    if collapsed := cells.collapsed("ticket", 0):
+        notes.append(say.collapsed("dense model", collapsed))
+    reference = {cell.provenance.get(metric) for cell in cells.done("ticket", 0)}
+    others = []
+    for arm in cells.arms():
+        place = cells.round_of(arm, round) if arm in ("budget", f"dense{LONGER}") else round
+        if arm != "ticket" and (collapsed := cells.collapsed(arm, place)):
+            notes.append(say.collapsed(f"control '{arm}'", collapsed))
+        if {cell.provenance.get(metric) for cell in cells.done(arm, place)} - reference:
+            others.append(arm_name(arm))
+    return [*notes, say.incomparable(metric, others)] if others else notes

@@ -1,0 +1,121 @@
+"""Drawing: figures as small inline SVG that follow the page's colours, light or dark."""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gentickets.report.words import base_arm, fixed
+
+# Colours stand for CSS variables of page.html and are exchanged in the SVG's text, so that a figure follows
+# the reader's light or dark theme. The hues are close to those of Okabe and Ito (2008), for the colour-blind.
+INK, MUTED, LINE, PAPER = "#1a1a1b", "#6a6a6b", "#dcdcdd", "#fefefd"
+TICKET, BUDGET = "#0072b2", "#7b3fa1"
+CONTROLS = ("#d55e00", "#009e73", "#cc79a7", "#b8860b", "#8c6d46", "#4d8fac")
+PHASES = ("#0072b3", "#e69f01", "#009e74", "#999990", "#cc79a8", "#d55e01")
+_VARIABLES = {
+    INK: "ink",
+    MUTED: "muted",
+    LINE: "line",
+    PAPER: "paper",
+    TICKET: "ticket",
+    BUDGET: "budget",
+    **{colour: f"control-{place}" for place, colour in enumerate(CONTROLS)},
+}
+MARKERS = ("s", "^", "D", "v", "P", "X")
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "gentickets",
+    "text.parse_math": False,
+    "text.usetex": False,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10.0,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.unicode_minus": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.7,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "figure.facecolor": "none",
+}
+
+
+def to_svg(figure: Figure, label: str, name: str) -> str:
+    """The figure as an inline `<svg>`: no fonts, no dates, `label` read aloud, ids that start with `name`.
+
+    Texts are escaped by matplotlib; `label` is escaped here.
+    """
+    stream = io.StringIO()
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(stream, format="svg", metadata=metadata, bbox_inches="tight", pad_inches=0.05)
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'\b(id="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var(--{variable})")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label, quote=True)}" ', 1)
+
+
+def styled(**changes: Any) -> AbstractContextManager[None]:
+    """The style that figures are made and saved under; matplotlib's own settings come back afterwards."""
+    settings: Any = {**STYLE, **{name.replace("_", "."): value for name, value in changes.items()}}
+    context: AbstractContextManager[None] = mpl.rc_context(settings)
+    return context
+
+
+def styles(controls: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+    """Control -> colour and marker, the same in every figure of a page."""
+    names = dict.fromkeys(base_arm(control) for control in controls)
+    return {
+        name: (CONTROLS[place % len(CONTROLS)], MARKERS[place % len(MARKERS)])
+        for place, name in enumerate(names)
+    }
+
+
+def sparsity_axis(axes: Axes, sparsities: Mapping[int, float], label: bool = True) -> None:
+    """An axis that spaces rounds evenly (logarithmic in density), labelled in percent sparsity."""
+    places = sorted(sparsities.values())
+    every = max(1, math.ceil(len(places) / 11))
+    shown = places[::every]
+    axes.set_xticks([where(place) for place in shown])
+    axes.set_xticklabels([_short(place) for place in shown])
+    if label:
+        axes.set_xlabel("sparsity (%), rounds evenly spaced")
+    axes.grid(visible=False, axis="x")
+
+
+def where(sparsity: float) -> float:
+    """The place of a sparsity on that axis."""
+    return -math.log(max(1e-9, 1 - sparsity))
+
+
+def _short(sparsity: float) -> str:
+    digits = 2 if 0.99 < sparsity < 1 else 1
+    return fixed(100 * sparsity, digits).removesuffix(".0")

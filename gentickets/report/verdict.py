@@ -1,0 +1,132 @@
+"""Verdict and what it rests on: paired comparisons over seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from scipy import stats
+
+from gentickets.report.words import Spread
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A paired comparison over seeds: the mean of first minus second; lower is better for the first."""
+
+    mean: float
+    bound: float
+    """The one-sided 95 % t bound of the mean, from above; infinite for a single seed."""
+    p: float
+    """One-sided: the chance of a mean this low if the first were no better than the second."""
+    n: int
+
+
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Paired | None:
+    """Compare two arms (seed -> value) over the seeds that both have; None without one (Student, 1908).
+
+    The bound is mean + t(0.95, n - 1) sd / sqrt(n), and the mean itself where every seed gives the same.
+    """
+    losses = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
+    n = len(losses)
+    if n == 0:
+        return None
+    mean = math.fsum(losses) / n
+    if n == 1:
+        return Paired(mean, math.inf, 1.0, n)
+    error = statistics.stdev(losses) / math.sqrt(n)
+    if error == 0:
+        return Paired(mean, mean, 0.0 if mean < 0 else 1.0, n)
+    bound = mean + float(stats.t.ppf(CONFIDENCE, n - 1)) * error
+    return Paired(mean, bound, float(stats.t.cdf(mean / error, n - 1)), n)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The ticket against one control."""
+
+    control: str
+    arm: str
+    """The opponent: the control, or its scaled twin where that is better on validation."""
+    spread: Spread
+    loss: Paired
+    """Ticket minus control."""
+
+    @property
+    def beaten(self) -> bool:
+        """Whether the ticket is lower, at 5 %."""
+        return self.loss.bound < 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Ticket, dense and controls after equal steps."""
+
+    ticket: Spread
+    dense: Spread
+    loss: Paired
+    """Ticket minus dense."""
+    limit: float
+    """The margin in the metric's unit: the bound must stay under it."""
+    controls: tuple[Comparison, ...] = ()
+    unfinished: Mapping[str, str] = field(default_factory=dict)
+    """Control -> why it is not compared."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bound of the paired loss is under the margin."""
+        return self.loss.bound < self.limit
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The claim, judged. All of it on the test split, but for the choice of level and of scaled twins."""
+
+    word: str
+    """``wins``, ``wins at equal steps``, ``faster``, ``matches``, ``holds``, ``fails`` (does not hold),
+    ``undecided`` (too few seeds, or unfinished) or ``no claim``."""
+    sentence: str
+    metric: str | None = None
+    margin: float | None = None
+    """As declared, a fraction of the dense mean."""
+    round: int | None = None
+    level: float | None = None
+    """The sparsity at that round."""
+    chosen: bool = False
+    """Whether the level was left to validation rather than declared."""
+    seeds: int = 0
+    short: Trial | None = None
+    """At the recipe's steps."""
+    longer: Trial | None = None
+    """The same, all arms trained longer."""
+    budget: Spread | None = None
+    """A dense model given the whole search's compute."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def wins(self) -> bool:
+        """Whether the word is a win, at equal steps at least (statuses of the command line count by it)."""
+        return self.word in ("wins", "wins at equal steps")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for `report.json`; an infinite bound becomes null."""
+        plain: dict[str, Any] = _finite(asdict(self))
+        for name, trial in (("short", self.short), ("longer", self.longer)):
+            if trial is not None:
+                plain[name]["holds"] = trial.holds
+                for entry, other in zip(plain[name]["controls"], trial.controls, strict=True):
+                    entry["beaten"] = other.beaten
+        return plain
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,113 @@
+"""Words and numbers for people: spreads over seeds, names of arms and figures, rounding. Torch-free."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+LONGER = "-longer"
+SCALED = "-scaled"
+_FIGURES = {"negative_elbo": "negative ELBO", "frechet": "Fréchet distance", "kl": "KL divergence"}
+_ARMS = {
+    "ticket": "ticket",
+    "dense": "dense",
+    "budget": "dense, whole budget",
+    "reinit": "re-initialized",
+    "reinit0": "re-initialized at step 0",
+    "shuffle": "shuffled mask",
+    "random-erk": "random (ERK)",
+    "random-uniform": "random (uniform)",
+    "narrow": "narrow dense",
+}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure over the seeds: mean and sample standard deviation, with the values that they come from."""
+
+    mean: float
+    sd: float | None
+    """None for a single seed."""
+    n: int
+    values: Mapping[int, float]
+    """Seed -> value."""
+
+    @staticmethod
+    def of(values: Mapping[int, float]) -> Spread | None:
+        """The spread of seed -> value; None where there are no seeds."""
+        numbers = list(values.values())
+        if not numbers:
+            return None
+        sd = statistics.stdev(numbers) if len(numbers) > 1 else None
+        return Spread(math.fsum(numbers) / len(numbers), sd, len(numbers), dict(values))
+
+
+def decimals(spreads: Iterable[Spread | None]) -> int:
+    """Decimal places for a column: two digits of the median spread, three of the median value at least."""
+    given = [spread for spread in spreads if spread is not None]
+    sizes = [abs(spread.mean) for spread in given if spread.mean]
+    if not sizes:
+        return 2
+    fewest = 2 - math.floor(math.log10(statistics.median(sizes)))
+    spreads_known = [spread.sd for spread in given if spread.sd]
+    wanted = 1 - math.floor(math.log10(statistics.median(spreads_known))) if spreads_known else fewest + 1
+    return max(0, min(8, max(fewest, min(wanted, fewest + 3))))
+
+
+def fixed(value: float, places: int) -> str:
+    """The number with so many decimals, a true minus sign, and never a negative zero."""
+    text = f"{value:.{places}f}"
+    if text.startswith("-"):
+        text = text[1:] if not text.strip("-0.") else MINUS + text[1:]
+    return text
+
+
+def plus_minus(spread: Spread | None, places: int) -> str:
+    """``101.84 ± 0.11``; without the second half for one seed, a dash for none."""
+    if spread is None:
+        return DASH
+    mean = fixed(spread.mean, places)
+    return mean if spread.sd is None else f"{mean} ± {fixed(spread.sd, places)}"
+
+
+def percent(fraction: float) -> str:
+    """``0.672`` as ``67.2 %``; two decimals past 99 %, where one would no longer tell rounds apart."""
+    return fixed(100 * fraction, 2 if 0.99 < fraction < 1 else 1) + " %"
+
+
+def difference(value: float, reference: float) -> str:
+    """How far the value is from the reference, in percent of it and with a sign."""
+    if reference == 0:
+        return DASH
+    share = 100 * (value - reference) / abs(reference)
+    text = fixed(share, 2 if abs(share) < 10 else 1)
+    return text if text.startswith(MINUS) else "+" + text
+
+
+def figure_name(name: str) -> str:
+    """A figure's name as a person writes it."""
+    return _FIGURES.get(name, name.replace("_", " "))
+
+
+def arm_name(arm: str) -> str:
+    """An arm's name as a person writes it, e.g. ``re-initialized, scaled, longer``."""
+    name, tail = arm, ""
+    for suffix, word in ((LONGER, ", longer"), (SCALED, ", scaled")):
+        if name.endswith(suffix):
+            name, tail = name.removesuffix(suffix), word + tail
+    return _ARMS.get(name, name) + tail
+
+
+def base_arm(arm: str) -> str:
+    """The control behind an arm's name, without ``-longer`` and ``-scaled``."""
+    return arm.removesuffix(LONGER).removesuffix(SCALED)
+
+
+def listed(names: Sequence[str], joint: str = "and") -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return (
+        names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}" if names else "none"
+    )

@@ -1,0 +1,78 @@
+"""Result: what one round of one cell came to, as `result.json` holds it. Torch-free, so that reports start fast."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gentickets.errors import Status, TicketError
+
+FORMAT = 1
+Figures = dict[str, float]
+"""Figure of merit -> value, e.g. ``{"negative_elbo": 101.8, "frechet": 12.3}``."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished (or failed) round. Lower is better for every figure."""
+
+    arm: str
+    """``ticket``, ``budget``, ``narrow``, ``reinit``, ``reinit-scaled``, ``ticket-longer``, ``dense-longer``, ..."""
+    seed: int
+    round: int
+    """The ticket's round 0 is the dense run."""
+    sparsity: float
+    """Removed fraction of the prunable weights."""
+    steps: int
+    """Length of the training that the schedule spans (a ticket rewound to k trains ``steps - k`` of them)."""
+    trained: int
+    """Optimizer steps really taken in this round, warm-up included."""
+    selection: str
+    """``last``, ``mean of last n`` or ``best on validation``: which checkpoints the figures are taken from."""
+    valid: Figures = field(default_factory=dict)
+    test: Figures = field(default_factory=dict)
+    provenance: dict[str, str] = field(default_factory=dict)
+    """Beside a figure's name: features, N of both sides, floor, EMA or not."""
+    collapsed: str | None = None
+    """A sentence where the samples have collapsed."""
+    checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    """``{"step": int, "valid": Figures, "test": Figures}`` of every evaluation."""
+    losses: list[dict[str, Any]] = field(default_factory=list)
+    """``{"step": int, "<objective>": float}`` along the training."""
+    densities: Figures = field(default_factory=dict)
+    """Kept fraction of each prunable tensor, in the network's order."""
+    weights: dict[str, int] = field(default_factory=dict)
+    """``kept`` and ``total`` prunable weights, ``all`` parameters."""
+    flops: dict[str, float] = field(default_factory=dict)
+    """Forward FLOPs per image: ``dense`` and ``masked`` (theoretical). 1 multiply-add = 2 FLOPs."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """``train``, ``score``, ``evaluate``, ``store``."""
+    status: str = "done"
+    """``done``, ``failed`` or ``not run``."""
+    why: str | None = None
+    """For ``failed`` and ``not run``: a sentence."""
+
+    def to_json(self) -> str:
+        """The text of `result.json`."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=False) + "\n"
+
+
+def parse_result(text: str, where: Path) -> Result:
+    """The Result in the text of a `result.json`; TicketError names the file where it is damaged or newer."""
+    try:
+        raw: Mapping[str, Any] = json.loads(text)
+        if raw["format"] > FORMAT:
+            message = f"{where} has format {raw['format']}; this gentickets reads up to {FORMAT}"
+            raise TicketError(message, Status.TICKET)
+        return Result(**{name: value for name, value in raw.items() if name != "format"})
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise TicketError(f"{where} is damaged: {error}", Status.TICKET) from error
+
+
+def read_results(run: Path) -> list[Result]:
+    """Every result of a run folder, by seed, arm and round."""
+    paths = sorted(run.glob("seed-*/*/round-*/result.json"))
+    return [parse_result(path.read_text(encoding="utf-8"), path) for path in paths]

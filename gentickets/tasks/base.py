@@ -1,0 +1,146 @@
+"""Task and Objective: networks, and the game that trains them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gentickets.errors import TicketError, nearest
+
+Batch = Tensor
+"""Images, float, (n, c, h, w), in [-1, 1]."""
+
+
+class Draw(Mapping[str, Tensor]):
+    """Every random number that one step on n images uses; the first dimension is the sample.
+
+    ``shared`` is the turns' common memory within one step: see `Task.share`.
+    """
+
+    def __init__(self, **values: Tensor) -> None:
+        self._values = values
+        self.shared: dict[str, tuple[int, object]] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@dataclass(frozen=True)
+class Optim:
+    """An optimizer's settings. ``lr`` is the peak that a schedule scales."""
+
+    name: str = "adam"
+    """``adam``, ``adamw``, ``sgd`` or ``rmsprop``."""
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam and AdamW."""
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    """SGD and RMSprop."""
+    alpha: float = 0.99
+    """RMSprop's smoothing constant."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss and the components that it trains: one turn of a step.
+
+    ``loss(batch, draw)`` returns a scalar. The objective acts at steps with ``(step + 1) % every == 0``.
+    ``optim`` overrides the run's optimizer. ``after_step`` runs after each of its optimizer steps (clipping).
+    """
+
+    name: str
+    loss: Callable[[Batch, Draw], Tensor]
+    trains: tuple[str, ...]
+    every: int = 1
+    optim: Optim | None = None
+    after_step: Callable[[], None] | None = None
+
+    def acts_at(self, step: int) -> bool:
+        """Whether this objective has a turn in the step with that number."""
+        return (step + 1) % self.every == 0
+
+
+class Task(nn.Module):
+    """Networks and the game that trains them; child modules are the components.
+
+    A family overrides `objectives` and whatever else applies. ``image`` is (channels, height, width).
+    """
+
+    image: tuple[int, int, int]
+
+    def objectives(self) -> Sequence[Objective]:
+        """The turns of one step, in order."""
+        raise NotImplementedError(f"{type(self).__name__} declares no objectives")
+
+    def draw(self, n: int, rng: torch.Generator) -> Draw:
+        """Every random number that one step on n images uses, on the task's device. Default: none."""
+        return Draw()
+
+    def inputs(self, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
+        """Each component's arguments for this batch (for FLOPs, compacting, SynFlow and norm statistics)."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its components take")
+
+    def figures(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        """Per-image figures of merit, lower is better, each (n,): a VAE's ``negative_elbo``. Default: none."""
+        return {}
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        """n images from the model's own prior, (n, c, h, w) in [-1, 1]."""
+        raise TicketError(f"{type(self).__name__} has no prior to sample from; look at its reconstructions")
+
+    def reconstruct(self, batch: Batch) -> Tensor:
+        """The images as the model rebuilds them, without noise, (n, c, h, w) in [-1, 1]."""
+        raise TicketError(f"{type(self).__name__} does not reconstruct; look at its samples")
+
+    def can(self, ability: str) -> bool:
+        """Whether the family overrides `sample` or `reconstruct`."""
+        return getattr(type(self), ability) is not getattr(Task, ability)
+
+    @property
+    def components(self) -> list[str]:
+        """Names of the components that have parameters."""
+        return [name for name, child in self.named_children() if any(True for _ in child.parameters())]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def trained_by(self, objective: Objective) -> dict[str, nn.Parameter]:
+        """The parameters that an objective trains, by name; an unknown component is an error."""
+        for component in objective.trains:
+            if component not in self.components:
+                known = nearest(component, self.components)
+                raise TicketError(f"objective '{objective.name}' trains '{component}', which does not exist. {known}")
+        return {
+            name: parameter
+            for name, parameter in self.named_parameters()
+            if name.split(".", 1)[0] in objective.trains and parameter.requires_grad
+        }
+
+    def share(self, draw: Draw, key: str, component: str, make: Callable[[], Tensor]) -> Tensor:
+        """A value that several turns of one step see, made anew once its component's weights have changed.
+
+        The fake that D and G both see is made once: 10 % of a DCGAN step, and the generator's batch-norm
+        statistics move once. Weights are watched through autograd's version counters, so a stale value is
+        impossible as long as updates are in place, as optimizers' are.
+        """
+        version = sum(parameter._version for parameter in getattr(self, component).parameters())
+        known = draw.shared.get(key)
+        if known is None or known[0] != version or torch.is_grad_enabled() != getattr(known[1], "requires_grad", False):
+            known = (version, make())
+            draw.shared[key] = known
+        value = known[1]
+        assert isinstance(value, Tensor)
+        return value

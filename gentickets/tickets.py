@@ -1,0 +1,106 @@
+"""Ticket, Snapshot, Origin: the nouns that a search passes from round to round, and that disks hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from gentickets.errors import Status, TicketError, nearest
+from gentickets.masks import Mask
+
+Tensors = Mapping[str, Tensor]
+"""Name -> tensor. Optimizer state is flat: ``objective/parameter/slot``, as in ``generator/net.0.weight/exp_avg``."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a ticket came from."""
+
+    method: str
+    """``iterative``, ``at_start``, ``early_bird``, or the control's name."""
+    rewind_to: int
+    """The step whose state the ticket starts from."""
+    round: int
+    """0 is the dense run."""
+    seed: int
+    rewind: str = "weights"
+    """``weights``, ``lr`` (learning-rate rewinding) or ``none`` (fine-tuning)."""
+    arm: str = "ticket"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that training changes, at one step: enough to go on bit for bit."""
+
+    step: int
+    weights: Tensors
+    """The state dict: parameters and buffers."""
+    optim: Tensors = field(default_factory=dict)
+    ema: Tensors = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A mask, the weights to start from (parameters and buffers), and where they came from.
+
+    ``optim`` holds the optimizer state of the step that the ticket rewinds to, and is empty for a fresh start.
+    """
+
+    mask: Mask
+    weights: Tensors
+    origin: Origin
+    optim: Tensors = field(default_factory=dict)
+
+    def load_into(self, task: nn.Module) -> None:
+        """Copy the masked starting weights into a network, in place; checked whole before the first copy.
+
+        Raises TicketError (status 3) naming the first tensor that does not fit; the network is then untouched.
+        """
+        load_weights(task, self.masked_weights())
+
+    def masked_weights(self) -> dict[str, Tensor]:
+        """The starting weights with pruned entries at +0.0."""
+        return zeroed(self.weights, self.mask)
+
+
+def zeroed(tensors: Tensors, mask: Tensors) -> dict[str, Tensor]:
+    """The tensors, with +0.0 wherever a mask of the same name prunes."""
+    return {
+        name: value if name not in mask else torch.where(mask[name].to(value.device), value, 0.0)
+        for name, value in tensors.items()
+    }
+
+
+def load_weights(module: nn.Module, weights: Tensors) -> None:
+    """Copy a whole state dict in place, keeping strides; names, shapes and kinds are checked before the first copy."""
+    target = module.state_dict()
+    check_fit(weights, target)
+    with torch.no_grad():
+        for name, value in target.items():
+            value.copy_(weights[name])
+
+
+def check_fit(weights: Tensors, target: Tensors) -> None:
+    """Raise TicketError (status 3) unless both hold the same names, shapes and kinds of number."""
+    for name, value in target.items():
+        if name not in weights:
+            message = f"the weights have no '{name}', which the network needs. {nearest(name, weights)}"
+            raise TicketError(message, Status.TICKET)
+        theirs, ours = tuple(weights[name].shape), tuple(value.shape)
+        if theirs != ours:
+            raise TicketError(f"'{name}' has shape {theirs}, the network needs {ours}", Status.TICKET)
+        if weights[name].is_floating_point() != value.is_floating_point():
+            message = f"'{name}' holds {weights[name].dtype}, the network needs {value.dtype}"
+            raise TicketError(message, Status.TICKET)
+    for name in weights:
+        if name not in target:
+            message = f"the weights have '{name}', which the network lacks. {nearest(name, target)}"
+            raise TicketError(message, Status.TICKET)
+
+
+def copied(tensors: Tensors) -> dict[str, Tensor]:
+    """Detached copies that later training does not change, strides kept."""
+    return {name: value.detach().clone(memory_format=torch.preserve_format) for name, value in tensors.items()}

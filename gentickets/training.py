@@ -1,0 +1,285 @@
+"""Training: a task with its optimizers and averages, and the loop in which a step is a function of its number."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+from gentickets.data import Batches
+from gentickets.errors import Status, TicketError, nearest
+from gentickets.masks import Hold, Mask
+from gentickets.optimizers import Schedule, build, like_parameter, read_state, write_state
+from gentickets.seeds import derive
+from gentickets.tasks import Objective, Optim, Task
+from gentickets.tickets import Snapshot, Tensors, Ticket, check_fit, copied, load_weights
+
+Losses = Mapping[str, Tensor]
+"""Objective -> its loss in the step (a detached scalar on the device)."""
+Watcher = Callable[[int, Losses], object]
+"""Called with the step reached after each step; a return of True ends the training there."""
+
+CHECK_EVERY = 50
+"""Steps between looks for a loss that is no longer a number: each look waits for the device."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: optimizer (and exceptions by objective), schedule, averages, gradient clipping."""
+
+    optim: Optim = field(default_factory=Optim)
+    schedule: Schedule = field(default_factory=Schedule)
+    per_objective: Mapping[str, Optim] = field(default_factory=dict)
+    ema: Mapping[str, float] = field(default_factory=dict)
+    """Component -> decay per step of its exponential moving average."""
+    clip_norm: float | None = None
+    """Largest norm of one objective's gradient."""
+
+    @property
+    def steps(self) -> int:
+        """The number of steps that the schedule spans."""
+        return self.schedule.steps
+
+    def finetuning(self) -> Plan:
+        """The same with the learning rate held at its last value."""
+        return replace(self, schedule=replace(self.schedule, frozen_at=self.schedule.steps - 1))
+
+
+class Turn:
+    """One objective with the parameters that it trains and their optimizer."""
+
+    def __init__(self, task: Task, objective: Objective, plan: Plan) -> None:
+        self.objective = objective
+        self.parameters = task.trained_by(objective)
+        self.optim = plan.per_objective.get(objective.name) or objective.optim or plan.optim
+        self.optimizer = build(self.optim, list(self.parameters.values()))
+        self.clip_norm = plan.clip_norm
+
+    def take(self, batch: Tensor, draw: object, factor: float, hold: Hold | None) -> Tensor:
+        """One optimizer step: loss, gradients of what is trained alone, update, clip, mask. Returns the loss."""
+        parameters = list(self.parameters.values())
+        loss = self.objective.loss(batch, draw)  # type: ignore[arg-type]
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = None if gradient is None else like_parameter(gradient, parameter)
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.optim.lr * factor
+        self.optimizer.step()
+        for parameter in parameters:
+            parameter.grad = None
+        if self.objective.after_step is not None:
+            self.objective.after_step()
+        if hold is not None:
+            hold.apply()
+        return loss.detach()
+
+
+class Training:
+    """A task with its optimizers and averages: everything that a step changes.
+
+    Convolutional networks are put into channels-last memory, which is faster on CPU and GPU alike.
+    """
+
+    def __init__(self, task: Task, plan: Plan) -> None:
+        self.task, self.plan = task, plan
+        if any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in task.modules()):
+            task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        objectives = list(task.objectives())
+        for name in plan.per_objective:
+            if name not in (known := [objective.name for objective in objectives]):
+                raise TicketError(f"no objective '{name}'. {nearest(name, known)}")
+        self.turns = [Turn(task, objective, plan) for objective in objectives]
+        self.ema: dict[str, Tensor] = {}
+        self.renew_ema()
+
+    def renew_ema(self) -> None:
+        """Start the averages anew from the weights as they are."""
+        for component in self.plan.ema:
+            if component not in self.task.components:
+                raise TicketError(f"no component '{component}' to average. {nearest(component, self.task.components)}")
+        parameters = dict(self.task.named_parameters())
+        self.ema = copied({n: p for n, p in parameters.items() if n.split(".", 1)[0] in self.plan.ema})
+
+    def update_ema(self) -> None:
+        """Move the averages by one step."""
+        parameters = dict(self.task.named_parameters())
+        for component, decay in self.plan.ema.items():
+            names = [name for name in self.ema if name.split(".", 1)[0] == component]
+            with torch.no_grad():
+                torch._foreach_lerp_([self.ema[n] for n in names], [parameters[n] for n in names], 1 - decay)
+
+    def snapshot(self, step: int) -> Snapshot:
+        """Copies of the weights, buffers, optimizers and averages after ``step`` steps."""
+        optim = {
+            f"{turn.objective.name}/{key}": value
+            for turn in self.turns
+            for key, value in read_state(turn.optimizer, turn.parameters).items()
+        }
+        return Snapshot(step, copied(self.task.state_dict()), optim, copied(self.ema))
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Go to a snapshot, bit for bit; it is checked whole before anything changes."""
+        check_fit(snapshot.ema, self.ema)
+        load_weights(self.task, snapshot.weights)
+        self._load_optim(snapshot.optim, None)
+        for name, average in self.ema.items():
+            average.copy_(snapshot.ema[name])
+
+    def start(self, ticket: Ticket) -> None:
+        """Go to a ticket's start: masked weights, buffers, its optimizer state with pruned moments zero, new averages."""
+        ticket.mask.require_same_names(
+            {name: value for name, value in self.task.state_dict().items() if name in ticket.mask}, "the network"
+        )
+        ticket.load_into(self.task)
+        self._load_optim(ticket.optim, ticket.mask)
+        self.renew_ema()
+
+    def _load_optim(self, optim: Tensors, mask: Mask | None) -> None:
+        known = {turn.objective.name for turn in self.turns}
+        for key in optim:
+            if (name := key.split("/", 1)[0]) not in known:
+                raise TicketError(f"optimizer state of objective '{name}'. {nearest(name, known)}", Status.TICKET)
+        for turn in self.turns:
+            prefix = turn.objective.name + "/"
+            state = {key.removeprefix(prefix): value for key, value in optim.items() if key.startswith(prefix)}
+            write_state(turn.optimizer, turn.parameters, state, mask)
+
+    @contextlib.contextmanager
+    def averaged(self, batches: Sequence[Tensor] = ()) -> Iterator[Task]:
+        """The task with its averaged weights in place, its norm statistics estimated anew for them on ``batches``."""
+        if not self.ema:
+            yield self.task
+            return
+        before = copied(self.task.state_dict())
+        try:
+            load_weights(self.task, {**before, **self.ema})
+            estimate_norms(self.task, list(self.plan.ema), batches)
+            yield self.task
+        finally:
+            load_weights(self.task, before)
+
+
+def train(
+    training: Training,
+    batches: Batches,
+    steps: range,
+    *,
+    mask: Mask | None = None,
+    seed: int = 0,
+    watch: Sequence[Watcher] = (),
+) -> int:
+    """Train through the steps with these numbers; returns the step reached.
+
+    Batch, draw and learning rate follow from ``seed`` and the step's number alone, so that going back to a step, or
+    on from it, needs no sampler state. With a mask, weights are masked before the first forward pass and after every
+    optimizer step (Traps 1, 2). A task that draws for itself (dropout) finds the global random state seeded per step,
+    and the caller finds it as it was.
+
+    Raises TicketError (status 4) when a loss or a weight is no longer a number, naming objective and step.
+    """
+    task, schedule = training.task, training.plan.schedule
+    if mask is not None:
+        Hold(mask, dict(task.named_parameters())).apply()
+    holds = [None if mask is None else Hold(mask, turn.parameters) for turn in training.turns]
+    rng = torch.Generator(task.device)
+    losses: dict[str, Tensor] = {}
+    reached = steps.start
+    task.train()
+    with _own_random_state(task.device) as reseed:
+        for step, batch in zip(steps, batches.stream(steps), strict=True):
+            draw = task.draw(len(batch), rng.manual_seed(derive(seed, "draw", step)))
+            reseed(derive(seed, "modules", step))
+            for turn, hold in zip(training.turns, holds, strict=True):
+                if turn.objective.acts_at(step):
+                    losses[turn.objective.name] = turn.take(batch, draw, schedule.factor(step), hold)
+            training.update_ema()
+            reached = step + 1
+            if reached % CHECK_EVERY == 0:
+                _check_losses(losses, reached)
+            if any([watcher(reached, losses) is True for watcher in watch]):
+                break
+    _check_losses(losses, reached)
+    _check_weights(task, reached)
+    return reached
+
+
+def grow(
+    training: Training,
+    ticket: Ticket,
+    batches: Batches,
+    *,
+    seed: int,
+    since: Snapshot | None = None,
+    until: int | None = None,
+    watch: Sequence[Watcher] = (),
+) -> int:
+    """Train a ticket from its start to the end of the schedule (or ``until``), or go on from a snapshot on that way."""
+    if since is None:
+        training.start(ticket)
+    else:
+        training.load(since)
+    first = ticket.origin.rewind_to if since is None else since.step
+    last = training.plan.steps if until is None else until
+    return train(training, batches, range(first, last), mask=ticket.mask, seed=seed, watch=watch)
+
+
+def estimate_norms(task: Task, components: Sequence[str], batches: Sequence[Tensor]) -> None:
+    """Set the running statistics of batch norms to the plain average over these batches."""
+    norms = [
+        layer
+        for component in components
+        for layer in getattr(task, component).modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.track_running_stats
+    ]
+    if not norms or not batches:
+        return
+    modes, momenta = {m: m.training for m in task.modules()}, [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    task.eval()
+    for component in components:
+        getattr(task, component).train()
+    with torch.no_grad(), _own_random_state(task.device) as reseed:
+        reseed(derive(0, "norms"))
+        for batch in batches:
+            for component, arguments in task.inputs(batch).items():
+                if component in components:
+                    getattr(task, component)(*arguments)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    for module, mode in modes.items():
+        module.training = mode
+
+
+@contextlib.contextmanager
+def _own_random_state(device: torch.device) -> Iterator[Callable[[int], object]]:
+    """Fork the global random state; yields the function that seeds it."""
+    if device.type == "cuda":
+        with torch.random.fork_rng([device]):
+            yield torch.manual_seed
+    else:
+        with torch.random.fork_rng([]):
+            yield torch.default_generator.manual_seed
+
+
+def _check_losses(losses: Losses, step: int) -> None:
+    for name, loss in losses.items():
+        if not bool(torch.isfinite(loss).all()):
+            message = f"diverged: the loss of objective '{name}' is {float(loss)} at step {step}; try a lower lr"
+            raise TicketError(f"{message} or [train] clip_norm", Status.DIVERGED)
+
+
+def _check_weights(task: Task, step: int) -> None:
+    for name, value in chain(task.named_parameters(), task.named_buffers()):
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            message = f"diverged: '{name}' holds values that are no numbers at step {step}; try a lower lr"
+            raise TicketError(f"{message} or [train] clip_norm", Status.DIVERGED)
+
+

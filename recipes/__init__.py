@@ -1,0 +1,1 @@
+"""The recipes that come with gentickets; `gentickets recipes ls` lists them."""

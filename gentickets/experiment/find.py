@@ -18,7 +18,7 @@ from gentickets.experiment.pool import Pool
 from gentickets.experiment.units import Key, Unit, plan_units
 from gentickets.recipe import Recipe, diff
 from gentickets.results import Result
-from gentickets.runs.files import write_whole
+from gentickets.disk import write_whole
 from gentickets.runs.folder import RunFolder, locked
 
 
@@ -91,7 +91,7 @@ def find(recipe: Recipe, out: Path, options: Options, *, resume: bool = False, l
         if options.jobs == 0:
             _here(run, units, setup, tell)
         else:
-            Pool(units, done, setup, _jobs(record, options), tell).run()
+            Pool(units, done, setup, jobs_for(record, options), tell).run()
 
 
 def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:
@@ -104,7 +104,7 @@ def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:
 def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
     """The record of the run: the one that is there, if it is of the same recipe, else a new one."""
     started = any(run.path.glob("seed-*"))
-    record = _record(recipe, options)
+    record = record_of(recipe, options)
     if started and run.record.is_file():
         before = run.read_record()
         if changes := diff(before["recipe"], record["recipe"]):
@@ -122,7 +122,8 @@ def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
     return record
 
 
-def _record(recipe: Recipe, options: Options) -> dict[str, Any]:
+def record_of(recipe: Recipe, options: Options) -> dict[str, Any]:
+    """What run.json holds beside its format."""
     plugins = {path.name: hashlib.sha256(_plugin_bytes(path)).hexdigest() for path in options.plugins}
     return {
         "recipe": recipe.resolved(),
@@ -175,7 +176,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _jobs(record: Mapping[str, Any], options: Options) -> int:
+def jobs_for(record: Mapping[str, Any], options: Options) -> int:
+    """Workers side by side: as asked, else one per core, or one on an accelerator."""
     if options.jobs is not None:
         return options.jobs
     return max(1, _cores() // int(record["threads"])) if record["device"] == "cpu" else 1

@@ -20,7 +20,7 @@ from gentickets.experiment.units import Unit
 from gentickets.masks import Mask
 from gentickets.quality import Evaluation, evaluate, reconstruction_grid, sample_grid
 from gentickets.results import Figures, Result
-from gentickets.runs.files import clear_drafts, write_whole
+from gentickets.disk import clear_drafts, write_whole
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
 from gentickets.runs.formats import read_snapshot, read_ticket, write_snapshot, write_ticket
 from gentickets.search import first_ticket, next_ticket
@@ -30,6 +30,8 @@ from gentickets.training import Losses, Training, train
 
 EVALUATION_SEED = 0
 """One seed for all arms and seeds: the same latents and the same noise."""
+NORM_BATCHES = 8
+"""Training batches on which the norm statistics of averaged weights are estimated."""
 LOSS_POINTS = 50
 """Points of a training curve."""
 LOCK_SECONDS = 15.0
@@ -65,6 +67,7 @@ class Work:
         self.best: Tensors = {}
         self.seconds: dict[str, float] = defaultdict(float)
         self.saved_at = time.monotonic()
+        self.changed: dict[str, object] = {}
 
     def do(self) -> Result:
         """The unit's result: stored already, or worked out now, from where it was left.
@@ -111,8 +114,6 @@ class Work:
         snapshot = self._resume()
         task = self._task()
         self.training = self.assembly.training(task, self.unit.span)
-        if self.search["rewind"] == "none" and self.unit.base_arm == "ticket" and self.unit.round:
-            self.training.plan = self.training.plan.finetuning()
         if not self.folder.ticket.is_file():
             with self._timed("score"):
                 ticket = self._make_ticket(snapshot if self.phase == "start" else None)
@@ -122,6 +123,8 @@ class Work:
         # what is trained is what was stored, in a run that goes on and in one that was never interrupted
         ticket, _ = read_ticket(self.folder.ticket)
         ticket = replace(ticket, mask=ticket.mask.to(self.assembly.device))
+        if ticket.origin.rewind == "none":
+            self.training.plan = self.training.plan.finetuning()
         if snapshot is not None and self.phase == "grow":
             self.training.load(snapshot)
             self.at = snapshot.step
@@ -146,6 +149,7 @@ class Work:
         found = width_at(
             lambda w: self.assembly.task(self.unit.seed, width=w), width, masked_flops(wide, mask)
         )
+        self.changed = {"width": found}
         return self.assembly.task(self.unit.seed, width=found)
 
     def _make_ticket(self, since: Snapshot | None) -> Ticket:
@@ -273,7 +277,7 @@ class Work:
 
     @contextmanager
     def _averaged(self) -> Iterator[Task]:
-        some = [self.batches(step) for step in range(8)] if self._training.ema else []
+        some = [self.batches(step) for step in range(NORM_BATCHES)] if self._training.ema else []
         with self._training.averaged(some) as task:
             yield task
 
@@ -339,7 +343,8 @@ class Work:
         return Result(unit.arm, unit.seed, unit.round, sparsity, unit.span, unit.steps, "last")
 
     def _stored_recipe(self) -> dict[str, Any]:
-        return {**self.recipe, "plugins": self.assembly.plugin_names, "saw": self.assembly.splits.fingerprint}
+        task = {**self.recipe["task"], **self.changed}
+        return {**self.recipe, "task": task, "plugins": self.assembly.plugin_names, "saw": self.assembly.splits.fingerprint}
 
     # -- state ----------------------------------------------------------------------------------------------------
 

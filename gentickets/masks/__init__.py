@@ -4,10 +4,11 @@ from .densities import erk, shuffled, uniform
 from .hold import Held, Hold, hold
 from .interop import from_torch_prune, masked_state_dict
 from .mask import PRUNABLE, Mask, component_of, full_mask, plain_name, prunable
-from .select import Magnitudes, Scores, keep_top
+from .select import SCOPES, Magnitudes, Scores, keep_top, tied_share
 
 __all__ = [
     "PRUNABLE",
+    "SCOPES",
     "Held",
     "Hold",
     "Magnitudes",
@@ -23,5 +24,6 @@ __all__ = [
     "plain_name",
     "prunable",
     "shuffled",
+    "tied_share",
     "uniform",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,7 +12,9 @@ from torch import Tensor
 from gentickets.errors import Status, TicketError
 from gentickets.seeds import derive
 
-from .kth import Block
+from . import blockwise
+from .blockwise import Number
+from .kth import Block, Cut, joined
 from .mask import Mask
 
 _BLOCK = {"cpu": 1 << 18}
@@ -28,6 +31,7 @@ class Part:
         self.name = name
         self.size = scores.numel()
         self.kept = within.kept_in(name)
+        self.device = scores.device
         self._salt = derive(seed, "ties", name)
         self._magnitude = magnitude
         self._checked = False
@@ -39,113 +43,133 @@ class Part:
         if scores.dtype in (torch.float16, torch.bfloat16, torch.float32):
             self.dtype = torch.float32
 
-    def blocks(self, dtype: torch.dtype) -> Iterator[tuple[int, Index, Tensor, Tensor | None]]:
-        """First position, index, scores and kept entries of each block (None where the tensor is whole).
+    def pieces(self, buffer: Tensor) -> Iterator[Piece]:
+        """The tensor's pieces, as numbers of the buffer's dtype, which the next piece may overwrite.
 
         The first pass raises TicketError (DIVERGED) when a kept weight's score is NaN or infinite.
         """
-        limit = _BLOCK.get(self._scores.device.type, _BLOCK_ELSEWHERE)
-        for start, index in _spans(tuple(self._scores.shape), limit, 0):
-            numbers = self._numbers(self._scores[index].reshape(-1), dtype)
+        for start, index in _spans(tuple(self._scores.shape), buffer.numel(), 0):
+            scores = self._scores[index]
+            numbers = self._numbers(scores, buffer[: scores.numel()])
             kept = None if self.kept == self.size else self._mask[index].reshape(-1)
             if not self._checked:
                 self._require_finite(numbers, kept)
-            yield start, index, numbers, kept
+            yield Piece(self, start, index, numbers, kept)
         self._checked = True
 
     def sample(self, n: int, rng: torch.Generator, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Positions and scores of the kept ones among n random positions."""
-        positions = torch.randint(self.size, (n,), generator=rng).to(self._scores.device)
+        positions = torch.randint(self.size, (n,), generator=rng).to(self.device)
         where = torch.unravel_index(positions, self._scores.shape)
         if self.kept < self.size:
             chosen = self._mask[where]
             positions, where = positions[chosen], tuple(axis[chosen] for axis in where)
-        return positions, self._numbers(self._scores[where], dtype)
+        scores = self._scores[where]
+        return positions, self._numbers(scores, torch.empty(scores.shape, dtype=dtype, device=self.device))
 
     def hashes(self, positions: Tensor) -> Tensor:
         """A hash of each position, int64: the order of equal scores, without duplicates inside a tensor."""
         return _splitmix(positions, self._salt)
 
     def empty_mask(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """A new mask tensor with the strides and device of ``like``, and the view that `blocks`' indices fit."""
+        """A new mask with the strides and device of ``like``, and the view of it that the pieces' indices fit."""
         mask = torch.empty_like(like)
         return mask, mask.view(-1) if self._scores.ndim == 1 else mask
 
-    def _numbers(self, scores: Tensor, dtype: torch.dtype) -> Tensor:
-        return scores.to(dtype).abs() if self._magnitude else scores.to(dtype)
+    def _numbers(self, scores: Tensor, buffer: Tensor) -> Tensor:
+        """The scores, flat: themselves where they can be read as they are, else a copy in the buffer."""
+        if scores.dtype == buffer.dtype and scores.is_contiguous():
+            return blockwise.absolute(scores.view(-1), buffer) if self._magnitude else scores.view(-1)
+        buffer.view(scores.shape).copy_(scores)
+        return blockwise.absolute(buffer, buffer) if self._magnitude else buffer
 
     def _require_finite(self, numbers: Tensor, kept: Tensor | None) -> None:
-        if math.isfinite(numbers.sum().item()):  # a sum may overflow, but never hides a NaN or an infinity
-            return
-        bad = numbers.isfinite().logical_not_()
-        if count := int(torch.count_nonzero(bad if kept is None else bad & kept)):
-            message = (
-                f"'{self.name}' has NaN or infinite scores ({count} in one block): the training diverged"
-            )
+        fine = blockwise.finite(numbers)
+        if blockwise.count(fine) < numbers.numel() and not torch.all(fine if kept is None else fine | ~kept):
+            message = f"'{self.name}' has NaN or infinite scores: the training that gave them has diverged"
             raise TicketError(message, Status.DIVERGED)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a tensor: the position of its first entry, its index, its scores, and which are kept (None: all)."""
+
+    part: Part
+    start: int
+    index: Index
+    numbers: Tensor
+    kept: Tensor | None
+
+    def equal(self, value: Number) -> Tensor:
+        """Places inside the piece of the kept scores that equal a value."""
+        return blockwise.places(blockwise.narrow(blockwise.equal(self.numbers, value), self.kept))
+
+    def hashes(self, places: Tensor) -> Tensor:
+        """The hashes of places inside the piece."""
+        return self.part.hashes(places + self.start)
 
 
 class Group:
     """Parts that compete, as a stream of scores (see `kth.Stream`)."""
 
-    low, high = -math.inf, math.inf
+    low: Number = -math.inf
+    high: Number = math.inf
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self.parts = [part for part in parts if part.size]
         self.size = sum(part.size for part in parts)
         self.kept = sum(part.kept for part in parts)
-        self.dtype = torch.float64
-        if all(part.dtype == torch.float32 for part in parts):
-            self.dtype = torch.float32
+        single = all(part.dtype == torch.float32 for part in parts)
+        self.dtype = torch.float32 if single else torch.float64
+        self._buffers: dict[torch.device, Tensor] = {}
+
+    def pieces(self) -> Iterator[Piece]:
+        """All pieces of all parts, in order; only one of them is valid at a time."""
+        for part in self.parts:
+            if part.device not in self._buffers:
+                length = min(_BLOCK.get(part.device.type, _BLOCK_ELSEWHERE), self.size)
+                self._buffers[part.device] = torch.empty(length, dtype=self.dtype, device=part.device)
+            yield from part.pieces(self._buffers[part.device])
 
     def blocks(self) -> Iterator[Block]:
         """All scores."""
-        for part in self.parts:
-            for _, _, numbers, kept in part.blocks(self.dtype):
-                yield numbers, kept
+        return ((piece.numbers, piece.kept) for piece in self.pieces())
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Scores at random positions, as many from each tensor as its size demands."""
-        return _joined([part.sample(_share(n, part, self), rng, self.dtype)[1] for part in self.parts])
+        return joined([part.sample(_share(n, part, self), rng, self.dtype)[1] for part in self.parts])
 
 
 class Ties:
-    """The hashes of all positions in a group whose score is ``value``, as a stream (see `kth.Stream`)."""
+    """The hashes of all positions in a group whose score is the cut's value, as a stream (see `kth.Stream`)."""
 
-    low, high = -(2**63), 2**63 - 1
+    low: Number = -(2**63)
+    high: Number = 2**63 - 1
 
-    def __init__(self, group: Group, value: float) -> None:
-        self.group, self.value = group, value
+    def __init__(self, group: Group, cut: Cut) -> None:
+        self.group, self.cut = group, cut
 
     def blocks(self) -> Iterator[Block]:
         """All hashes."""
-        for part in self.group.parts:
-            for start, _, numbers, kept in part.blocks(self.group.dtype):
-                tied = numbers == self.value
-                yield (
-                    part.hashes(torch.nonzero(tied if kept is None else tied & kept).squeeze(1) + start),
-                    None,
-                )
+        for number, piece in enumerate(self.group.pieces()):
+            if self.cut.in_block(number):
+                yield piece.hashes(piece.equal(self.cut.value)), None
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Hashes of the tied ones among n random positions."""
         found = []
         for part in self.group.parts:
             positions, numbers = part.sample(_share(n, part, self.group), rng, self.group.dtype)
-            found.append(part.hashes(positions[numbers == self.value]))
-        return _joined(found)
+            found.append(part.hashes(positions[numbers == self.cut.value]))
+        return joined(found)
 
 
 def _share(n: int, part: Part, group: Group) -> int:
     return math.ceil(n * part.size / group.size)
 
 
-def _joined(tensors: list[Tensor]) -> Tensor:
-    return torch.cat([tensor.to(tensors[0].device) for tensor in tensors])
-
-
 def _spans(shape: tuple[int, ...], limit: int, start: int) -> Iterator[tuple[int, Index]]:
-    """Indices that cut a tensor into pieces of at most ``limit`` entries, in logical order, with first positions."""
+    """First positions and indices of pieces, at most ``limit`` entries each, that make up a tensor in order."""
     if not shape:
         yield start, ()
         return

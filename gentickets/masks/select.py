@@ -11,9 +11,10 @@ from torch import Tensor
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.seeds import derive
 
+from . import blockwise
 from .kth import Cut, kth_largest
 from .mask import Mask, component_of
-from .pieces import Group, Part, Ties
+from .pieces import Group, Part, Piece, Ties
 
 Scores = Mapping[str, Tensor]
 """Tensor name -> score of each weight, of the weight's shape. The highest are kept."""
@@ -23,7 +24,7 @@ SCOPES = ("layer", "component", "global")
 
 
 class Magnitudes(Mapping[str, Tensor]):
-    """|w| of each weight as scores, made when asked for: `keep_top` streams it without ever holding a copy."""
+    """|w| of each weight as scores, made when asked for: `keep_top` streams it and never holds a copy."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self.weights = {name: weight.detach() for name, weight in weights.items()}
@@ -49,14 +50,14 @@ def keep_top(
     """Keep the weights with the highest scores, among those that ``within`` keeps.
 
     ``density`` is the fraction to keep of ALL prunable weights of a group, pruned ones included, so a round's
-    density does not depend on the rounds before. A group is a tensor, a component or everything (``scope``); a
-    mapping gives each tensor its own density. Exactly floor(density * n + 0.5) weights of a group of n stay, or what
-    ``within`` still keeps if that is less: pruned stays pruned. Scores are signed and may be of any real dtype
-    (integers compare as float64). Equal scores are ordered by a hash of tensor name, position and ``seed``, which
-    the order of the names, the device and the memory format do not change.
+    density does not depend on the rounds before. A group is a tensor, a component or everything (``scope``);
+    a mapping gives each tensor its own density. Of a group of n weights exactly floor(density * n + 0.5) stay,
+    or what ``within`` still keeps if that is less: pruned stays pruned. Scores are signed, of any real dtype
+    (integers compare as float64). Equal scores are ordered by a hash of tensor name, position and ``seed``,
+    which the order of the names, the device and the memory format do not change.
 
-    Raises TicketError: a density outside (0, 1], an unknown scope, scores that do not fit ``within``; with status
-    DIVERGED a NaN or infinite score of a kept weight; with status FAILED a tensor that would be emptied.
+    Raises TicketError: a density outside (0, 1], an unknown scope, scores that do not fit ``within``; with
+    status DIVERGED a NaN or infinite score of a kept weight; with FAILED a tensor that would be emptied.
     """
     if isinstance(density, Mapping):
         _require_known(density, within)
@@ -67,79 +68,93 @@ def keep_top(
         if not 0 < wanted <= 1:
             raise TicketError(f"the density of '{called}' is {wanted}, but must be above 0 and at most 1")
         k = min(math.floor(wanted * group.size + 0.5), group.kept)
-        for part, mask in _kept(group, k, within, seed):
-            if part.kept and not torch.count_nonzero(mask):
-                raise TicketError(
-                    _emptied(part.name, f"{k:,} of the {group.size:,} weights of '{called}'"), Status.FAILED
+        for part, mask, remaining in _Choice(group, k, seed).masks(within):
+            if part.kept and not remaining:
+                message = (
+                    f"keeping {k:,} of the {group.size:,} weights of '{called}' would leave nothing of "
+                    f"'{part.name}': try scope='layer', exempt this tensor, or prune less (fewer rounds)"
                 )
+                raise TicketError(message, Status.FAILED)
             kept[part.name] = mask
     return Mask({name: kept.get(name, within[name]) for name in within})
 
 
 def tied_share(scores: Scores, mask: Mask, *, within: Mask, scope: str = "component") -> dict[str, float]:
-    """How much of each group hangs on ties: the fraction of the weights that competed whose score is the lowest kept.
+    """How much of each group hangs on ties: the fraction of its weights whose score is the lowest kept one.
 
-    ``mask`` is what `keep_top` made of ``scores``, ``within`` and ``scope``. Near 0 for ordinary weights; WGAN
-    clipping ties most of a critic's weights at the clip, and then magnitude says little about them.
+    ``mask`` is what `keep_top` made of ``scores``, ``within`` and ``scope``; the fraction is of what ``within``
+    keeps. Near 0 for ordinary weights. Clipping, as in a WGAN, ties most of a critic's weights at the clip,
+    and then their magnitude says little.
     """
     mask.require_same_names(within, "the wider mask")
-    groups = _groups(scores, within, scope, 0)
+    competed = _groups(scores, within, scope, 0)
     shares = {}
     for called, survivors in _groups(scores, mask, scope, 0).items():
         lowest = min((_lowest(*block) for block in survivors.blocks()), default=math.inf)
-        tied = sum(
-            int(
-                torch.count_nonzero((numbers == lowest) if counted is None else (numbers == lowest) & counted)
-            )
-            for numbers, counted in groups[called].blocks()
-        )
-        shares[called] = tied / max(1, groups[called].kept)
+        tied = sum(piece.equal(lowest).numel() for piece in competed[called].pieces())
+        shares[called] = tied / max(1, competed[called].kept)
     return shares
 
 
+class _Choice:
+    """The k best of a group: all above a score, and of those that equal it the ones with the highest hashes."""
+
+    def __init__(self, group: Group, k: int, seed: int) -> None:
+        rng = torch.Generator().manual_seed(derive(seed, "bracket"))  # changes the time, never the result
+        self.group = group
+        self.cut = Cut(math.inf, 0, 0) if k == 0 else Cut(-math.inf, k, 0)
+        if 0 < k < group.kept:
+            self.cut = kth_largest(group, k, group.kept, rng)
+        missing = k - self.cut.above
+        self.split = missing < self.cut.tied
+        self.lowest_hash = 0
+        self.twins = 0  # equal hashes stand in different tensors: the first in the order of names stay
+        if self.split:
+            order = kth_largest(Ties(group, self.cut), missing, self.cut.tied, rng)
+            self.lowest_hash, self.twins = int(order.value), missing - order.above
+
+    def masks(self, within: Mask) -> Iterator[tuple[Part, Tensor, int]]:
+        """Each tensor's mask, with the number of its kept weights; strides and device as in ``within``."""
+        made = {part.name: part.empty_mask(within[part.name]) for part in self.group.parts}
+        counts = dict.fromkeys(made, 0)
+        for number, piece in enumerate(self.group.pieces()):
+            name = piece.part.name
+            counts[name] += self._write(number, piece, made[name][1][piece.index])
+        for part in self.group.parts:
+            yield part, made[part.name][0], counts[part.name]
+
+    def _write(self, number: int, piece: Piece, target: Tensor) -> int:
+        direct = target.is_contiguous() and target.device == piece.numbers.device
+        compare = blockwise.above if self.split or not self.cut.tied else blockwise.at_least
+        chosen = compare(piece.numbers, self.cut.value, target.view(-1) if direct else None)
+        chosen = blockwise.narrow(chosen, piece.kept)
+        if self.split and self.cut.in_block(number):
+            chosen[self._tied(piece)] = True
+        if not direct:
+            target.copy_(chosen.view(target.shape))
+        return blockwise.count(chosen)
+
+    def _tied(self, piece: Piece) -> Tensor:
+        """Places inside the piece that equal the cut's value and stay."""
+        places = piece.equal(self.cut.value)
+        hashes = piece.hashes(places)
+        equal = places[hashes == self.lowest_hash][: self.twins]
+        self.twins -= equal.numel()
+        return torch.cat([places[hashes > self.lowest_hash], equal])
+
+
 def _groups(scores: Scores, within: Mask, scope: str, seed: int) -> dict[str, Group]:
-    """The competing groups, by tensor name, component name or "the network"; sorted, so no order leaks in."""
+    """The competing groups by the name of their tensor or component, or "the network"; sorted by name."""
     if scope not in SCOPES:
         raise TicketError(f"there is no scope '{scope}'. {nearest(scope, SCOPES)}")
     magnitude = isinstance(scores, Magnitudes)
     raw = scores.weights if isinstance(scores, Magnitudes) else scores
-    within.require_same_names(raw, "the scores")
+    within.require_same_names(raw, "the set of scores")
     parts: dict[str, list[Part]] = {}
     for name in sorted(within):
         key = {"layer": name, "component": component_of(name), "global": "the network"}[scope]
         parts.setdefault(key, []).append(Part(name, raw[name], within, magnitude=magnitude, seed=seed))
     return {key: Group(members) for key, members in parts.items()}
-
-
-def _kept(group: Group, k: int, within: Mask, seed: int) -> Iterator[tuple[Part, Tensor]]:
-    """The mask of each tensor of a group, of whose weights the k best stay."""
-    rng = torch.Generator().manual_seed(
-        derive(seed, "bracket")
-    )  # the sample changes the time, not the result
-    cut = Cut(math.inf, 0, 0) if k == 0 else Cut(-math.inf, k, 0)
-    if 0 < k < group.kept:
-        cut = kth_largest(group, k, group.kept, rng)
-    missing = k - cut.above
-    order = Cut(Ties.low, 0, missing)
-    if 0 < missing < cut.tied:
-        order = kth_largest(Ties(group, float(cut.value)), missing, cut.tied, rng)
-    twins = missing - order.above  # equal hashes stand in different tensors: the first in order of names stay
-    for part in group.parts:
-        mask, view = part.empty_mask(within[part.name])
-        for start, index, numbers, counted in part.blocks(group.dtype):
-            chosen = numbers >= cut.value if missing == cut.tied else numbers > cut.value
-            if counted is not None:
-                chosen &= counted
-            if 0 < missing < cut.tied:
-                tied = numbers == cut.value
-                positions = torch.nonzero(tied if counted is None else tied & counted).squeeze(1)
-                hashes = part.hashes(positions + start)
-                chosen[positions[hashes > order.value]] = True
-                equal = positions[hashes == order.value][:twins]
-                chosen[equal] = True
-                twins -= equal.numel()
-            view[index] = chosen.view(view[index].shape)
-        yield part, mask
 
 
 def _require_known(density: Mapping[str, float], within: Mask) -> None:
@@ -149,13 +164,6 @@ def _require_known(density: Mapping[str, float], within: Mask) -> None:
     for name in density:
         if name not in within:
             raise TicketError(f"the densities have '{name}', which the mask lacks. {nearest(name, within)}")
-
-
-def _emptied(name: str, what: str) -> str:
-    return (
-        f"keeping {what} would leave nothing of '{name}': "
-        "try scope='layer', exempt this tensor, or prune less (fewer rounds)"
-    )
 
 
 def _lowest(numbers: Tensor, counted: Tensor | None) -> float:

@@ -65,15 +65,15 @@ def build(architecture: str, shape: Sequence[int], classes: int | None) -> nn.Se
     return network
 
 
-def fitted(architecture: str, splits: Splits) -> nn.Sequential:
+def fitted(architecture: str, splits: Splits, classes: int | None) -> nn.Sequential:
     """The network trained on the training split's labels; the random one as it is.
 
     1,000 steps of AdamW on batches of 64 with a little noise on the pixels, on one CPU thread, whatever the
     device and the threads of the run: the same bits for the same data on one machine. About a second for
     digits, a quarter of a minute for 32x32 colour images.
     """
-    network = build(architecture, splits.image, splits.classes)
-    if splits.classes is None or splits.train.labels is None:
+    network = build(architecture, splits.image, classes)
+    if classes is None or splits.train.labels is None:
         return network
     labels = splits.train.labels.cpu()
     rng = torch.Generator().manual_seed(derive(_SEED, "features", "batches"))
@@ -90,10 +90,10 @@ def fitted(architecture: str, splits: Splits) -> nn.Sequential:
     return network
 
 
-def accuracy_on(network: nn.Sequential, images: Images) -> float:
-    """Fraction of a labelled split that the network classifies correctly."""
-    if images.labels is None or images.n == 0:
-        return math.nan
+def accuracy_on(network: nn.Sequential, images: Images) -> float | None:
+    """Fraction of a split that the network classifies correctly; None without labels."""
+    if images.labels is None:
+        return None
     labels = images.labels.cpu()
     right, start = 0, 0
     with torch.no_grad():

@@ -23,7 +23,8 @@ def radii(real: Tensor, k: int = NEIGHBOURS) -> Tensor:
     """Distance of each real image, features (m, d), to its k-th nearest other real image: float64, (m,)."""
     reals = checked_features(real, "real images")
     if len(reals) <= k:
-        raise TicketError(f"coverage with k = {k} needs more than {k} real images, not {len(reals)}")
+        needed = f"needs more than {k} real images, not {len(reals)}"
+        raise TicketError(f"coverage {needed}: use more images, or set [quality] frechet = false")
     # the nearest one is the image itself
     found = [
         torch.cdist(block, reals).topk(k + 1, dim=1, largest=False).values[:, k] for block in _blocks(reals)

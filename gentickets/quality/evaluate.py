@@ -26,7 +26,7 @@ BLOCK = 256
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures on one split (lower is better), where each came from, and a sentence if samples have collapsed."""
+    """Figures on one split (lower is better), where each came from, and a sentence on collapse."""
 
     figures: dict[str, float]
     provenance: dict[str, str] = field(default_factory=dict)
@@ -71,9 +71,8 @@ def drawn(task: Task, n: int, seed: int, shape: tuple[int, ...]) -> Tensor:
             rng = torch.Generator(task.device).manual_seed(derive(seed, "samples", block))
             blocks.append(task.sample(BLOCK, rng)[: n - block * BLOCK].cpu())
             if tuple(blocks[-1].shape[1:]) != shape:
-                raise TicketError(
-                    f"samples have shape {tuple(blocks[-1].shape[1:])}, the images have {shape}"
-                )
+                found = tuple(blocks[-1].shape[1:])
+                raise TicketError(f"samples have shape {found}, the images have {shape}")
             if not torch.isfinite(blocks[-1]).all():
                 raise TicketError("samples are not finite: the network has diverged", Status.DIVERGED)
     return torch.cat(blocks)
@@ -90,9 +89,7 @@ def _compared(
     sides = f"N = {len(fake)} samples against {real.gaussian.n} {split} images"
     told = [extractor.described, sides, real.floor_told]
     if (few := min(len(fake), real.gaussian.n)) <= (count := fake.shape[1]):
-        told.append(
-            f"{few} images give {count} features a singular covariance, so the distance is unreliable"
-        )
+        told.append(f"unreliable, as {few} images give {count} features a singular covariance")
     provenance = {
         "frechet": ", ".join([*told, MODE]),
         "coverage_gap": f"{extractor.described}, {sides}, k = {NEIGHBOURS}, {MODE}",

@@ -38,7 +38,7 @@ class Facts:
     image: tuple[int, int, int]
     classes: int | None
     accuracy: float | None
-    """On the test split; None for the random network."""
+    """On the test split; None where it has no labels."""
     recipe: int = RECIPE
 
 
@@ -63,34 +63,31 @@ class Extractor:
     @property
     def described(self) -> str:
         """The name and how good the classifier is, or that it never was one."""
-        if self.facts.accuracy is None:
+        if self.facts.classes is None:
             return f"features {self.name} (random weights, no labels to train on: a coarse measure)"
-        return f"features {self.name} (accuracy {100 * self.facts.accuracy:.1f} %)"
+        accuracy = self.facts.accuracy
+        told = "accuracy unknown" if accuracy is None else f"accuracy {100 * accuracy:.1f} %"
+        return f"features {self.name} ({told})"
 
     def features(self, images: Tensor) -> Tensor:
         """Features (n, 64) of images (n, c, h, w) in [-1, 1], on the CPU, no gradients."""
-        return self._run(images)[0]
+        return self.both(images)[0]
 
     def classes(self, images: Tensor) -> Tensor | None:
         """Predicted classes, int64 (n,); None for the random network."""
-        return self._run(images)[1]
+        return self.both(images)[1]
 
     def both(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """`features` and `classes` in one pass."""
-        return self._run(images)
+        if tuple(images.shape[1:]) != self.facts.image:
+            raise TicketError(f"{self.name} takes images {self.facts.image}, not {tuple(images.shape[1:])}")
+        features, logits = features_and_logits(self._network, images)
+        return features, None if self.facts.classes is None else logits.argmax(1)
 
     def to_bytes(self) -> bytes:
         """The features file: safetensors, with the facts and the hash as sorted JSON under one key."""
         weights = {name: value.contiguous() for name, value in self._network.state_dict().items()}
         return safetensors.torch.save(weights, {_KEY: _json({**_told(self.facts), "sha256": self.hash})})
-
-    def _run(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        if tuple(images.shape[1:]) != self.facts.image:
-            raise TicketError(
-                f"{self.name} takes images of {self.facts.image}, not {tuple(images.shape[1:])}"
-            )
-        features, logits = features_and_logits(self._network, images)
-        return features, None if self.facts.classes is None else logits.argmax(1)
 
 
 def extractor(splits: Splits, folder: Path | None = None) -> Extractor:
@@ -159,11 +156,10 @@ def _from_cache(splits: Splits, cached: Path) -> Extractor:
 def _made(splits: Splits) -> Extractor:
     classes = splits.classes if splits.train.labels is not None else None
     architecture = architecture_for(splits.image, classes)
-    network = fitted(architecture, splits)
-    accuracy = accuracy_on(network, splits.test) if classes is not None else None
-    return Extractor(
-        network, Facts(architecture, splits.name, splits.fingerprint, splits.image, classes, accuracy)
-    )
+    network = fitted(architecture, splits, classes)
+    accuracy = None if classes is None else accuracy_on(network, splits.test)
+    facts = Facts(architecture, splits.name, splits.fingerprint, splits.image, classes, accuracy)
+    return Extractor(network, facts)
 
 
 def _require_fit(facts: Facts, splits: Splits, where: Path) -> None:
@@ -206,12 +202,10 @@ def _cache_file(splits: Splits) -> Path | None:
 
 def _lock(path: Path) -> AbstractContextManager[object]:
     try:
-        lock = FileLock(path.with_suffix(".lock"))
-        lock.acquire()
-    except OSError:
+        return FileLock(path.with_suffix(".lock")).acquire()
+    except (OSError, NotImplementedError):
         # no locks on this file system: then two may train, with equal results, and the writes are atomic
         return nullcontext()
-    return lock
 
 
 def _read(path: Path) -> bytes:

@@ -1,8 +1,9 @@
 """Recipes: what to search for, as a TOML file, checked whole before torch is imported."""
 
+from gentickets.recipe.compare import diff
 from gentickets.recipe.families import FAMILIES, Keywords
 from gentickets.recipe.load import load_recipe, parse_recipe, recipe_from
-from gentickets.recipe.schema import Claim, Data, Objective, Quality, Recipe, Search, TaskChoice, Train, diff
+from gentickets.recipe.schema import Claim, Data, Objective, Quality, Recipe, Search, TaskChoice, Train
 from gentickets.recipe.shipped import recipe_text, shipped_recipes
 
 __all__ = [

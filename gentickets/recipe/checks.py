@@ -6,21 +6,36 @@ from collections.abc import Callable, Iterator, Set
 
 from gentickets.errors import nearest
 from gentickets.recipe.families import FAMILIES
-from gentickets.recipe.schema import Recipe
-from gentickets.recipe.words import Problem
+from gentickets.recipe.schema import CRITERIA, DATASETS, Recipe
+from gentickets.recipe.words import Problem, listed, refusal
 
 Check = Callable[[Recipe], Iterator[Problem]]
 
 
-def check(recipe: Recipe, wrong: Set[str]) -> list[Problem]:
-    """Every problem between the sections; checks that need a key in ``wrong`` say nothing."""
+def check(recipe: Recipe, wrong: Set[str], *, plugins: bool) -> list[Problem]:
+    """Every problem between the sections; checks that need a key in ``wrong`` say nothing.
+
+    With ``plugins``, datasets and criteria may be theirs.
+    """
     bad = {path.split("[", 1)[0] for path in wrong}
 
     def reads_wrong(key: str) -> bool:
         return any(path == key or path.startswith(f"{key}.") or key.startswith(f"{path}.") for path in bad)
 
     sound = (one for keys, one in CHECKS if not any(reads_wrong(key) for key in keys))
-    return [problem for one in sound for problem in one(recipe)]
+    return [*([] if plugins else _names(recipe)), *(problem for one in sound for problem in one(recipe))]
+
+
+def _names(recipe: Recipe) -> Iterator[Problem]:
+    named = (
+        ("data.name", recipe.data.name, DATASETS),
+        ("search.criterion", recipe.search.criterion, CRITERIA),
+    )
+    for path, name, known in named:
+        if name not in known:
+            yield Problem(
+                path, f"{refusal(name, listed(known))}; one of your own comes with --plugin my_models.py"
+            )
 
 
 def _task(recipe: Recipe) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from gentickets.recipe.families import FAMILIES, PluginKeywords
 from gentickets.recipe.schema import Claim, Data, Quality, Recipe, Search, Section, TaskChoice, Train
 from gentickets.recipe.shipped import recipe_text
 from gentickets.recipe.source import Source, read_source
-from gentickets.recipe.words import Problem, problems, refusal
+from gentickets.recipe.words import Problem, listed, problems, refusal
 
 SECTIONS: dict[str, type[Section]] = {
     "data": Data,
@@ -43,8 +43,8 @@ def load_recipe(
 ) -> Recipe:
     """The checked recipe of a path, or of a bare name: a shipped one.
 
-    ``overrides`` are ``section.key=value`` texts. With ``plugins`` the family may be one of theirs. Every
-    error stands on a line of its own in one TicketError.
+    ``overrides`` are ``section.key=value`` texts. With ``plugins`` the family, dataset and criterion
+    may be theirs. Every error stands on a line of its own in one TicketError.
     """
     text, where, name = recipe_text(path_or_name)
     return parse_recipe(text, name=name, where=where, overrides=overrides, plugins=plugins)
@@ -86,7 +86,7 @@ def _checked(source: Source, *, text: str, name: str, plugins: bool) -> Recipe:
         if key != "claim" or key in source.values
     }
     recipe = Recipe.model_validate({"seed": seed, "task": task, **sections})
-    found += check(recipe, {problem.path for problem in found})
+    found += check(recipe, {problem.path for problem in found}, plugins=plugins)
     if found:
         found.sort(key=lambda problem: source.line(problem.path))
         raise TicketError("\n".join(source.at(*problem) for problem in found), Status.REQUEST)
@@ -106,7 +106,7 @@ def _task(source: Source, plugins: bool, found: list[Problem]) -> TaskChoice:
     if model is not None:
         return TaskChoice(family=str(family), options=_section(model, "task", keywords, found))
     if not isinstance(family, str) or not family:
-        names = " or ".join(map(repr, FAMILIES))
+        names = listed(FAMILIES)
         wrong = (
             f"is missing; must be {names}"
             if family is None
@@ -114,7 +114,7 @@ def _task(source: Source, plugins: bool, found: list[Problem]) -> TaskChoice:
         )
         found.append(Problem("task.family", wrong))
     elif not plugins:
-        hint = f"{nearest(family, FAMILIES)} A family of your own comes with --plugin my_models.py"
+        hint = f"{nearest(family, FAMILIES)} One of your own comes with --plugin my_models.py"
         found.append(Problem("task.family", f"unknown family '{family}'; {hint}"))
     options = {}
     for key, value in keywords.items():
@@ -130,7 +130,7 @@ def _task(source: Source, plugins: bool, found: list[Problem]) -> TaskChoice:
 
 
 def _section(model: type[Model], key: str, table: Any, found: list[Problem]) -> Model:
-    """A section as its model has it; wrong keys are noted and stand-ins take their place, so that checks go on."""
+    """A section as its model has it; wrong keys are noted, and stand-ins let the checks go on."""
     if not isinstance(table, dict):
         found.append(Problem(key, refusal(table, f"a section, [{key}]")))
         table = {}

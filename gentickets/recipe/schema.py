@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
@@ -23,6 +23,8 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
 Control = Literal["reinit", "reinit0", "shuffle", "random-erk", "random-uniform", "narrow"]
 
+DATASETS = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "celeba", "folder")
+CRITERIA = ("magnitude", "random")
 USES: dict[str, tuple[str, ...]] = {
     "betas": ("adam", "adamw"),
     "eps": ("adam", "adamw", "rmsprop"),
@@ -53,9 +55,8 @@ class TaskChoice(Section):
 class Data(Section):
     """[data]: which images, and how they come."""
 
-    name: Literal["digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "celeba", "folder"] = Field(
-        examples=["digits"]
-    )
+    name: Word = Field(examples=["digits"])
+    """One of `DATASETS`, or a plugin's."""
     batch_size: Count = 64
     size: Annotated[int, Field(ge=4, le=1024)] | None = None
     """Side in pixels; none: as the data comes."""
@@ -98,7 +99,7 @@ class Train(Section):
     objectives: dict[str, Objective] = {}
 
     def settings(self, objective: str | None = None) -> dict[str, Any]:
-        """The optimizer of an objective (or the run's): ``name`` and every number, the objective's own first."""
+        """The optimizer of an objective (or the run's): ``name`` and numbers, the objective's own first."""
         settings = {name: getattr(self, name) for name in Objective.model_fields}
         if own := self.objectives.get(objective or ""):
             settings |= {name: value for name, value in own if value is not None}
@@ -121,7 +122,8 @@ class Search(Section):
     """[search]: prune, rewind, retrain; and what a ticket must beat."""
 
     method: Literal["iterative"] = "iterative"
-    criterion: Literal["magnitude", "random"] = "magnitude"
+    criterion: Word = "magnitude"
+    """One of `CRITERIA`, or a plugin's."""
     rounds: Count = 6
     keep: Share = 0.8
     """Of what is left, each round."""
@@ -233,28 +235,3 @@ class Recipe(Section):
     @property
     def _optimizers(self) -> set[str]:
         return {self.train.optimizer, *(own.optimizer or "" for own in self.train.objectives.values())}
-
-
-def diff(a: Recipe | Mapping[str, Any], b: Recipe | Mapping[str, Any]) -> list[str]:
-    """Where two recipes (or resolved ones) differ: lines ``section.key: old -> new``."""
-    old, new = (_flat(side.resolved() if isinstance(side, Recipe) else side) for side in (a, b))
-    return [
-        f"{key}: {_shown(old, key)} -> {_shown(new, key)}"
-        for key in [*old, *(key for key in new if key not in old)]
-        if key not in old or key not in new or old[key] != new[key]
-    ]
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif prefix or value is not None:  # a section that is absent
-            flat[prefix + key] = value
-    return flat
-
-
-def _shown(flat: Mapping[str, Any], key: str) -> str:
-    value = flat.get(key)
-    return "none" if value is None else repr(value)

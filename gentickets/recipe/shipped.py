@@ -38,10 +38,9 @@ def recipe_text(path_or_name: str | Path) -> tuple[str, str, str]:
     if name in shipped:
         return _decoded(shipped[name].read_bytes(), given), f"{name}.toml", Path(name).name
     what = f"'{given}' is a folder, not a recipe" if path.is_dir() else f"no recipe file '{given}'"
-    beside = {str(near) for near in path.parent.glob("*.toml")} if path.parent.is_dir() else set()
-    raise TicketError(
-        f"{what}, and no shipped recipe has that name. {nearest(path.stem, {*shipped} | beside)}"
-    )
+    beside = {near.name for near in path.parent.glob("*.toml")} if path.parent.is_dir() else set()
+    hint = nearest(path.name if beside else path.stem, {*shipped} | beside)
+    raise TicketError(f"{what}, and no shipped recipe has that name. {hint}")
 
 
 def _bounded(path: Path) -> bytes:

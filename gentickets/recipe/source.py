@@ -63,6 +63,7 @@ def read_source(text: str, where: str, overrides: Sequence[str] = ()) -> Source:
 
 def _lay_over(source: Source, override: str) -> None:
     key, equals, raw = override.partition("=")
+    override = " ".join(override.split())
     path = [part.strip() for part in key.split(".")]
     if not equals or not all(path) or not raw.strip():
         message = f"--set {override}: must be section.key=value, as in train.steps=100"

@@ -28,7 +28,7 @@ def allowed(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     if origin is Annotated:
         return allowed(args[0], [*args[1:], *metadata])
     if origin is Literal:
-        return " or ".join(", ".join(map(shown, args)).rsplit(", ", 1))
+        return listed(args)
     if origin in (Union, types.UnionType):
         return " or ".join(allowed(arg) for arg in args if arg is not type(None))
     if origin is tuple:
@@ -38,6 +38,11 @@ def allowed(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         return "a table" if _is_model(args[1]) else f"a table, each value {allowed(args[1])}"
     limits = " and ".join(_limits(metadata))
     return f"{NAMES.get(annotation, 'a table')} {limits}".rstrip()
+
+
+def listed(values: Iterable[Any]) -> str:
+    """The values that are allowed: ``'a', 'b' or 'c'``."""
+    return " or ".join(", ".join(map(shown, values)).rsplit(", ", 1))
 
 
 def shown(value: Any) -> str:

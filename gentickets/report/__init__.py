@@ -14,8 +14,8 @@
                          "flops", "weights", "why"}],
                "seconds": {arm: {phase: seconds}}, "provenance": {figure: [str]}, "missing": [str]}]}
 
-A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. Lower is better for every
-figure; sparsities are fractions; an unknown or infinite number is null. A reader refuses a larger `format`.
+A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. Lower is better for
+every figure; sparsities are fractions; an unknown or infinite number is null.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def read_run(path: Path) -> Run:
 def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:
     """Write `report.html` and `report.json` of one run (into it, or into `out`) or of several (into `out`).
 
-    `out` is a folder, or the page's own path when it ends in `.html`. Unfinished runs are reported as far as they
-    are. TicketError where a folder is no run, where several runs come without `out`, or where nothing can be written.
+    `out` is a folder, or the page's own path when it ends in `.html`. Unfinished runs are reported as far as
+    they are. TicketError where a folder is no run, where several runs have no `out`, or on a failed write.
     """
     if not runs:
         raise TicketError("a report needs at least one run folder")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def time_spent(summary: Summary, name: str = "time") -> str:
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("seconds, all rounds and seeds")
-        axes.legend(loc="lower right", ncols=1)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(phases))
         return to_svg(figure, "Seconds by arm and phase", name)
 
 
@@ -117,7 +117,7 @@ def curves(results: Sequence[Result], summary: Summary, name: str = "curves") ->
                 if points := lines.get(arm):
                     look = _look(arm, marks)
                     axes.plot(*zip(*points, strict=True), label=arm_name(arm), **look)
-            _scale(axes, [value for line in lines.values() for _, value in line])
+            _scale(axes, lines.values())
             axes.set_title(title)
             axes.set_xlabel("step")
         axes_of[-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9)
@@ -173,10 +173,13 @@ def _over_seeds(found: Sequence[Curve]) -> Curve:
     return [(group[-1][0], _mean(value for _, value in group)) for group in groups]
 
 
-def _scale(axes: Axes, values: Sequence[float]) -> None:
-    """The start of a training is steep: a logarithmic axis keeps its end readable."""
-    if values and min(values) > 0 and max(values) > 3 * min(values):
-        axes.set_yscale("log")
+def _scale(axes: Axes, lines: Collection[Curve]) -> None:
+    """Room for the end of the training: its steep start may leave by the top."""
+    last = max((step for line in lines for step, _ in line), default=0)
+    late = [value for line in lines for step, value in line if step >= 0.1 * last]
+    low, high = min(late, default=0.0), max(late, default=1.0)
+    room = 0.06 * (high - low) or 0.05 * abs(low) or 1.0
+    axes.set_ylim(low - room, high + room)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -31,6 +31,7 @@ _VARIABLES = {
     BUDGET: "budget",
     **{colour: f"control-{place}" for place, colour in enumerate(CONTROLS)},
 }
+ENLARGED = 1.1
 MARKERS = ("s", "^", "D", "v", "P", "X")
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -76,8 +77,11 @@ def to_svg(figure: Figure, label: str, name: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'\b(id="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    # As wide as the page allows, but not so wide that one figure's letters outgrow another's.
+    width = re.search(r'<svg[^>]*? width="([\d.]+)pt"', text)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    size = f'style="max-width: {ENLARGED * float(width[1]):.0f}pt"' if width else ""
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', rf"\1 {size}", text, count=1)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
     return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label, quote=True)}" ', 1)

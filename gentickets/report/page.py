@@ -1,4 +1,4 @@
-"""The page: one run or several as a single HTML file that works offline. Names and texts of a run are untrusted."""
+"""The page: one run or several as one HTML file that works offline. A run's names and texts are untrusted."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def render(runs: Sequence[Run]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["figure_name"] = figure_name
+    environment.filters |= {"figure_name": figure_name, "unbroken": _unbroken}
     template = environment.from_string(files("gentickets.report").joinpath("page.html").read_text("utf-8"))
     sections = [_section(run, f"run{place}") for place, run in enumerate(runs)]
     summaries = [run.summary for run in runs]
@@ -78,6 +78,11 @@ def render(runs: Sequence[Run]) -> str:
         overview=Markup(overview),
         compared=[_compared(one) for one in summaries],
     )
+
+
+def _unbroken(text: str) -> str:
+    """The text with numbers kept on one line."""
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _section(run: Run, anchor: str) -> Section:

@@ -90,9 +90,11 @@ def _against_controls(trial: Trial, places: int) -> str:
 def _when_longer(trial: Trial, times: int, places: int) -> str:
     length = f"Trained {times} times as long" if times > 1 else "Trained longer"
     lost = [arm_name(other.control) for other in trial.controls if not other.beaten]
-    outcome = "holds" if trial.holds else "does not hold"
+    outcome = "holds there" if trial.holds else "does not hold there"
+    if trial.holds and trial.ticket.mean > trial.dense.mean:
+        outcome += " within its margin, though the dense model is ahead"
     text = f"{length}, the ticket reaches {plus_minus(trial.ticket, places)} and the dense model "
-    text += f"{plus_minus(trial.dense, places)}: the claim {outcome} there"
+    text += f"{plus_minus(trial.dense, places)}: the claim {outcome}"
     if lost:
         return f"{text}{', but' if trial.holds else ', and'} the ticket no longer beats {listed(lost, 'or')}."
     return f"{text}{', and every control is still beaten' if trial.controls and trial.holds else ''}."

@@ -8,7 +8,7 @@ from typing import Any
 
 from gentickets.report.cells import Cells, Split
 from gentickets.report.claim import judge
-from gentickets.report.verdict import Verdict
+from gentickets.report.verdict import Verdict, finite
 from gentickets.report.words import (
     DASH,
     LONGER,
@@ -23,6 +23,7 @@ from gentickets.report.words import (
 )
 from gentickets.results import Result
 
+FIRST = {"dense": 0, "budget": 1, "ticket": 2}
 PREFERRED = ("negative_elbo", "reconstruction", "frechet")
 
 
@@ -68,7 +69,7 @@ class Summary:
     figures: tuple[str, ...]
     """All figures, the metric first."""
     rows: tuple[Row, ...]
-    """Dense first, then the ticket by round, the budget, the controls and the longer arms."""
+    """Dense first, then the budget, the ticket by round, the controls and the longer arms."""
     verdict: Verdict
     seconds: Mapping[str, Mapping[str, float]]
     """Arm -> phase -> seconds, over all rounds and seeds; the dense run apart from the ticket's."""
@@ -85,9 +86,8 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; sparsities, means and sds are numbers, missing ones null."""
-        plain = asdict(self)
-        plain["verdict"] = self.verdict.as_dict()
-        return plain
+        plain: dict[str, Any] = finite(asdict(self))
+        return {**plain, "verdict": self.verdict.as_dict()}
 
 
 def summarize(results: Sequence[Result], recipe: Mapping[str, Any], name: str = "run") -> Summary:
@@ -99,6 +99,7 @@ def summarize(results: Sequence[Result], recipe: Mapping[str, Any], name: str = 
     figures = tuple(dict.fromkeys([metric, *known] if metric else known))
     places = [(arm, round) for arm in cells.arms() for round in cells.rounds(arm)]
     rows = [_row(cells, arm, round, figures, verdict.round) for arm, round in places]
+    rows.sort(key=lambda row: _place(row.arm))
     return Summary(
         name,
         metric,
@@ -191,6 +192,10 @@ def _row(cells: Cells, arm: str, round: int, figures: Iterable[str], level: int 
     )
 
 
+def _place(arm: str) -> tuple[bool, int]:
+    return arm.endswith(LONGER), FIRST.get(arm.removesuffix(LONGER), len(FIRST))
+
+
 def _seconds(results: Iterable[Result]) -> dict[str, dict[str, float]]:
     total: dict[str, dict[str, float]] = {}
     for cell in results:
@@ -198,7 +203,7 @@ def _seconds(results: Iterable[Result]) -> dict[str, dict[str, float]]:
         phases = total.setdefault(arm, {})
         for phase, seconds in cell.seconds.items():
             phases[phase] = phases.get(phase, 0.0) + seconds
-    return total
+    return {arm: total[arm] for arm in sorted(total, key=_place)}
 
 
 def _provenance(results: Sequence[Result], figures: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -115,7 +115,7 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `report.json`; an infinite bound becomes null."""
-        plain: dict[str, Any] = _finite(asdict(self))
+        plain: dict[str, Any] = finite(asdict(self))
         for name, trial in (("short", self.short), ("longer", self.longer)):
             if trial is not None:
                 plain[name]["holds"] = trial.holds
@@ -124,9 +124,10 @@ class Verdict:
         return plain
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Plain JSON values: mappings and lists throughout, and null for a number that is not finite."""
     if isinstance(value, Mapping):
-        return {str(name): _finite(inner) for name, inner in value.items()}
+        return {str(name): finite(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

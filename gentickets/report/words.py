@@ -54,7 +54,7 @@ def decimals(spreads: Iterable[Spread | None]) -> int:
     fewest = 2 - math.floor(math.log10(statistics.median(sizes)))
     spreads_known = [spread.sd for spread in given if spread.sd]
     wanted = 1 - math.floor(math.log10(statistics.median(spreads_known))) if spreads_known else fewest + 1
-    return max(0, min(8, max(fewest, min(wanted, fewest + 3))))
+    return max(0, min(8, max(fewest, min(wanted, fewest + 2))))
 
 
 def fixed(value: float, places: int) -> str:

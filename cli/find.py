@@ -1,0 +1,104 @@
+"""`gentickets find`: start a run, go on with it, or show a finished one."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gentickets.errors import Status, TicketError
+
+from .console import emit, json_option, note
+from .options import OVERRIDE, PLUGIN, on_data_and_device
+
+if TYPE_CHECKING:
+    from gentickets.recipe import Recipe
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder (runs/RECIPE).")
+@click.option("--seed", type=click.IntRange(min=0), help="The first seed; short for --set seed=N.")
+@OVERRIDE
+@on_data_and_device
+@click.option("--jobs", type=click.IntRange(min=1), help="Workers side by side (one per core; one on a GPU).")
+@PLUGIN
+@click.option("--resume", is_flag=True, help="Go on with a run; never start one.")
+@click.option(
+    "--keep", type=click.Choice(["needed", "all"]), default="needed", show_default=True,
+    help="Which trained networks to keep.",
+)  # fmt: skip
+@click.option("--checkpoint", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS",
+              help="Store the state of unfinished rounds this often.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would run, its disk and time; write nothing.")
+@json_option
+def find(
+    recipe: str, out: Path | None, seed: int | None, overrides: tuple[str, ...], root: Path, download: bool,
+    device: str, threads: int | None, jobs: int | None, plugins: tuple[Path, ...], resume: bool, keep: str,
+    checkpoint: float, dry_run: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Find tickets as RECIPE says (a file, or the name of a shipped recipe), or go on with its run.
+
+    Ends with a table, the verdict on the declared claim, and a report in the run folder.
+    """
+    from gentickets.experiment.find import Options, failed, results_of
+    from gentickets.experiment.find import find as run_recipe
+    from gentickets.recipe import load_recipe
+    from gentickets.report import write_report
+    from gentickets.runs.folder import RunFolder
+
+    from .look import print_summary
+    from .progress import Progress
+
+    wanted = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
+    loaded = load_recipe(recipe, overrides=wanted, plugins=plugins)
+    folder = out or Path("runs") / loaded.name
+    options = Options(root, device, threads, jobs, plugins, download, keep == "all", checkpoint)
+    if dry_run:
+        return _dry_run(loaded, folder, options, as_json)
+    progress = Progress()
+    with _resumable(folder):
+        try:
+            run_recipe(loaded, folder, options, resume=resume, listener=progress)
+        finally:
+            progress.close()
+        written = write_report([folder])
+    print_summary(written, as_json)
+    note(f"report: {written.page}")
+    return int(failed(results_of(RunFolder(folder), loaded)))
+
+
+def _dry_run(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
+    from gentickets.experiment.estimate import estimate
+
+    emit(estimate(recipe, folder, options), as_json)
+    return int(Status.DONE)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which is answered like Ctrl-C and has a status of its own."""
+
+
+@contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
+    """Answer SIGINT and SIGTERM with the command that goes on where the run was stopped."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        status = Status.TERMINATED if isinstance(interrupt, Terminated) else Status.INTERRUPTED
+        command = shlex.join(["gentickets", *sys.argv[1:]])
+        raise TicketError(f"stopped, and stored in {folder}. To go on: {command}", status) from interrupt
+    finally:
+        signal.signal(signal.SIGTERM, before)

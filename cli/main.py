@@ -1,0 +1,55 @@
+"""The `gentickets` command: its subcommands by name, imported when called."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from .group import LazyGroup
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "find": ("gentickets_cli.find:find", "Find tickets as a recipe says, or go on with its run."),
+    "train": (
+        "gentickets_cli.train:train",
+        "Train a ticket from its start, on other data or another seed too.",
+    ),
+    "show": ("gentickets_cli.look:show", "Show a ticket or a run."),
+    "report": ("gentickets_cli.look:report", "Report on runs: table, verdict, curves, pictures."),
+    "sample": ("gentickets_cli.look:sample", "Draw images from a trained ticket."),
+    "recipes": ("gentickets_cli.recipes:recipes", "List, show, copy and validate recipes."),
+}
+"""Command -> where it is, and its line in the help."""
+
+EPILOG = """\b
+Start:       gentickets find digits_vae
+Completion:  eval "$(_GENTICKETS_COMPLETE=bash_source gentickets)"   (or zsh_source, fish_source)
+
+\b
+Exit status: 0 done, 1 failed, 2 wrong request or recipe, 3 bad ticket,
+             4 diverged, 5 no space or I/O, 6 locked, 7 short of WINS,
+             130 and 143 interrupted (resumable)."""
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.version_option(package_name="gentickets", prog_name="gentickets", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Find, check and reuse lottery tickets in generative models."""
+
+
+def main() -> None:
+    """The installed command."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # the caller closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    cli.main(prog_name="gentickets")

@@ -1,0 +1,161 @@
+"""`gentickets recipes`: list, show, copy and validate recipes, without torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gentickets.errors import Status, TicketError
+
+from .console import emit, json_option, note, table
+from .group import NearestGroup
+from .options import OVERRIDE, PLUGIN
+
+if TYPE_CHECKING:
+    from gentickets.recipe import Recipe
+
+
+@click.group(cls=NearestGroup)
+def recipes() -> None:
+    """List, show, copy and validate recipes."""
+
+
+@recipes.command("ls")
+@json_option
+def ls(as_json: bool) -> None:
+    """List the recipes that come with gentickets."""
+    from gentickets.recipe import load_recipe, shipped_recipes
+
+    rows = [{"recipe": name, **_row(load_recipe(name))} for name in shipped_recipes()]
+    if as_json:
+        emit(rows, as_json)
+        return
+    headers = ["recipe", "family", "data", "seeds x rounds", "steps", "takes"]
+    table(
+        headers,
+        [
+            [
+                *(row[name] for name in headers[:3]),
+                f"{row['seeds']} x {row['rounds']}",
+                row["steps"],
+                row["takes"],
+            ]
+            for row in rows
+        ],
+    )
+
+
+@recipes.command("show")
+@click.argument("recipe")
+@json_option
+def show(recipe: str, as_json: bool) -> None:
+    """Print a recipe: a shipped one's name, or a file. With --json every default is filled in."""
+    from gentickets.recipe import load_recipe, recipe_text
+
+    if as_json:
+        emit(load_recipe(recipe).resolved(), as_json)
+    else:
+        click.echo(recipe_text(recipe)[0], nl=False)
+
+
+@recipes.command("cp")
+@click.argument("recipe")
+@click.argument("to", required=False, type=click.Path(path_type=Path))
+def cp(recipe: str, to: Path | None) -> None:
+    """Copy a recipe to a file (or into a folder) to change it; nothing is overwritten."""
+    from gentickets.recipe import recipe_text
+
+    text, _, name = recipe_text(recipe)
+    target = to if to is not None else Path(f"{name}.toml")
+    if target.is_dir():
+        target = target / f"{name}.toml"
+    _write_new(target, text)
+    click.echo(str(target))
+    note(f"Run it with: gentickets find {target}")
+
+
+@recipes.command("validate")
+@click.argument("recipe", nargs=-1, required=True)
+@OVERRIDE
+@PLUGIN
+@json_option
+def validate(
+    recipe: tuple[str, ...], overrides: tuple[str, ...], plugins: tuple[Path, ...], as_json: bool
+) -> None:
+    """Check recipes whole and say every error at once.
+
+    Keywords of a plugin's family are checked when it runs.
+    """
+    from gentickets.recipe import load_recipe
+
+    errors: list[str] = []
+    found: list[dict[str, Any]] = []
+    for one in recipe:
+        try:
+            checked = load_recipe(one, overrides=overrides, plugins=plugins)
+        except TicketError as error:
+            errors += str(error).splitlines()
+            found.append({"recipe": one, "fine": False, "errors": str(error).splitlines()})
+        else:
+            found.append({"recipe": one, "fine": True, "errors": [], "summary": summary(checked)})
+    if as_json:
+        emit(found, as_json)
+    else:
+        for row in found:
+            if row["fine"]:
+                click.echo(f"fine: {row['summary']}")
+    if errors:
+        raise TicketError("\n".join(errors), Status.REQUEST)
+
+
+def summary(recipe: Recipe) -> str:
+    """A recipe in a line: what is searched, for how long, against what, for which claim."""
+    search, claim = recipe.search, recipe.claim
+    parts = [
+        f"{recipe.name}: {recipe.task.family} on {recipe.data.name}",
+        f"{search.seeds} seeds x {search.rounds} rounds of {recipe.train.steps} steps",
+    ]
+    if search.controls:
+        rounds = " and ".join(map(str, recipe.control_rounds))
+        parts.append(f"{', '.join(search.controls)} after {rounds} rounds")
+    if claim is not None:
+        where = f"after {recipe.claim_round} rounds" if recipe.claim_round else "where validation says"
+        parts.append(f"claim: {claim.metric} within {100 * claim.margin:g} % of dense {where}")
+    return "; ".join(parts)
+
+
+def _row(recipe: Recipe) -> dict[str, Any]:
+    about, takes = _told(recipe.text)
+    return {
+        "family": recipe.task.family,
+        "data": recipe.data.name,
+        "seeds": recipe.search.seeds,
+        "rounds": recipe.search.rounds,
+        "steps": recipe.train.steps,
+        "takes": takes,
+        "about": about,
+    }
+
+
+def _told(text: str) -> tuple[str | None, str | None]:
+    """The sentence of the second comment, and the expected time that follows its colon."""
+    told = re.match(r"#[^\n]*\n#\s*(?P<about>[^\n]*?)(?::\s*(?P<takes>[^:\n]*?))?\.?\s*(?:\n|$)", text)
+    return (told["about"], told["takes"]) if told else (None, None)
+
+
+def _write_new(target: Path, text: str) -> None:
+    try:
+        with target.open("x", encoding="utf-8", newline="") as file:
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                target.unlink(missing_ok=True)
+                raise
+    except FileExistsError as error:
+        raise TicketError(f"'{target}' exists and is not overwritten; name another file") from error
+    except FileNotFoundError as error:
+        raise TicketError(f"no folder '{target.parent}' to copy to") from error

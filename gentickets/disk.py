@@ -1,0 +1,38 @@
+"""Writing so that no moment of a crash leaves half a file. Torch-free."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that at any moment either the old or the new one is there, whole.
+
+    A draft in the same folder, flushed to disk, renamed, the folder flushed; the user's umask applies.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        with open(draft, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
+    with contextlib.suppress(OSError):  # not every system lets a folder be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def clear_drafts(folder: Path) -> None:
+    """Remove the drafts that a killed writer left behind."""
+    for draft in folder.glob(".*.draft"):
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,151 @@
+"""A stored ticket put to use: its networks built again from the recipe inside, trained, sampled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gentickets.disk import write_whole
+from gentickets.errors import Status, TicketError
+from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.units import Unit
+from gentickets.experiment.work import NORM_BATCHES, Work
+from gentickets.quality import grid_png, reconstruction_grid
+from gentickets.quality.evaluate import drawn
+from gentickets.results import Result
+from gentickets.runs.folder import RunFolder, locked
+from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket
+from gentickets.tasks import Task
+from gentickets.tickets import Snapshot, Ticket, check_fit, load_weights
+
+ARM = "train"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where things are and where to compute."""
+
+    root: Path = Path("data")
+    device: str = "auto"
+    threads: int | None = None
+    plugins: Sequence[Path] = ()
+    download: bool = False
+
+
+def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = None) -> tuple[Ticket, Assembly]:
+    """A ticket and what its recipe describes, checked to fit one another; ``changes`` replace parts of sections.
+
+    Raises TicketError (status 3) where the file is damaged, holds no recipe, or misses its plugin.
+    """
+    ticket, recipe = read_ticket(path)
+    if recipe is None:
+        raise TicketError(f"{path} holds no recipe, so that its networks cannot be built; load it from Python")
+    missing = sorted(set(recipe["plugins"]) - {plugin.name for plugin in place.plugins})
+    if missing:
+        raise TicketError(f"{path} needs its plugin: give --plugin {missing[0]}", Status.TICKET)
+    for section, keys in (changes or {}).items():
+        recipe[section] = {**recipe[section], **keys}
+    if place.threads or place.device != "cuda":
+        torch.set_num_threads(place.threads or 1)
+    assembly = Assembly(
+        recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download
+    )
+    return ticket, assembly
+
+
+def pictures(
+    path: Path,
+    *,
+    number: int,
+    seed: int,
+    root: Path,
+    device: str,
+    threads: int | None,
+    plugins: Sequence[Path],
+    download: bool,
+) -> tuple[str, bytes]:
+    """A PNG of samples (or, without a prior, of reconstructions), and which of the two it is.
+
+    ``path`` is a ticket with its trained network beside it, or the trained network with its ticket beside it.
+    """
+    ticket_path = path.with_name("ticket.safetensors") if path.name == "trained.safetensors" else path
+    ticket, assembly = open_ticket(ticket_path, Place(root, device, threads, plugins, download))
+    trained = ticket_path.with_name("trained.safetensors")
+    if not trained.is_file():
+        raise TicketError(f"{ticket_path} has no trained.safetensors beside it; train it: gentickets train {ticket_path}")
+    task = assembly.task(ticket.origin.seed)
+    snapshot, _, _ = read_snapshot(trained)
+    with _grown(assembly, ticket, task, snapshot):
+        if task.can("sample"):
+            columns = max(1, round(math.sqrt(number)))
+            return "samples", grid_png(drawn(task, number, seed, tuple(assembly.image)), columns)
+        png = reconstruction_grid(task, next(iter(assembly.splits.test.chunks(min(number, 32)))))
+    if png is None:
+        raise TicketError("this family neither samples nor reconstructs")
+    return "reconstructions of test images", png
+
+
+@contextmanager
+def _grown(assembly: Assembly, ticket: Ticket, task: Task, snapshot: Snapshot) -> Iterator[None]:
+    """The task as it was evaluated: with averaged weights where there are any."""
+    check_fit(snapshot.weights, task.state_dict())
+    if not snapshot.ema:
+        load_weights(task, snapshot.weights)
+        yield
+        return
+    training = assembly.training(task, assembly.recipe["train"]["steps"])
+    training.load(snapshot)
+    batches = assembly.batches(ticket.origin.seed)
+    with training.averaged([batches(step) for step in range(NORM_BATCHES)]):
+        yield
+
+
+class Planting(Work):
+    """A stored ticket trained from its start, with the machinery of a unit: stoppable, resumed, evaluated."""
+
+    def __init__(self, ticket: Ticket, assembly: Assembly, out: Path, **how: Any) -> None:
+        span = assembly.recipe["train"]["steps"]
+        unit = Unit(assembly.recipe["seed"], ARM, ticket.origin.round, span, span - ticket.origin.rewind_to)
+        self.given = ticket
+        super().__init__(assembly, RunFolder(out), unit, **how)
+
+    def _task(self) -> Task:
+        return self.assembly.task(self.given.origin.seed)
+
+    def _make_ticket(self, since: object) -> Ticket:
+        return replace(self.given, origin=replace(self.given.origin, arm=ARM))
+
+
+def train_ticket(
+    path: Path,
+    out: Path,
+    place: Place,
+    *,
+    seed: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    report: Callable[[int, int], object] = lambda steps, of: None,
+    save_every: float = 30.0,
+) -> Result:
+    """Train a ticket from its start into a folder, or go on there; ``seed`` is the data order's and the draws'.
+
+    Raises TicketError when the folder holds the training of another ticket, and Stopped when asked to stop.
+    """
+    ticket, assembly = open_ticket(path, place, changes)
+    assembly.recipe = {**assembly.recipe, "seed": ticket.origin.seed if seed is None else seed}
+    check_fit(ticket.weights, assembly.task(ticket.origin.seed).state_dict())
+    with locked(out):
+        given, fresh = out / "given.safetensors", pack_ticket(ticket, assembly.recipe)
+        if given.is_file() and given.read_bytes() != fresh:
+            raise TicketError(f"{out} holds the training of another ticket, or with other settings; choose another --out")
+        write_whole(given, fresh)
+        work = Planting(ticket, assembly, out, stop=stop, save_every=save_every)
+        work.report = lambda steps: report(steps, work.unit.steps)
+        return work.do()
+

@@ -1,0 +1,90 @@
+"""What a pass over blocks does again and again: NumPy on the CPU, torch elsewhere.
+
+NumPy compares and counts ten times as fast as torch does with one thread, and no thread pool can stall it.
+Tensors share their memory with the arrays; all of them are flat, contiguous and free of gradients.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Number = float | int
+
+
+def above(numbers: Tensor, value: Number, out: Tensor | None = None) -> Tensor:
+    """``numbers > value``, into ``out`` if given."""
+    if numbers.device.type != "cpu":
+        return torch.gt(numbers, value, out=out)
+    return torch.from_numpy(np.greater(numbers.numpy(), value, out=None if out is None else out.numpy()))
+
+
+def at_least(numbers: Tensor, value: Number, out: Tensor | None = None) -> Tensor:
+    """``numbers >= value``, into ``out`` if given."""
+    if numbers.device.type != "cpu":
+        return torch.ge(numbers, value, out=out)
+    return torch.from_numpy(
+        np.greater_equal(numbers.numpy(), value, out=None if out is None else out.numpy())
+    )
+
+
+def equal(numbers: Tensor, value: Number) -> Tensor:
+    """``numbers == value``."""
+    if numbers.device.type != "cpu":
+        return torch.eq(numbers, value)
+    return torch.from_numpy(np.equal(numbers.numpy(), value))
+
+
+def absolute(numbers: Tensor, out: Tensor) -> Tensor:
+    """``|numbers|`` in ``out``, which may be the numbers themselves."""
+    if numbers.device.type != "cpu":
+        return torch.abs(numbers, out=out)
+    np.abs(numbers.numpy(), out=out.numpy())
+    return out
+
+
+def narrow(mask: Tensor, counted: Tensor | None) -> Tensor:
+    """``mask & counted``, in place; None means that all count."""
+    if counted is None:
+        return mask
+    if mask.device.type != "cpu":
+        return mask.logical_and_(counted)
+    np.logical_and(mask.numpy(), counted.numpy(), out=mask.numpy())
+    return mask
+
+
+def without(mask: Tensor, part: Tensor) -> Tensor:
+    """The mask less a part of it, in place."""
+    if mask.device.type != "cpu":
+        return mask.logical_xor_(part)
+    np.not_equal(mask.numpy(), part.numpy(), out=mask.numpy())
+    return mask
+
+
+def count(mask: Tensor) -> int:
+    """How many are True."""
+    if mask.device.type != "cpu":
+        return int(torch.count_nonzero(mask))
+    return int(np.count_nonzero(mask.numpy()))
+
+
+def pick(numbers: Tensor, mask: Tensor) -> Tensor:
+    """``numbers[mask]``, a copy."""
+    if numbers.device.type != "cpu":
+        return numbers[mask]
+    return torch.from_numpy(numbers.numpy()[mask.numpy()])
+
+
+def places(mask: Tensor) -> Tensor:
+    """Where it is True, int64."""
+    if mask.device.type != "cpu":
+        return torch.nonzero(mask).squeeze(1)
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))
+
+
+def finite(numbers: Tensor) -> Tensor:
+    """Which are neither NaN nor infinite."""
+    if numbers.device.type != "cpu":
+        return torch.isfinite(numbers)
+    return torch.from_numpy(np.isfinite(numbers.numpy()))

@@ -1,0 +1,1 @@
+"""Tickets and runs on disk."""

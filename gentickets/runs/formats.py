@@ -1,0 +1,117 @@
+"""Tickets and snapshots as files; docs/runs.md describes them key by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gentickets.errors import Status, TicketError
+from gentickets.masks import Mask
+from gentickets.disk import write_whole
+from gentickets.runs.tensors import pack, unpack
+from gentickets.tickets import Origin, Snapshot, Tensors, Ticket
+
+
+def write_ticket(path: Path, ticket: Ticket, recipe: Mapping[str, Any] | None = None) -> None:
+    """Store a ticket as `pack_ticket` makes it."""
+    write_whole(path, pack_ticket(ticket, recipe))
+
+
+def pack_ticket(ticket: Ticket, recipe: Mapping[str, Any] | None = None) -> bytes:
+    """A ticket's file: packed mask bits, kept values only, everything unpruned. Equal tickets give equal bytes.
+
+    ``recipe`` is the resolved recipe, from which the networks are built again.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, kept in ticket.mask.items():
+        bits = np.packbits(kept.cpu().contiguous().numpy().reshape(-1))
+        tensors[f"mask/{name}"] = torch.from_numpy(bits)
+    for name, value in ticket.weights.items():
+        tensors |= _stored("weights", name, value, ticket.mask.get(name))
+    for key, value in ticket.optim.items():
+        tensors |= _stored("optim", key, value, _mask_of_slot(ticket.mask, key, value))
+    shapes = {name: list(kept.shape) for name, kept in ticket.mask.items()}
+    header = {"origin": asdict(ticket.origin), "shapes": shapes, "recipe": dict(recipe) if recipe else None}
+    return pack("ticket", tensors, header)
+
+
+def read_ticket(path: Path) -> tuple[Ticket, dict[str, Any] | None]:
+    """A ticket and the recipe stored with it; TicketError (status 3) where the file is damaged or is none."""
+    tensors, header = unpack(path, "ticket")
+    try:
+        masks = {name: _bits(tensors[f"mask/{name}"], shape) for name, shape in header["shapes"].items()}
+        mask = Mask(masks)
+        weights = {name: value for name, value in _restored("weights", tensors, mask)}
+        optim = {name: value for name, value in _restored("optim", tensors, mask)}
+        return Ticket(mask, weights, Origin(**header["origin"]), optim), header["recipe"]
+    except (KeyError, TypeError, RuntimeError, ValueError, IndexError) as error:
+        raise TicketError(f"{path} is no sound ticket: {error}", Status.TICKET) from error
+
+
+def write_snapshot(
+    path: Path, snapshot: Snapshot, extra: Mapping[str, Any] | None = None, best: Tensors | None = None
+) -> None:
+    """Store a snapshot, with notes in JSON and, on the way, the best weights so far."""
+    parts = {"weights": snapshot.weights, "optim": snapshot.optim, "ema": snapshot.ema, "best": best or {}}
+    tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
+    write_whole(path, pack("snapshot", tensors, {"step": snapshot.step, "extra": dict(extra or {})}))
+
+
+def read_snapshot(path: Path) -> tuple[Snapshot, dict[str, Any], dict[str, Tensor]]:
+    """A snapshot, its notes and its best weights; TicketError (status 3) where the file is damaged or is none."""
+    tensors, header = unpack(path, "snapshot")
+    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optim": {}, "ema": {}, "best": {}}
+    try:
+        for key, value in tensors.items():
+            part, name = key.split("/", 1)
+            parts[part][name] = value
+        snapshot = Snapshot(int(header["step"]), parts["weights"], parts["optim"], parts["ema"])
+        return snapshot, dict(header["extra"]), parts["best"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise TicketError(f"{path} is no sound snapshot: {error}", Status.TICKET) from error
+
+
+def _stored(part: str, name: str, value: Tensor, kept: Tensor | None) -> dict[str, Tensor]:
+    if kept is None:
+        return {f"{part}/{name}": value}
+    return {f"{part}-kept/{name}": value.detach().contiguous().reshape(-1)[kept.to(value.device).reshape(-1)]}
+
+
+def _restored(part: str, tensors: Tensors, mask: Mask) -> list[tuple[str, Tensor]]:
+    found: list[tuple[str, Tensor]] = []
+    for key, value in tensors.items():
+        kind, name = key.split("/", 1)
+        if kind == part:
+            found.append((name, value))
+        elif kind == f"{part}-kept":
+            kept = mask[_parameter_of_slot(name) if part == "optim" else name]
+            whole = torch.zeros(kept.shape, dtype=value.dtype)
+            if value.numel() != mask.kept_in(_parameter_of_slot(name) if part == "optim" else name):
+                raise ValueError(f"'{name}' holds {value.numel()} values for a mask of another count")
+            whole[kept] = value
+            found.append((name, whole))
+    return found
+
+
+def _parameter_of_slot(key: str) -> str:
+    """The parameter's name in ``objective/parameter/slot``."""
+    return key.split("/", 1)[1].rsplit("/", 1)[0]
+
+
+def _mask_of_slot(mask: Mask, key: str, value: Tensor) -> Tensor | None:
+    kept = mask.get(_parameter_of_slot(key))
+    return kept if kept is not None and kept.shape == value.shape else None
+
+
+def _bits(packed: Tensor, shape: list[int]) -> Tensor:
+    count = prod(shape)
+    if packed.numel() != (count + 7) // 8:
+        raise ValueError(f"{packed.numel()} bytes of mask for {count} weights")
+    return torch.from_numpy(np.unpackbits(packed.numpy(), count=count).astype(bool)).reshape(shape)

@@ -1,0 +1,70 @@
+"""What the tests share: one thread, tiny data, tiny tasks of every family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from gentickets.data import Batches, Images, load
+from gentickets.optimizers import Schedule
+from gentickets.seeds import derive
+from gentickets.tasks import FAMILIES, Optim, Task
+from gentickets.training import Plan, Training
+
+STEPS = 10
+REWIND = 3
+SIZES = {"mlp": {"width": 12, "depth": 2, "latent": 4}, "conv": {"width": 4, "latent": 4}}
+FAMILY_CASES: dict[str, dict[str, object]] = {
+    "ae-mlp": {"family": "ae", "network": "mlp"},
+    "ae-conv": {"family": "ae", "network": "conv"},
+    "vae-mlp": {"family": "vae", "network": "mlp", "likelihood": "bernoulli"},
+    "vae-conv": {"family": "vae", "network": "conv", "beta": 2.0},
+    "gan-mlp": {"family": "gan", "network": "mlp", "loss": "hinge", "critic_steps": 2},
+    "gan-conv": {"family": "gan", "network": "conv"},
+    "wgan-mlp": {"family": "gan", "network": "mlp", "loss": "wasserstein", "critic_steps": 3, "clip": 0.1},
+}
+"""Every family that the promises are made for; a new one joins by being listed."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread(tmp_path_factory: pytest.TempPathFactory) -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def images() -> Images:
+    """The digits' training images, 8x8."""
+    return load("digits").train
+
+
+@pytest.fixture(scope="session")
+def batches(images: Images) -> Batches:
+    """Batches of 16 in the order of seed 0."""
+    return Batches(images, 16, seed=0)
+
+
+def make_task(case: str, seed: int = 0, **changes: object) -> Task:
+    """A tiny task of one of the family cases."""
+    keywords = dict(FAMILY_CASES[case])
+    family = str(keywords.pop("family"))
+    with torch.random.fork_rng([]):
+        torch.manual_seed(derive(seed, "init"))
+        return FAMILIES[family]((1, 8, 8), **{**SIZES[str(keywords["network"])], **keywords, **changes})
+
+
+def make_training(case: str, seed: int = 0, *, optimizer: str = "adam", steps: int = STEPS, **plan: object) -> Training:
+    """A tiny task ready to train."""
+    settings = {"adam": {"lr": 1e-3}, "adamw": {"lr": 1e-3, "weight_decay": 0.01}}
+    others = {"sgd": {"lr": 1e-3, "momentum": 0.9}, "rmsprop": {"lr": 1e-4, "momentum": 0.5}}
+    optim = Optim(optimizer, **{**settings, **others}[optimizer])
+    return Training(make_task(case, seed), Plan(optim, Schedule("cosine", steps, 2), **plan))
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
+    """A feature cache of the test's own."""
+    monkeypatch.setenv("GENTICKETS_CACHE", str(tmp_path / "cache"))
+    return lambda: tmp_path / "cache"

@@ -1,0 +1,347 @@
+"""The claim: the bound by hand, every word, and that choices are made on validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gentickets.report import Verdict, claim_round, judge, paired
+from gentickets.results import Result
+
+DENSE = (100.0, 100.5, 99.5)
+BETTER = (99.0, 99.6, 98.4)
+WORSE = (101.0, 101.6, 100.4)
+MUCH_WORSE = (109.0, 109.5, 108.6)
+
+
+def recipe(**search: Any) -> dict[str, Any]:
+    """A claim about 36 %, the second of two rounds, with a margin of 2 % of the dense mean."""
+    asked = {"rounds": 2, "keep": 0.8, "seeds": 3, "controls": ["reinit", "shuffle"], "scaling": "off"}
+    claim = {"metric": "negative_elbo", "margin": 0.02, "level": 0.36}
+    return {"search": {**asked, "longer": 0, "budget": False, **search}, "claim": claim}
+
+
+def cells(arm: str, round: int, test: Sequence[float], valid: Sequence[float] | None = None) -> list[Result]:
+    """One arm at one round, a value per seed; on validation the same values unless given."""
+    return [
+        Result(
+            arm, seed, round, 0.0 if arm == "narrow" else 1 - 0.8**round, 500, 500, "last",
+            valid={"negative_elbo": seen}, test={"negative_elbo": value},
+        )
+        for seed, (value, seen) in enumerate(zip(test, valid or test, strict=True))
+    ]  # fmt: skip
+
+
+def run(ticket: Sequence[float] = BETTER, **controls: Sequence[float]) -> list[Result]:
+    """Dense, the ticket at both rounds, and controls at the second."""
+    found = cells("ticket", 0, DENSE[: len(ticket)]) + cells("ticket", 1, ticket) + cells("ticket", 2, ticket)
+    for arm, values in controls.items():
+        found += cells(arm.replace("_", "-"), 2, values)
+    return found
+
+
+def failed(
+    results: Sequence[Result], arm: str, seed: int, round: int, status: str = "failed"
+) -> list[Result]:
+    """The same results, with one cell failed."""
+    broken: dict[str, Any] = {
+        "status": "failed",
+        "test": {},
+        "valid": {},
+        "why": "a loss became NaN at step 31",
+    }
+    return [replace(r, **broken) if (r.arm, r.seed, r.round) == (arm, seed, round) else r for r in results]
+
+
+def longer(ticket: Sequence[float], dense: Sequence[float], control: Sequence[float]) -> list[Result]:
+    """The arms that trained longer, at the claim's round."""
+    return [
+        *cells("dense-longer", 0, dense),
+        *cells("ticket-longer", 2, ticket),
+        *cells("reinit-longer", 2, control),
+        *cells("shuffle-longer", 2, control),
+    ]
+
+
+def test_the_bound_is_mean_plus_t_times_standard_error() -> None:
+    # Losses -1, 0 and 1: mean 0, sd 1, standard error 1 / sqrt(3); t(0.95, 2) = 2.919986 from the tables.
+    found = paired({0: 1.0, 1: 2.0, 2: 3.0}, {0: 2.0, 1: 2.0, 2: 2.0})
+    assert found is not None
+    assert (found.mean, found.n) == (0.0, 3)
+    assert found.bound == pytest.approx(2.919986 / math.sqrt(3), rel=1e-6)
+    assert found.p == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 12])
+def test_bound_and_p_agree_with_scipy(n: int) -> None:
+    rng = np.random.default_rng(n)
+    first, second = rng.normal(0, 1, n), rng.normal(0.4, 1, n)
+    found = paired(dict(enumerate(first.tolist())), dict(enumerate(second.tolist())))
+    reference = stats.ttest_rel(first, second, alternative="less")
+    assert found is not None
+    assert found.p == pytest.approx(reference.pvalue)
+    assert found.bound == pytest.approx(reference.confidence_interval(0.95).high)
+    assert (found.bound < 0) == (found.p < 0.05)
+
+
+def test_pairs_are_seeds_and_not_positions() -> None:
+    found = paired({2: 5.0, 0: 1.0, 7: 9.0}, {0: 2.0, 2: 7.0})
+    assert found is not None
+    assert (found.mean, found.n) == (-1.5, 2)
+    assert paired({0: 1.0}, {1: 1.0}) is None
+
+
+def test_one_seed_has_no_bound_and_equal_losses_have_their_own() -> None:
+    one, same = paired({0: 1.0}, {0: 2.0}), paired({0: 1.0, 1: 2.0}, {0: 2.0, 1: 3.0})
+    assert one is not None
+    assert same is not None
+    assert (one.bound, one.p) == (math.inf, 1.0)
+    assert (same.bound, same.p) == (-1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("word", "ticket", "controls"),
+    [
+        ("wins at equal steps", BETTER, {"reinit": WORSE, "shuffle": WORSE}),
+        ("matches", BETTER, {"reinit": WORSE, "shuffle": BETTER}),
+        ("matches", BETTER, {"reinit": (98.0, 101.0, 99.5), "shuffle": WORSE}),
+        ("fails", MUCH_WORSE, {"reinit": (120.0, 121.0, 122.0), "shuffle": (120.0, 121.0, 122.0)}),
+        ("holds", BETTER, {"reinit": WORSE}),
+        ("matches", BETTER, {"reinit": BETTER}),
+        ("undecided", BETTER[:2], {"reinit": WORSE[:2], "shuffle": WORSE[:2]}),
+    ],
+)
+def test_word(word: str, ticket: Sequence[float], controls: Mapping[str, Sequence[float]]) -> None:
+    asked = recipe(seeds=len(ticket))
+    assert judge(run(ticket, **controls), asked).word == word
+
+
+def test_without_controls_a_claim_only_holds() -> None:
+    verdict = judge(run(), recipe(controls=[]))
+    assert verdict.word == "holds"
+    assert "No control was run" in verdict.notes[0]
+
+
+def test_the_margin_is_a_share_of_the_dense_mean_and_the_bound_must_be_under_it() -> None:
+    # Losses 1.0, 1.1 and 0.9: mean 1, sd 0.1, bound 1 + 2.919986 * 0.1 / sqrt(3) = 1.16859.
+    asked = recipe(controls=[])
+    asked["claim"]["margin"] = 0.0117
+    close = judge(run(WORSE), asked)
+    assert close.short is not None
+    assert close.short.loss.bound == pytest.approx(1.168586, rel=1e-6)
+    assert close.short.limit == pytest.approx(1.17)
+    assert close.word == "holds"
+    asked["claim"]["margin"] = 0.0116
+    assert judge(run(WORSE), asked).word == "fails"
+
+
+def test_a_negative_dense_mean_leaves_the_margin_positive() -> None:
+    below = [replace(r, test={"negative_elbo": r.test["negative_elbo"] - 200}) for r in run(WORSE)]
+    verdict = judge(below, recipe(controls=[]))
+    assert verdict.short is not None
+    assert verdict.short.limit == pytest.approx(2.0)
+    assert verdict.word == "holds"
+
+
+def test_a_win_needs_the_longer_arms() -> None:
+    short = run(BETTER, reinit=WORSE, shuffle=WORSE)
+    asked = recipe(longer=5)
+    assert judge(short, asked).word == "wins at equal steps"
+    lasting = judge(short + longer((95.0, 95.1, 95.2), (95.1, 95.2, 95.2), (96.0, 96.2, 96.1)), asked)
+    assert lasting.word == "wins"
+    assert lasting.wins
+    assert "Trained 5 times as long" in lasting.sentence
+
+
+@pytest.mark.parametrize(
+    ("ticket", "dense", "control"),
+    [
+        ((95.0, 95.1, 95.2), (95.1, 95.2, 95.2), (95.0, 95.2, 95.1)),
+        ((95.0, 95.1, 95.2), (91.1, 91.2, 91.2), (96.0, 96.2, 96.1)),
+    ],
+    ids=["a control catches up", "dense runs ahead"],
+)
+def test_a_win_that_vanishes_is_called_faster(
+    ticket: Sequence[float], dense: Sequence[float], control: Sequence[float]
+) -> None:
+    verdict = judge(
+        run(BETTER, reinit=WORSE, shuffle=WORSE) + longer(ticket, dense, control), recipe(longer=5)
+    )
+    assert verdict.word == "faster"
+    assert not verdict.wins
+    assert "FASTER" in verdict.sentence
+
+
+def test_half_finished_longer_arms_do_not_make_a_win() -> None:
+    short = run(BETTER, reinit=WORSE, shuffle=WORSE)
+    tail = longer((95.0, 95.1, 95.2), (95.1, 95.2, 95.2), (96.0, 96.2, 96.1))
+    without_shuffle = [r for r in tail if r.arm != "shuffle-longer"]
+    verdict = judge(short + without_shuffle, recipe(longer=5))
+    assert verdict.word == "wins at equal steps"
+    assert any("shuffle-longer" in note for note in verdict.notes)
+    two_seeds = [r for r in tail if r.seed < 2]
+    assert judge(short + two_seeds, recipe(longer=5)).word == "wins at equal steps"
+
+
+def test_a_failed_longer_ticket_is_no_lasting_win() -> None:
+    tail = longer((95.0, 95.1, 95.2), (95.1, 95.2, 95.2), (96.0, 96.2, 96.1))
+    results = run(BETTER, reinit=WORSE, shuffle=WORSE) + failed(tail, "ticket-longer", 1, 2)
+    assert judge(results, recipe(longer=5)).word == "faster"
+
+
+@pytest.mark.parametrize("round", [0, 1, 2])
+def test_a_seed_whose_ticket_failed_counts(round: int) -> None:
+    results = run(BETTER, reinit=WORSE, shuffle=WORSE)
+    verdict = judge(failed(results, "ticket", 1, round), recipe())
+    assert verdict.word == "fails"
+    assert "The ticket failed in seed 1" in verdict.sentence
+
+
+def test_a_failure_after_the_level_does_not_count() -> None:
+    asked = recipe(controls=[], rounds=3)
+    results = run() + cells("ticket", 3, BETTER)
+    assert judge(failed(results, "ticket", 1, 3), asked).word == "holds"
+
+
+def test_a_failed_control_is_not_a_beaten_one() -> None:
+    results = failed(run(BETTER, reinit=WORSE, shuffle=WORSE), "shuffle", 2, 2)
+    verdict = judge(results, recipe())
+    assert verdict.word == "holds"
+    assert "The control 'shuffle' is not compared: failed in seed 2." in verdict.notes
+
+
+def test_a_ticket_that_collapsed_alone_does_not_hold() -> None:
+    gone = "every sample is nearly the same image"
+    results = [replace(r, collapsed=gone) if (r.seed, r.round) == (0, 2) else r for r in run()]
+    verdict = judge(results, recipe(controls=[]))
+    assert verdict.word == "fails"
+    assert "collapsed in seed 0" in verdict.sentence
+
+
+def test_missing_seeds_and_rounds_leave_it_undecided() -> None:
+    results = run(BETTER, reinit=WORSE, shuffle=WORSE)
+    assert judge(results, recipe(seeds=5)).word == "undecided"
+    verdict = judge(
+        [r for r in results if not (r.arm == "ticket" and r.round == 2 and r.seed == 1)], recipe()
+    )
+    assert verdict.word == "undecided"
+    assert "seed 1 still has rounds to go" in verdict.sentence
+    assert judge([], recipe()).word == "undecided"
+
+
+def test_the_level_is_the_round_nearest_to_the_declared_one() -> None:
+    asked = recipe()
+    assert claim_round(run(), asked) == 2
+    asked["claim"]["level"] = 0.22
+    assert claim_round(run(), asked) == 1
+    asked["claim"]["level"] = 0.5
+    assert any("nearest round is at 36.0 %" in note for note in judge(run(), asked).notes)
+
+
+def test_the_level_is_chosen_on_validation_and_judged_on_test() -> None:
+    asked = recipe(rounds=3, controls=[])
+    asked["claim"]["level"] = "validation"
+    # Round 3 would hold on test but does not on validation; round 2 holds on validation and fails on test.
+    results = [
+        *cells("ticket", 0, DENSE),
+        *cells("ticket", 1, BETTER),
+        *cells("ticket", 2, MUCH_WORSE, valid=BETTER),
+        *cells("ticket", 3, BETTER, valid=MUCH_WORSE),
+    ]
+    assert claim_round(results, asked) == 2
+    verdict = judge(results, asked)
+    assert (verdict.word, verdict.round, verdict.chosen) == ("fails", 2, True)
+    assert "sparsest that holds on validation" in verdict.sentence
+
+
+def test_the_sparsest_round_that_holds_is_chosen() -> None:
+    asked = recipe(controls=[])
+    asked["claim"]["level"] = "validation"
+    assert claim_round(run(), asked) == 2
+    verdict = judge([r for r in run() if r.round < 2 or r.seed < 2], asked)
+    assert (verdict.round, verdict.word) == (1, "undecided")
+    hopeless = judge(run(MUCH_WORSE), asked)
+    assert (hopeless.round, hopeless.word) == (None, "fails")
+
+
+def test_a_failed_seed_keeps_its_round_from_being_chosen() -> None:
+    asked = recipe(controls=[])
+    asked["claim"]["level"] = "validation"
+    assert claim_round(failed(run(), "ticket", 0, 2), asked) == 1
+
+
+def test_the_twin_that_is_better_on_validation_is_the_opponent() -> None:
+    results = run(BETTER, shuffle=WORSE)
+    # The scaled twin would be the easier opponent on test, and is the better one on validation.
+    results += cells("reinit", 2, BETTER, valid=MUCH_WORSE) + cells(
+        "reinit-scaled", 2, MUCH_WORSE, valid=BETTER
+    )
+    verdict = judge(results, recipe(scaling="both"))
+    assert verdict.short is not None
+    assert [other.arm for other in verdict.short.controls] == ["reinit-scaled", "shuffle"]
+    assert verdict.word == "wins at equal steps"
+
+
+def test_an_unfinished_twin_leaves_the_opponent_open() -> None:
+    results = run(BETTER, reinit=WORSE, shuffle=WORSE) + cells("reinit-scaled", 2, WORSE)[:1]
+    verdict = judge(results, recipe(scaling="both"))
+    assert verdict.word == "holds"
+    assert any("1 of 3 seeds are done" in note for note in verdict.notes)
+
+
+def test_a_control_of_another_round_is_no_opponent() -> None:
+    results = run(BETTER, shuffle=WORSE) + cells("reinit", 1, WORSE)
+    verdict = judge(results, recipe())
+    assert verdict.word == "holds"
+    assert verdict.short is not None
+    assert list(verdict.short.unfinished) == ["reinit"]
+
+
+def test_the_sentence_names_everything() -> None:
+    results = run(BETTER, reinit=WORSE, shuffle=MUCH_WORSE) + cells("budget", 0, (95.0, 95.5, 94.5))
+    said = judge(results, recipe()).sentence
+    for part in (
+        "At 36.0 % sparsity",
+        "negative ELBO",
+        "99.00 ± 0.60",
+        "100.00 ± 0.50",
+        "on test",
+        "3 seeds",
+    ):
+        assert part in said
+    assert "bound of its paired loss, −0.83, is under the margin of 2.00" in said  # noqa: RUF001
+    assert "It beats every control: re-initialized (101.00 ± 0.60) and shuffled mask (109.03 ± 0.45)." in said
+    assert said.endswith(
+        "A dense model given the whole search's compute reaches 95.00 ± 0.50, better than the ticket."
+    )
+
+
+def test_figures_measured_in_different_ways_are_called_out() -> None:
+    results = [
+        replace(r, provenance={"negative_elbo": "N 500" if r.arm == "ticket" else "N 100"})
+        for r in run(BETTER, reinit=WORSE, shuffle=WORSE)
+    ]
+    assert any("measured in another way" in note for note in judge(results, recipe()).notes)
+
+
+def test_an_unknown_metric_and_no_claim_are_sentences() -> None:
+    asked = recipe()
+    asked["claim"]["metric"] = "negative_elbow"
+    verdict = judge(run(), asked)
+    assert (verdict.word, "Did you mean 'negative_elbo'?" in verdict.sentence) == ("undecided", True)
+    assert judge(run(), {"search": {}, "claim": None}) == Verdict(
+        "no claim", "The recipe declares no claim, so there is nothing to hold or to win."
+    )
+
+
+def test_values_that_are_not_finite_are_no_values() -> None:
+    results = [
+        replace(r, test={"negative_elbo": math.nan}) if r.seed == 1 and r.round == 2 else r for r in run()
+    ]
+    assert judge(results, recipe(controls=[])).word == "undecided"

@@ -1,0 +1,335 @@
+"""The command line's frame: statuses, one line per error, tables, and that help is fast."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from gentickets_cli.console import emit, table
+from gentickets_cli.main import COMMANDS, cli
+
+from gentickets.errors import Status, TicketError
+
+PROGRAM = [sys.executable, "-m", "gentickets_cli"]
+HELP_LIMIT = 0.3
+"""Seconds that `gentickets --help` may take."""
+
+
+def run(*args: str, **kwargs: Any) -> Result:
+    """The command's result in this process."""
+    return CliRunner(env={"NO_COLOR": "", "COLUMNS": "110"}).invoke(
+        cli, args, prog_name="gentickets", **kwargs
+    )
+
+
+def start(*args: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    return subprocess.run(
+        [*PROGRAM, *args], capture_output=True, text=True, check=False, timeout=60, **kwargs
+    )
+
+
+@pytest.fixture
+def raising(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], Result]:
+    """Call a command that raises an error, by the name of `show`."""
+
+    def call(error: BaseException, *options: str) -> Result:
+        @click.command()
+        def fails() -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "get_command", lambda ctx, name: fails)
+        return run("show", *options)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (TicketError("no such ticket", Status.TICKET), 3, "gentickets: error: no such ticket"),
+        (TicketError("diverged", Status.DIVERGED), 4, "gentickets: error: diverged"),
+        (
+            TicketError("stopped; go on with ...", Status.TERMINATED),
+            143,
+            "gentickets: stopped; go on with ...",
+        ),
+        (TicketError("a\nb"), 2, "gentickets: error: a\ngentickets: error: b"),
+        (click.UsageError("what"), 2, "gentickets: error: what"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "runs/a"),
+            5,
+            "error: No space left on device: 'runs/a'",
+        ),
+        (OSError(errno.EIO, "Input/output error"), 5, "gentickets: error: Input/output error"),
+        (KeyboardInterrupt(), 130, "gentickets: interrupted"),
+        (KeyError("x"), 1, "gentickets: internal error: KeyError: 'x' (--debug shows the traceback)"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, "internal error: BrokenPipeError"),
+    ],
+)
+def test_every_error_ends_in_its_status_and_one_line(
+    raising: Callable[..., Result], error: BaseException, status: int, line: str
+) -> None:
+    result = raising(error)
+    assert result.exit_code == status
+    assert line in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(raising: Callable[..., Result]) -> None:
+    result = raising(KeyError("x"), "--debug")
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+
+
+def test_a_command_ends_with_the_status_that_it_returns_or_exits_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @click.command()
+    @click.pass_context
+    def exits(ctx: click.Context) -> None:
+        ctx.exit(Status.VERDICT)
+
+    monkeypatch.setattr(cli, "get_command", lambda ctx, name: exits)
+    assert run("report").exit_code == 7
+    monkeypatch.setattr(
+        cli, "get_command", lambda ctx, name: click.Command("x", callback=lambda: Status.VERDICT)
+    )
+    assert run("report").exit_code == 7
+    monkeypatch.setattr(cli, "get_command", lambda ctx, name: click.Command("x", callback=lambda: True))
+    assert run("report").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["fnd"], "no command 'fnd'. Did you mean 'find'? ('gentickets --help' tells more)"),
+        (["recipes", "lst"], "no command 'lst'. Did you mean 'ls'? ('gentickets recipes --help' tells more)"),
+        (["recipes", "ls", "--jsn"], "Did you mean '--json'? ('gentickets recipes ls --help' tells more)"),
+        (["recipes", "show"], "Missing argument 'RECIPE'."),
+        (["--debgu"], "--debug"),
+    ],
+)
+def test_a_misspelt_request_gets_the_nearest_in_one_line(args: list[str], said: str) -> None:
+    result = run(*args)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.startswith("gentickets: error: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for name, (_, line) in COMMANDS.items():
+        assert f"  {name}" in result.stdout
+        assert line in result.stdout
+    assert "_GENTICKETS_COMPLETE=bash_source" in result.stdout
+    loaded = _modules("--help")
+    assert "click" in loaded
+    commands = {where.partition(":")[0] for where, _ in COMMANDS.values()}
+    assert not loaded & {"torch", "pydantic", "numpy", "rich", *commands}
+
+
+@pytest.mark.parametrize(
+    "args", [("recipes", "ls"), ("recipes", "validate", "digits_vae"), ("recipes", "show", "tiny", "--json")]
+)
+def test_recipes_never_import_torch(args: tuple[str, ...]) -> None:
+    loaded = _modules(*args)
+    assert "pydantic" in loaded
+    assert not loaded & {"torch", "numpy"}
+
+
+def test_help_answers_in_time() -> None:
+    seconds = []
+    for _ in range(5):
+        before = os.times().children_user + os.times().children_system
+        assert start("--help").returncode == 0
+        seconds.append(os.times().children_user + os.times().children_system - before)
+    assert min(seconds) < HELP_LIMIT
+
+
+def test_no_arguments_show_the_help() -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Usage: gentickets")
+
+
+def test_version() -> None:
+    assert run("--version").stdout == "gentickets 0.1.0\n"
+
+
+def test_completion_offers_commands_and_options_without_importing_them() -> None:
+    env = {
+        **os.environ,
+        "_GENTICKETS_COMPLETE": "bash_complete",
+        "COMP_WORDS": "gentickets re",
+        "COMP_CWORD": "1",
+    }
+    assert start(env=env).stdout == "plain,report\nplain,recipes\n"
+    assert start(env=env | {"COMP_WORDS": "gentickets --v"}).stdout == "plain,--version\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of the shell")
+@pytest.mark.parametrize("args", [["--help"], ["recipes", "ls"]])
+def test_a_reader_that_goes_away_is_no_error(args: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([*PROGRAM, *args], stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("args", [["--help"], ["recipes", "ls"]])
+def test_a_full_disk_behind_stdout_is_one_line_and_its_status(args: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*PROGRAM, *args], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (5, b"gentickets: error: No space left on device\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes descriptors in the shell")
+def test_closed_streams_are_no_error() -> None:
+    done = subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", *PROGRAM, "recipes", "ls"], check=False)
+    assert done.returncode == 0
+
+
+def test_ls_lists_every_shipped_recipe_with_its_time() -> None:
+    lines = run("recipes", "ls").stdout.splitlines()
+    assert lines[0].split() == ["recipe", "family", "data", "seeds", "x", "rounds", "steps", "takes"]
+    tiny = next(line for line in lines if line.startswith("tiny"))
+    assert "vae" in tiny
+    assert "2 x 2" in tiny
+    assert "seconds on 2 cores" in tiny
+    rows = json.loads(run("recipes", "ls", "--json").stdout)
+    assert {row["recipe"] for row in rows} >= {
+        "tiny",
+        "digits_vae",
+        "digits_gan",
+        "digits_ae",
+        "digits_vae_longer",
+    }
+    assert all(row["takes"] and row["about"] for row in rows)
+
+
+def test_show_prints_the_text_and_json_every_default() -> None:
+    text = run("recipes", "show", "digits_vae").stdout
+    assert text.startswith("# gentickets find digits_vae\n")
+    assert json.loads(run("recipes", "show", "digits_vae", "--json").stdout)["search"]["scaling"] == "both"
+
+
+def test_cp_copies_and_never_overwrites(tmp_path: Path) -> None:
+    result = run("recipes", "cp", "tiny", str(tmp_path))
+    assert result.exit_code == 0
+    copy = tmp_path / "tiny.toml"
+    assert result.stdout == f"{copy}\n"
+    assert copy.read_text() == run("recipes", "show", "tiny").stdout
+    copy.write_text("mine")
+    again = run("recipes", "cp", "tiny", str(copy))
+    assert (again.exit_code, copy.read_text()) == (2, "mine")
+    assert "exists and is not overwritten" in again.stderr
+    assert run("recipes", "cp", "tiny", str(tmp_path / "no" / "x.toml")).exit_code == 2
+    assert run("recipes", "cp", "tiyn", str(tmp_path)).exit_code == 2
+
+
+def test_validate_says_fine_or_every_error(tmp_path: Path) -> None:
+    fine = run("recipes", "validate", "digits_vae")
+    assert fine.exit_code == 0
+    assert fine.stdout.startswith("fine: digits_vae: vae on digits; 3 seeds x 6 rounds of 500 steps")
+    bad = tmp_path / "bad.toml"
+    bad.write_text('[task]\nfamily = "vae"\n[data]\nname = "digts"\n[train]\nsteps = 0\n')
+    result = run("recipes", "validate", str(bad), "tiny", "--set", "seed=1")
+    assert result.exit_code == 2
+    assert result.stdout.startswith("fine: tiny")
+    first, second = result.stderr.splitlines()
+    assert first.startswith(f"gentickets: error: {bad}:4: data.name: 'digts' is not allowed")
+    assert second.startswith(f"gentickets: error: {bad}:6: train.steps: 0 is not allowed")
+    found = json.loads(run("recipes", "validate", str(bad), "tiny", "--json").stdout)
+    assert [row["fine"] for row in found] == [False, True]
+    assert len(found[0]["errors"]) == 2
+
+
+def test_a_table_in_a_pipe_is_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    table(["name", "x"], [["n" * 300, 1.0], ["[red]", 12.345678], [None, None]], title="long")
+    assert capsys.readouterr().out.splitlines() == [
+        "long",
+        "name".ljust(300) + "      x",
+        "n" * 300 + "      1",
+        "[red]".ljust(300) + "  12.35",
+        "-".ljust(300) + "      -",
+    ]
+
+
+def test_emit_prints_json_that_every_parser_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    emit({"a": float("nan"), "b": [Path("x"), (1, 2)], "c": "±"}, as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"a": None, "b": ["x", [1, 2]], "c": "±"}
+    emit({"a": 1, "long": [1.5, True, None]}, as_json=False)
+    assert capsys.readouterr().out == "a     1\nlong  1.5, yes, -\n"
+    emit([{"a": 1}, {"b": "x y"}], as_json=False)
+    assert capsys.readouterr().out == "a  b\n1  -\n-  x y\n"
+    emit("text", as_json=False)
+    assert capsys.readouterr().out == "text\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
+def test_a_table_on_a_terminal_fits_and_loses_nothing() -> None:
+    shown = click.unstyle(_in_terminal(40, "recipes", "ls"))
+    assert max(map(len, shown.splitlines())) <= 40
+    assert "…" not in shown
+    piped = run("recipes", "ls").stdout
+    assert Counter("".join(shown.replace("─", "").split())) == Counter("".join(piped.split()))
+
+
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    red = click.Command("x", callback=lambda: click.secho("red", fg="red"))
+    monkeypatch.setattr(cli, "get_command", lambda ctx, name: red)
+    assert run("show", color=True).stdout == "\x1b[31mred\x1b[0m\n"
+    monkeypatch.setenv("NO_COLOR", "1")
+    result = CliRunner().invoke(cli, ["show"], prog_name="gentickets", color=True)
+    assert result.stdout == "red\n"
+
+
+def _modules(*args: str) -> set[str]:
+    """The modules that a command has imported when it ends."""
+    code = (
+        "import sys\nfrom gentickets_cli.main import cli\n"
+        f"try:\n    cli.main({list(args)!r})\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def _in_terminal(columns: int, *args: str) -> str:
+    """What a command prints on a terminal of that width."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    env["TERM"] = "xterm-256color"
+    with subprocess.Popen([*PROGRAM, *args], stdin=child, stdout=child, stderr=child, env=env) as process:
+        os.close(child)
+        shown = b""
+        try:
+            while part := os.read(parent, 65536):
+                shown += part
+        except OSError:  # the terminal is gone: the command has ended
+            pass
+    os.close(parent)
+    assert process.returncode == 0
+    return shown.decode()

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from gentickets.criteria import magnitude, random
     from gentickets.data import Batches, Splits
     from gentickets.errors import Status, TicketError
-    from gentickets.masks import Mask, from_torch_prune, full_mask, hold, keep_top, masked_state_dict, prunable
+    from gentickets.masks import (
+        Mask,
+        from_torch_prune,
+        full_mask,
+        hold,
+        keep_top,
+        masked_state_dict,
+        prunable,
+    )
     from gentickets.optimizers import Schedule
     from gentickets.runs.formats import read_ticket, write_ticket
     from gentickets.search import iterative

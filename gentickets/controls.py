@@ -22,7 +22,9 @@ def reinitialized(ticket: Ticket, other: Ticket) -> Ticket:
 
 def shuffle(ticket: Ticket, dense: Ticket, seed: int) -> Ticket:
     """The ticket's own weights of the rewind step under its mask shuffled inside each layer."""
-    return _planted(ticket, shuffled(ticket.mask, derive(seed, "shuffle", ticket.origin.round)), dense, "shuffle")
+    return _planted(
+        ticket, shuffled(ticket.mask, derive(seed, "shuffle", ticket.origin.round)), dense, "shuffle"
+    )
 
 
 def random_pruning(task: Task, ticket: Ticket, dense: Ticket, densities: str, seed: int) -> Ticket:
@@ -46,5 +48,7 @@ def scaled(ticket: Ticket) -> Ticket:
 
 
 def _planted(ticket: Ticket, mask: Mask, dense: Ticket, method: str) -> Ticket:
-    origin = replace(ticket.origin, method=method, rewind="weights", rewind_to=dense.origin.rewind_to, arm=method)
+    origin = replace(
+        ticket.origin, method=method, rewind="weights", rewind_to=dense.origin.rewind_to, arm=method
+    )
     return Ticket(mask, zeroed(dense.weights, mask), origin, dense.optim)

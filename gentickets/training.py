@@ -102,7 +102,9 @@ class Training:
         """Start the averages anew from the weights as they are."""
         for component in self.plan.ema:
             if component not in self.task.components:
-                raise TicketError(f"no component '{component}' to average. {nearest(component, self.task.components)}")
+                raise TicketError(
+                    f"no component '{component}' to average. {nearest(component, self.task.components)}"
+                )
         parameters = dict(self.task.named_parameters())
         self.ema = copied({n: p for n, p in parameters.items() if n.split(".", 1)[0] in self.plan.ema})
 
@@ -134,7 +136,8 @@ class Training:
     def start(self, ticket: Ticket) -> None:
         """Go to a ticket's start: masked weights, buffers, its optimizer state with pruned moments zero, new averages."""
         ticket.mask.require_same_names(
-            {name: value for name, value in self.task.state_dict().items() if name in ticket.mask}, "the network"
+            {name: value for name, value in self.task.state_dict().items() if name in ticket.mask},
+            "the network",
         )
         ticket.load_into(self.task)
         self._load_optim(ticket.optim, ticket.mask)
@@ -144,10 +147,14 @@ class Training:
         known = {turn.objective.name for turn in self.turns}
         for key in optim:
             if (name := key.split("/", 1)[0]) not in known:
-                raise TicketError(f"optimizer state of objective '{name}'. {nearest(name, known)}", Status.TICKET)
+                raise TicketError(
+                    f"optimizer state of objective '{name}'. {nearest(name, known)}", Status.TICKET
+                )
         for turn in self.turns:
             prefix = turn.objective.name + "/"
-            state = {key.removeprefix(prefix): value for key, value in optim.items() if key.startswith(prefix)}
+            state = {
+                key.removeprefix(prefix): value for key, value in optim.items() if key.startswith(prefix)
+            }
             write_state(turn.optimizer, turn.parameters, state, mask)
 
     @contextlib.contextmanager
@@ -272,7 +279,9 @@ def _own_random_state(device: torch.device) -> Iterator[Callable[[int], object]]
 def _check_losses(losses: Losses, step: int) -> None:
     for name, loss in losses.items():
         if not bool(torch.isfinite(loss).all()):
-            message = f"diverged: the loss of objective '{name}' is {float(loss)} at step {step}; try a lower lr"
+            message = (
+                f"diverged: the loss of objective '{name}' is {float(loss)} at step {step}; try a lower lr"
+            )
             raise TicketError(f"{message} or [train] clip_norm", Status.DIVERGED)
 
 
@@ -281,5 +290,3 @@ def _check_weights(task: Task, step: int) -> None:
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             message = f"diverged: '{name}' holds values that are no numbers at step {step}; try a lower lr"
             raise TicketError(f"{message} or [train] clip_norm", Status.DIVERGED)
-
-

@@ -21,6 +21,8 @@ from gentickets_cli.main import COMMANDS, cli
 from gentickets.errors import Status, TicketError
 
 PROGRAM = [sys.executable, "-m", "gentickets_cli"]
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+"""An environment in which output waits in a buffer, as a user's does."""
 HELP_LIMIT = 0.3
 """Seconds that `gentickets --help` may take."""
 
@@ -186,7 +188,7 @@ def test_completion_offers_commands_and_options_without_importing_them() -> None
 def test_a_reader_that_goes_away_is_no_error(args: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run([*PROGRAM, *args], stdout=write, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run([*PROGRAM, *args], stdout=write, stderr=subprocess.PIPE, check=False, env=BUFFERED)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
 
@@ -195,7 +197,23 @@ def test_a_reader_that_goes_away_is_no_error(args: list[str]) -> None:
 @pytest.mark.parametrize("args", [["--help"], ["recipes", "ls"]])
 def test_a_full_disk_behind_stdout_is_one_line_and_its_status(args: list[str]) -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([*PROGRAM, *args], stdout=full, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(
+            [*PROGRAM, *args], stdout=full, stderr=subprocess.PIPE, check=False, env=BUFFERED
+        )
+    assert (done.returncode, done.stderr) == (5, b"gentickets: error: No space left on device\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_waits_for_the_end_is_not_lost_silently() -> None:
+    code = (
+        "import click\nfrom gentickets_cli.main import cli\n"
+        "cli.get_command = lambda ctx, name: click.Command('x', callback=lambda: print('unflushed'))\n"
+        "cli.main(['show'])"
+    )
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, check=False, env=BUFFERED
+        )
     assert (done.returncode, done.stderr) == (5, b"gentickets: error: No space left on device\n")
 
 

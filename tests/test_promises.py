@@ -50,7 +50,9 @@ def covering() -> list[tuple[str, ...]]:
     return chosen
 
 
-def search(row: tuple[str, ...], batches: Batches, seed: int = 0) -> tuple[Training, list[Ticket], list[dict[str, Tensor]]]:
+def search(
+    row: tuple[str, ...], batches: Batches, seed: int = 0
+) -> tuple[Training, list[Ticket], list[dict[str, Tensor]]]:
     """Run a whole tiny search; the tickets, and what each grew into."""
     case, criterion, scope, optimizer, rewind = row
     training = make_training(case, seed, optimizer=optimizer)

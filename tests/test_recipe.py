@@ -417,6 +417,16 @@ def test_a_path_a_shipped_name_and_a_file_in_a_folder_are_found(tmp_path: Path) 
     assert load_recipe("tiny.toml").name == "tiny"
 
 
+def test_shipped_recipes_in_folders_have_the_folder_in_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / "xyz.toml").write_text(SMALL)
+    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
+    assert list(shipped_recipes()) == ["quick/xyz"]
+    assert load_recipe("quick/xyz").name == "xyz"
+
+
 def test_what_is_no_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TicketError, match=r"no recipe file 'digits_va'.* Did you mean 'digits_vae'\?"):
         load_recipe("digits_va")

@@ -105,7 +105,9 @@ class Assembly:
         build = FAMILIES.get(family) or self.plugins.get(family)
         if build is None:
             own = [name for name, value in self.plugins.items() if _is_task(value)]
-            raise TicketError(f"unknown family '{family}'. {nearest(family, [*FAMILIES, *own])}", Status.REQUEST)
+            raise TicketError(
+                f"unknown family '{family}'. {nearest(family, [*FAMILIES, *own])}", Status.REQUEST
+            )
         try:
             inspect.signature(build).bind(self.image, **keywords)
         except TypeError as error:

@@ -60,7 +60,9 @@ class Options:
     """Seconds between stored states of an unfinished round."""
 
 
-def find(recipe: Recipe, out: Path, options: Options, *, resume: bool = False, listener: Listener | None = None) -> None:
+def find(
+    recipe: Recipe, out: Path, options: Options, *, resume: bool = False, listener: Listener | None = None
+) -> None:
     """Run a recipe into a folder: start it, go on with it, or find it finished.
 
     Raises TicketError: ``resume`` without a run there, a run of another recipe there (with the difference), another
@@ -109,12 +111,16 @@ def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
         before = run.read_record()
         if changes := diff(before["recipe"], record["recipe"]):
             told = "\n  ".join(changes)
-            raise TicketError(f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}")
+            raise TicketError(
+                f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}"
+            )
         if before["plugins"] != record["plugins"]:
             raise TicketError(f"{run.path} was started with other plugins; choose another --out")
         for key, asked in (("device", options.device), ("threads", options.threads)):
             if asked not in (None, "auto", before[key]):
-                message = f"{run.path} was started with {key} {before[key]}, and {asked} would give other bits"
+                message = (
+                    f"{run.path} was started with {key} {before[key]}, and {asked} would give other bits"
+                )
                 raise TicketError(f"{message}; leave --{key} out, or choose another --out")
         return before
     write_whole(run.recipe, recipe.text.encode())

@@ -38,14 +38,18 @@ class Place:
     download: bool = False
 
 
-def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = None) -> tuple[Ticket, Assembly]:
+def open_ticket(
+    path: Path, place: Place, changes: Mapping[str, Any] | None = None
+) -> tuple[Ticket, Assembly]:
     """A ticket and what its recipe describes, checked to fit one another; ``changes`` replace parts of sections.
 
     Raises TicketError (status 3) where the file is damaged, holds no recipe, or misses its plugin.
     """
     ticket, recipe = read_ticket(path)
     if recipe is None:
-        raise TicketError(f"{path} holds no recipe, so that its networks cannot be built; load it from Python")
+        raise TicketError(
+            f"{path} holds no recipe, so that its networks cannot be built; load it from Python"
+        )
     missing = sorted(set(recipe["plugins"]) - {plugin.name for plugin in place.plugins})
     if missing:
         raise TicketError(f"{path} needs its plugin: give --plugin {missing[0]}", Status.TICKET)
@@ -78,7 +82,9 @@ def pictures(
     ticket, assembly = open_ticket(ticket_path, Place(root, device, threads, plugins, download))
     trained = ticket_path.with_name("trained.safetensors")
     if not trained.is_file():
-        raise TicketError(f"{ticket_path} has no trained.safetensors beside it; train it: gentickets train {ticket_path}")
+        raise TicketError(
+            f"{ticket_path} has no trained.safetensors beside it; train it: gentickets train {ticket_path}"
+        )
     task = assembly.task(ticket.origin.seed)
     snapshot, _, _ = read_snapshot(trained)
     with _grown(assembly, ticket, task, snapshot):
@@ -143,9 +149,10 @@ def train_ticket(
     with locked(out):
         given, fresh = out / "given.safetensors", pack_ticket(ticket, assembly.recipe)
         if given.is_file() and given.read_bytes() != fresh:
-            raise TicketError(f"{out} holds the training of another ticket, or with other settings; choose another --out")
+            raise TicketError(
+                f"{out} holds the training of another ticket, or with other settings; choose another --out"
+            )
         write_whole(given, fresh)
         work = Planting(ticket, assembly, out, stop=stop, save_every=save_every)
         work.report = lambda steps: report(steps, work.unit.steps)
         return work.do()
-

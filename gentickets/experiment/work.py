@@ -130,15 +130,17 @@ class Work:
             self.at = snapshot.step
         else:
             self.training.start(ticket)
-            self.at = ticket.origin.rewind_to
-            self.phase = "grow"
+            self.at, self.phase = ticket.origin.rewind_to, "grow"
+            self.notes["losses"] = []  # curves begin at the ticket's start, in every arm and after any crash
         return task, ticket
 
     def _task(self) -> Task:
         unit = self.unit
         if unit.base_arm == "narrow":
             return self._narrow()
-        return self.assembly.task(unit.seed, purpose="reinit" if unit.base_arm.startswith("reinit") else "init")
+        return self.assembly.task(
+            unit.seed, purpose="reinit" if unit.base_arm.startswith("reinit") else "init"
+        )
 
     def _narrow(self) -> Task:
         width = self.recipe["task"].get("width")
@@ -227,7 +229,9 @@ class Work:
         self.taken += 1
         self.report(self.taken)
         if step % max(1, self.unit.span // LOSS_POINTS) == 0:
-            self.notes["losses"].append({"step": step, **{name: float(loss) for name, loss in losses.items()}})
+            self.notes["losses"].append(
+                {"step": step, **{name: float(loss) for name, loss in losses.items()}}
+            )
         if time.monotonic() - self.saved_at > self.save_every:
             self._save()
         self._stopping = self.stop()
@@ -256,7 +260,12 @@ class Work:
         quality = self.recipe["quality"]
         extractor = self.assembly.extractor(self.run.path)
         found = evaluate(
-            task, self.assembly.splits, split, seed=EVALUATION_SEED, extractor=extractor, samples=quality["samples"]
+            task,
+            self.assembly.splits,
+            split,
+            seed=EVALUATION_SEED,
+            extractor=extractor,
+            samples=quality["samples"],
         )
         if not found.figures:
             raise TicketError(
@@ -344,7 +353,12 @@ class Work:
 
     def _stored_recipe(self) -> dict[str, Any]:
         task = {**self.recipe["task"], **self.changed}
-        return {**self.recipe, "task": task, "plugins": self.assembly.plugin_names, "saw": self.assembly.splits.fingerprint}
+        return {
+            **self.recipe,
+            "task": task,
+            "plugins": self.assembly.plugin_names,
+            "saw": self.assembly.splits.fingerprint,
+        }
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -381,7 +395,12 @@ class Work:
                 snapshot, extra, best = read_snapshot(path)
             except TicketError:
                 continue
-            self.phase, self.taken, self.notes, self.best = extra["phase"], extra["taken"], extra["notes"], best
+            self.phase, self.taken, self.notes, self.best = (
+                extra["phase"],
+                extra["taken"],
+                extra["notes"],
+                best,
+            )
             self.seconds.update(extra["seconds"])
             return snapshot
         return None

@@ -12,6 +12,8 @@ from torch import Tensor
 
 Number = float | int
 
+_STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
 
 def above(numbers: Tensor, value: Number, out: Tensor | None = None) -> Tensor:
     """``numbers > value``, into ``out`` if given."""
@@ -88,3 +90,36 @@ def finite(numbers: Tensor) -> Tensor:
     if numbers.device.type != "cpu":
         return torch.isfinite(numbers)
     return torch.from_numpy(np.isfinite(numbers.numpy()))
+
+
+def put(mask: Tensor, places: Tensor, values: Tensor) -> None:
+    """``mask[places] = values``."""
+    if mask.device.type != "cpu":
+        mask[places] = values
+    else:
+        mask.numpy()[places.numpy()] = values.numpy()
+
+
+def hashes(positions: Tensor, salt: int) -> Tensor:
+    """SplitMix64's output for each position, int64: a bijection of 64-bit integers. (Steele et al., 2014)"""
+    if positions.device.type == "cpu":
+        words = positions.numpy().view(np.uint64) * np.uint64(_STEP)
+        words += np.uint64(salt)
+        for bits, factor in ((30, _FIRST), (27, _SECOND)):
+            words ^= words >> np.uint64(bits)
+            words *= np.uint64(factor)
+        words ^= words >> np.uint64(31)
+        return torch.from_numpy(words.view(np.int64))
+    x = positions * _signed(_STEP) + salt
+    x = (x ^ _shifted(x, 30)) * _signed(_FIRST)
+    x = (x ^ _shifted(x, 27)) * _signed(_SECOND)
+    return x ^ _shifted(x, 31)
+
+
+def _shifted(x: Tensor, bits: int) -> Tensor:
+    """A right shift that brings in zeros; torch's own copies the sign."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >> 63 else word

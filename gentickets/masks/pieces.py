@@ -69,7 +69,7 @@ class Part:
 
     def hashes(self, positions: Tensor) -> Tensor:
         """A hash of each position, int64: the order of equal scores, without duplicates inside a tensor."""
-        return _splitmix(positions, self._salt)
+        return blockwise.hashes(positions, self._salt)
 
     def empty_mask(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """A new mask with the strides and device of ``like``, and the view of it that the pieces' indices fit."""
@@ -182,20 +182,3 @@ def _spans(shape: tuple[int, ...], limit: int, start: int) -> Iterator[tuple[int
     step = limit // max(1, row)
     for first in range(0, shape[0], step):
         yield start + first * row, (slice(first, first + step),)
-
-
-def _splitmix(positions: Tensor, salt: int) -> Tensor:
-    """SplitMix64's output for each position: a bijection of 64-bit integers. (Steele et al., 2014)"""
-    x = positions * _signed(0x9E3779B97F4A7C15) + salt
-    x = (x ^ _shifted(x, 30)) * _signed(0xBF58476D1CE4E5B9)
-    x = (x ^ _shifted(x, 27)) * _signed(0x94D049BB133111EB)
-    return x ^ _shifted(x, 31)
-
-
-def _shifted(x: Tensor, bits: int) -> Tensor:
-    """A right shift that brings in zeros; torch's own copies the sign."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
-
-
-def _signed(word: int) -> int:
-    return word - (1 << 64) if word >> 63 else word

@@ -129,22 +129,22 @@ class _Choice:
         chosen = compare(piece.numbers, self.cut.value, target.view(-1) if direct else None)
         chosen = blockwise.narrow(chosen, piece.kept)
         if self.split and self.cut.in_block(number):
-            chosen[self._tied(piece)] = True
+            self._add_tied(piece, chosen)
         if not direct:
             target.copy_(chosen.view(target.shape))
         return blockwise.count(chosen)
 
-    def _tied(self, piece: Piece) -> Tensor:
-        """Places inside the piece that equal the cut's value and stay."""
+    def _add_tied(self, piece: Piece, chosen: Tensor) -> None:
         places = piece.equal(self.cut.value)
         hashes = piece.hashes(places)
-        equal = places[hashes == self.lowest_hash][: self.twins]
+        blockwise.put(chosen, places, blockwise.above(hashes, self.lowest_hash))
+        equal = places[blockwise.equal(hashes, self.lowest_hash)][: self.twins]
         self.twins -= equal.numel()
-        return torch.cat([places[hashes > self.lowest_hash], equal])
+        chosen[equal] = True
 
 
 def _groups(scores: Scores, within: Mask, scope: str, seed: int) -> dict[str, Group]:
-    """The competing groups by the name of their tensor or component, or "the network"; sorted by name."""
+    """The groups that compete, by the name of their tensor or component, or "the network"; sorted."""
     if scope not in SCOPES:
         raise TicketError(f"there is no scope '{scope}'. {nearest(scope, SCOPES)}")
     magnitude = isinstance(scores, Magnitudes)

@@ -50,8 +50,8 @@ def read_ticket(path: Path) -> tuple[Ticket, dict[str, Any] | None]:
         mask = Mask(masks)
         weights = {name: value for name, value in _restored("weights", tensors, mask)}
         optim = {name: value for name, value in _restored("optim", tensors, mask)}
-        return Ticket(mask, weights, Origin(**header["origin"]), optim), header["recipe"]
-    except (KeyError, TypeError, RuntimeError, ValueError, IndexError) as error:
+        return Ticket(mask, weights, _origin(header["origin"]), optim), _recipe(header["recipe"])
+    except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, IndexError) as error:
         raise TicketError(f"{path} is no sound ticket: {error}", Status.TICKET) from error
 
 
@@ -74,8 +74,25 @@ def read_snapshot(path: Path) -> tuple[Snapshot, dict[str, Any], dict[str, Tenso
             parts[part][name] = value
         snapshot = Snapshot(int(header["step"]), parts["weights"], parts["optim"], parts["ema"])
         return snapshot, dict(header["extra"]), parts["best"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise TicketError(f"{path} is no sound snapshot: {error}", Status.TICKET) from error
+
+
+def _origin(raw: Mapping[str, Any]) -> Origin:
+    origin = Origin(**raw)
+    numbers, names = (origin.rewind_to, origin.round, origin.seed), (origin.method, origin.rewind, origin.arm)
+    if not all(type(number) is int for number in numbers) or not all(isinstance(name, str) for name in names):
+        raise TypeError("its origin holds values of wrong kinds")
+    return origin
+
+
+def _recipe(raw: Any) -> dict[str, Any] | None:
+    sections = ("task", "data", "train", "search", "quality")
+    if raw is not None and not (
+        isinstance(raw, dict) and all(isinstance(raw.get(key), dict) for key in sections)
+    ):
+        raise TypeError("its recipe lacks sections")
+    return raw
 
 
 def _stored(part: str, name: str, value: Tensor, kept: Tensor | None) -> dict[str, Tensor]:

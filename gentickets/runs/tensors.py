@@ -52,7 +52,9 @@ def unpack(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         text = json.loads(metadata[_KEY])
         form, digest, found, header = text["format"], text.pop("sha256"), text["kind"], text["header"]
     except (KeyError, TypeError, ValueError) as error:
-        raise TicketError(f"{path} is a safetensors file, but not one of gentickets", Status.TICKET) from error
+        raise TicketError(
+            f"{path} is a safetensors file, but not one of gentickets", Status.TICKET
+        ) from error
     if not isinstance(form, int) or form > FORMAT:
         message = f"{path} has format {form}; this gentickets reads up to {FORMAT}: upgrade gentickets"
         raise TicketError(message, Status.TICKET)

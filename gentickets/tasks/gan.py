@@ -58,7 +58,13 @@ class GAN(Task):
         super().__init__()
         if loss not in CRITICS:
             raise TicketError(f"unknown GAN loss '{loss}'. {nearest(loss, CRITICS)}")
-        self.image, self.latent, self.loss, self.critic_steps, self.clip = image, latent, loss, critic_steps, clip
+        self.image, self.latent, self.loss, self.critic_steps, self.clip = (
+            image,
+            latent,
+            loss,
+            critic_steps,
+            clip,
+        )
         self.generator = nn.Sequential(*up(network, latent, image, width=width, depth=depth), nn.Tanh())
         leaky = nn.LeakyReLU(0.2)
         self.discriminator = down(network, image, 1, width=width, depth=depth, norm=True, activation=leaky)

@@ -75,7 +75,11 @@ def up(network: str, latent: int, image: Image, *, width: int, depth: int) -> nn
     first = nn.ConvTranspose2d(latent, wide, side >> stages, bias=False)
     layers: list[nn.Module] = [View(latent, 1, 1), first, nn.BatchNorm2d(wide), nn.ReLU()]
     for _ in range(stages - 1):
-        layers += [nn.ConvTranspose2d(wide, wide // 2, 4, 2, 1, bias=False), nn.BatchNorm2d(wide // 2), nn.ReLU()]
+        layers += [
+            nn.ConvTranspose2d(wide, wide // 2, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(wide // 2),
+            nn.ReLU(),
+        ]
         wide //= 2
     return nn.Sequential(*layers, nn.ConvTranspose2d(wide, image[0], 4, 2, 1))
 

@@ -1,0 +1,103 @@
+"""The shape of the house: imports only go down, and nothing loads PyTorch before it must."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[1]
+FLOORS = [
+    {"errors", "seeds", "disk"},
+    {"masks", "results"},
+    {"tickets", "data", "tasks"},
+    {"optimizers"},
+    {"criteria", "training", "accounting", "quality", "recipe", "runs"},
+    {"search", "controls"},
+    {"experiment", "report"},
+    {"cli"},
+]
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+MODULES = sorted([*HOUSE.glob("gentickets/**/*.py"), *HOUSE.glob("cli/*.py")])
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(HOUSE).with_suffix("").parts
+    return "cli" if parts[0] == "cli" else parts[1]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """The rooms that a module imports, wherever in it the import stands."""
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("gentickets.")}
+    return rooms & set(FLOOR)
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {room_of(path) for path in MODULES} - {"__init__"}
+    assert rooms == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_imports_only_go_down(path: Path) -> None:
+    room = room_of(path)
+    if room == "__init__":
+        return
+    for other in imported_rooms(path) - {room}:
+        assert FLOOR[other] < FLOOR[room], f"{path.name} ({room}) imports {other}"
+
+
+def test_a_climbing_import_would_be_seen(tmp_path: Path) -> None:
+    module = tmp_path / "masks.py"
+    module.write_text("def f():\n    from gentickets.search import iterative\n")
+    assert imported_rooms(module) == {"search"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import gentickets",
+        "import gentickets.recipe, gentickets.report, gentickets.experiment.find, gentickets.experiment.pool",
+        "import gentickets_cli.main, gentickets_cli.find, gentickets_cli.look, gentickets_cli.train",
+    ],
+)
+def test_no_torch_before_it_must(code: str) -> None:
+    check = f"{code}; import sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_the_public_names_are_there() -> None:
+    import gentickets
+
+    for name in gentickets.__all__:
+        assert getattr(gentickets, name) is not None
+    assert (
+        gentickets.__version__ == tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]["version"]
+    )
+
+
+def test_all_packages_are_listed() -> None:
+    listed = set(tomllib.loads((HOUSE / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    found = {".".join(p.parent.relative_to(HOUSE).parts) for p in HOUSE.glob("gentickets/**/__init__.py")}
+    assert listed == found | {"gentickets_cli", "gentickets_recipes"}
+
+
+def test_nothing_in_the_project_unpickles() -> None:
+    """Files from others are data; CIFAR-10's own pickles are torchvision's to read, after their MD5."""
+    loaders = {"torch", "pickle", "shelve", "marshal", "yaml"}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = node.func.value
+                name = owner.id if isinstance(owner, ast.Name) else ""
+                assert not (name in loaders and node.func.attr in ("load", "loads", "open")), path

@@ -1,0 +1,302 @@
+"""Runs that are stopped, killed, or run out of disk go on and end with the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from gentickets import disk, training
+from gentickets.errors import Status, TicketError
+from gentickets.experiment import work
+from gentickets.experiment.find import Options, find
+from gentickets.recipe import Recipe, load_recipe
+from gentickets.runs.formats import read_snapshot
+from gentickets.seeds import derive
+from gentickets.tickets import Snapshot
+
+HERE = Options(jobs=0, save_every=0.0, device="cpu", keep_all=True)
+"""In this process, the state stored after every step: a crash can hit any moment of the writing."""
+FAMILIES = {
+    "ae": ["task.family=ae", "claim.metric=reconstruction"],
+    "vae": ["task.family=vae", "task.likelihood=bernoulli"],
+    "gan": ["task.family=gan", "claim.metric=frechet", "train.ema={generator = 0.9}", "task.critic_steps=2"],
+}
+SMALL = """
+[task]
+family = "vae"
+width = 8
+depth = 1
+latent = 2
+[data]
+name = "digits"
+batch_size = 16
+[train]
+steps = 6
+lr = 1e-3
+[search]
+rounds = 1
+keep = 0.5
+rewind_to = 2
+seeds = 1
+controls = ["reinit", "shuffle"]
+scaling = "off"
+[claim]
+metric = "negative_elbo"
+level = 0.5
+"""
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: no handler of the project's may catch it."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    before = os.environ.get("GENTICKETS_CACHE")
+    os.environ["GENTICKETS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("GENTICKETS_CACHE") if before is None else os.environ.update(GENTICKETS_CACHE=before)
+
+
+def recipe(tmp_path: Path, family: str, *more: str) -> Recipe:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return load_recipe(str(path), overrides=[*FAMILIES[family], *more])
+
+
+def content(run: Path) -> dict[str, bytes]:
+    """Every ticket and every trained network, and the figures of every result (without its seconds)."""
+    found = {str(p.relative_to(run)): p.read_bytes() for p in sorted(run.glob("seed-*/*/*/*.safetensors"))}
+    for path in sorted(run.glob("seed-*/*/*/result.json")):
+        told = json.loads(path.read_text())
+        found[str(path.relative_to(run))] = json.dumps({**told, "seconds": None}).encode()
+    return found
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, count: int, moment: str) -> None:
+    """The count-th write from now dies: before its rename (a draft is left), or just after it."""
+    left = [count]
+    replace = os.replace
+
+    def dying(source: object, target: object) -> None:
+        left[0] -= 1
+        if left[0] == 0 and moment == "before":
+            raise Killed
+        replace(source, target)  # type: ignore[arg-type]
+        if left[0] == 0:
+            raise Killed
+
+    monkeypatch.setattr(disk.os, "replace", dying)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_run_that_keeps_dying_ends_with_the_same_bytes(
+    family: str, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = recipe(tmp_path, family)
+    find(small, tmp_path / "whole", HERE)
+    deaths = 0
+    for attempt in range(200):
+        with monkeypatch.context() as patch:
+            crash_at(patch, 3 + attempt % 5, moment)
+            try:
+                find(small, tmp_path / "killed", HERE, resume=deaths > 2)
+                break
+            except Killed:
+                deaths += 1
+    assert deaths > 10, "it died often enough to mean something"
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+    assert not list((tmp_path / "killed").glob("**/progress*"))
+    assert not list((tmp_path / "killed").glob("**/*.draft"))
+
+
+def stopped_in_the_middle(small: Recipe, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        crash_at(patch, 14, "before")
+        with pytest.raises(Killed):
+            find(small, run, HERE)
+    assert list(run.glob("**/progress*")), "it died in the middle of a round"
+
+
+def without_optimizer(path: Path) -> tuple[Snapshot, dict[str, object], dict[str, torch.Tensor]]:
+    snapshot, extra, best = read_snapshot(path)
+    return Snapshot(snapshot.step, snapshot.weights, {}, snapshot.ema), extra, best
+
+
+def drawing_from_a_sampler(count: list[int]) -> Callable[..., int]:
+    def from_its_state(seed: int, *parts: str | int) -> int:
+        count[0] += parts[0] == "draw"
+        return derive(seed, "draw", count[0]) if parts[0] == "draw" else derive(seed, *parts)
+
+    return from_its_state
+
+
+@pytest.mark.parametrize("dropped", ["optimizer", "random state"])
+def test_dropping_a_part_of_the_state_is_seen(
+    dropped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of the test above."""
+    small = recipe(tmp_path, "vae", "search.controls=[]", "search.budget=false")
+    if dropped == "random state":
+        monkeypatch.setattr(training, "derive", drawing_from_a_sampler([0]))
+    find(small, tmp_path / "whole", HERE)
+    if dropped == "random state":
+        monkeypatch.setattr(training, "derive", drawing_from_a_sampler([0]))
+    stopped_in_the_middle(small, tmp_path / "killed", monkeypatch)
+    if dropped == "random state":
+        monkeypatch.setattr(training, "derive", drawing_from_a_sampler([0]))
+    else:
+        monkeypatch.setattr(work, "read_snapshot", without_optimizer)
+    find(small, tmp_path / "killed", HERE)
+    assert content(tmp_path / "killed") != content(tmp_path / "whole")
+
+
+def test_a_damaged_progress_file_falls_back_to_the_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = recipe(tmp_path, "gan")
+    find(small, tmp_path / "whole", HERE)
+    stopped_in_the_middle(small, tmp_path / "killed", monkeypatch)
+    for path in (tmp_path / "killed").glob("**/progress.safetensors"):
+        path.write_bytes(path.read_bytes()[:-9])
+    find(small, tmp_path / "killed", HERE)
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+def test_a_full_disk_keeps_the_older_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = recipe(tmp_path, "vae")
+    find(small, tmp_path / "whole", HERE)
+    left = [20]
+    fsync = os.fsync
+
+    def full(handle: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        fsync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk.os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            find(small, tmp_path / "full", HERE)
+    assert not list((tmp_path / "full").glob("**/*.draft"))
+    find(small, tmp_path / "full", HERE)
+    assert content(tmp_path / "full") == content(tmp_path / "whole")
+
+
+def test_what_is_not_there_is_not_resumed(tmp_path: Path) -> None:
+    small = recipe(tmp_path, "vae")
+    with pytest.raises(TicketError, match="no run to resume") as caught:
+        find(small, tmp_path / "none", HERE, resume=True)
+    assert caught.value.status == Status.REQUEST
+    assert not (tmp_path / "none").exists()
+
+
+def test_another_recipe_is_refused_with_the_difference(tmp_path: Path) -> None:
+    find(recipe(tmp_path, "vae"), tmp_path / "run", HERE)
+    before = content(tmp_path / "run")
+    with pytest.raises(TicketError, match=r"train\.lr: 0\.001 -> 0\.002"):
+        find(recipe(tmp_path, "vae", "train.lr=2e-3"), tmp_path / "run", HERE)
+    with pytest.raises(TicketError, match="threads"):
+        find(recipe(tmp_path, "vae"), tmp_path / "run", Options(jobs=0, threads=2))
+    assert content(tmp_path / "run") == before
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(TicketError, match="other files"):
+        find(recipe(tmp_path, "vae"), tmp_path / "mine", HERE)
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+# -- real processes -------------------------------------------------------------------------------------------------
+
+
+def command(small: Path, run: Path, *more: str) -> list[str]:
+    settings = ["--set", "train.steps=400", "--set", "search.rewind_to=50", "--set", "search.seeds=2"]
+    return [sys.executable, "-m", "gentickets_cli", "find", str(small), "--out", str(run), "--checkpoint", "0.2",
+            "--device", "cpu", *settings, *more]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("processes")
+    (folder / "small.toml").write_text(SMALL)
+    subprocess.run(command(folder / "small.toml", folder / "whole"), check=True, capture_output=True)
+    return folder / "small.toml", folder / "whole"
+
+
+def workers_of(parent: int) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_killed_processes_leave_a_run_that_goes_on(uninterrupted: tuple[Path, Path], tmp_path: Path) -> None:
+    """SIGKILL of the parent, of a worker, SIGTERM and SIGINT, each in the middle of a round; then to the end."""
+    small, whole = uninterrupted
+    run = tmp_path / "run"
+    statuses = []
+    for victim in ("parent", "worker", signal.SIGTERM, signal.SIGINT):
+        started = subprocess.Popen(command(small, run), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        before = {p: p.stat().st_mtime_ns for p in run.glob("**/progress.safetensors")}
+        wait_for(
+            lambda before=before: any(  # type: ignore[misc]
+                before.get(p) != p.stat().st_mtime_ns for p in run.glob("**/progress.safetensors")
+            )
+        )
+        workers = workers_of(started.pid)
+        assert workers
+        if victim == "parent":
+            started.kill()
+            wait_for(lambda workers=workers: not any(Path(f"/proc/{pid}").exists() for pid in workers))  # type: ignore[misc]
+        elif victim == "worker":
+            os.kill(workers[0], signal.SIGKILL)
+        else:
+            started.send_signal(victim)  # type: ignore[arg-type]
+        _, told = started.communicate(timeout=60)
+        statuses.append(started.returncode)
+        if isinstance(victim, signal.Signals):
+            assert "To go on: gentickets find" in told
+    assert statuses == [-9, Status.FAILED, Status.TERMINATED, Status.INTERRUPTED]
+    done = subprocess.run(command(small, run, "--resume"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ticket" in done.stdout
+    kept = content(whole)
+    assert {k: v for k, v in content(run).items() if "ticket.safetensors" in k} == {
+        k: v for k, v in kept.items() if "ticket.safetensors" in k
+    }
+
+
+def test_jobs_do_not_change_a_bit(uninterrupted: tuple[Path, Path], tmp_path: Path) -> None:
+    small, whole = uninterrupted
+    subprocess.run(command(small, tmp_path / "run", "--jobs", "1"), check=True, capture_output=True)
+    assert content(tmp_path / "run") == content(whole)
+
+
+def test_two_processes_cannot_write_one_run(uninterrupted: tuple[Path, Path]) -> None:
+    small, whole = uninterrupted
+    from gentickets.runs.folder import locked
+
+    with locked(whole):
+        second = subprocess.run(command(small, whole), capture_output=True, text=True, check=False)
+    assert second.returncode == Status.LOCKED
+    assert len(second.stderr.strip().splitlines()) == 1

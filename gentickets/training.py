@@ -19,7 +19,7 @@ from gentickets.tasks import Objective, Optim, Task
 from gentickets.tickets import Snapshot, Tensors, Ticket, check_fit, copied, load_weights
 
 Losses = Mapping[str, Tensor]
-"""Objective -> its loss in the step (a detached scalar on the device)."""
+"""Objective that acted in the step -> its loss (a detached scalar on the device)."""
 Watcher = Callable[[int, Losses], object]
 """Called with the step reached after each step; a return of True ends the training there."""
 
@@ -202,6 +202,7 @@ def train(
         for step, batch in zip(steps, batches.stream(steps), strict=True):
             draw = task.draw(len(batch), rng.manual_seed(derive(seed, "draw", step)))
             reseed(derive(seed, "modules", step))
+            losses = {}
             for turn, hold in zip(training.turns, holds, strict=True):
                 if turn.objective.acts_at(step):
                     losses[turn.objective.name] = turn.take(batch, draw, schedule.factor(step), hold)

@@ -213,7 +213,7 @@ def test_a_failed_control_is_not_a_beaten_one() -> None:
     results = failed(run(BETTER, reinit=WORSE, shuffle=WORSE), "shuffle", 2, 2)
     verdict = judge(results, recipe())
     assert verdict.word == "holds"
-    assert "The control 'shuffle' is not compared: failed in seed 2." in verdict.notes
+    assert "No comparison with the control 'shuffle': failed in seed 2." in verdict.notes
 
 
 def test_a_ticket_that_collapsed_alone_does_not_hold() -> None:

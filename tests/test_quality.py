@@ -287,11 +287,18 @@ def test_training_the_classifier_again_gives_the_same_hash_and_touches_nothing(
     digits: Splits, found: Extractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GENTICKETS_CACHE", str(tmp_path))
-    threads = torch.get_num_threads()
+    threads, seen, batch = torch.get_num_threads(), set(), Images.batch
+
+    def watched(self: Images, indices: Tensor) -> Tensor:
+        seen.add(torch.get_num_threads())
+        return batch(self, indices)
+
+    monkeypatch.setattr(Images, "batch", watched)
     try:
         torch.set_num_threads(2)
         before = torch.get_rng_state()
         assert extractor(digits).hash == found.hash
+        assert seen == {1}
         assert torch.equal(torch.get_rng_state(), before)
         assert torch.get_num_threads() == 2
     finally:
@@ -583,7 +590,9 @@ def test_all_arms_get_the_same_latents_and_fewer_samples_are_the_first_ones() ->
 
 def test_fewer_samples_are_the_first_of_more(digits: Splits) -> None:
     task = GAN(digits.image, width=8, depth=1, latent=2)
-    assert torch.equal(drawn(task, 300, 0, digits.image)[:270], drawn(task, 270, 0, digits.image))
+    samples = drawn(task, 600, 0, digits.image)
+    assert torch.equal(samples[:270], drawn(task, 270, 0, digits.image))
+    assert len(torch.unique(samples.flatten(1), dim=0)) == 600
 
 
 def test_evaluate_touches_nothing(digits: Splits, found: Extractor) -> None:

@@ -211,7 +211,7 @@ def test_figures_follow_the_theme_and_the_same_run_gives_the_same_page(whole: Re
 
 def test_hostile_names_and_texts_stay_text(tmp_path: Path) -> None:
     bad = "</pre></text><script>alert('x')</script><img src=x onerror=alert(1)>"
-    bad += '" onload="alert(1) {{ 7 * 7 }} $\\frac'
+    bad += '" onload="alert(1) {{ 7 * 7 }} $\\frac$'
     recipe = {**RECIPE, "claim": {**RECIPE["claim"], "metric": bad}}
     recipe["search"] = {**RECIPE["search"], "controls": [bad]}
     results = [
@@ -366,6 +366,12 @@ def test_one_seed_gives_a_json_without_infinities(tmp_path: Path) -> None:
     run = json.loads(report.data.read_text(encoding="utf-8"))["runs"][0]
     assert run["verdict"]["short"]["loss"]["bound"] is None
     assert "1 seed is too few" in report.sentence
+
+
+def test_numbers_that_are_not_finite_become_null() -> None:
+    odd = [replace(r, flops={"dense": float("nan")}) for r in results_of()]
+    text = json.dumps(summarize(odd, RECIPE).as_dict(), allow_nan=False)
+    assert json.loads(text)["rows"][0]["flops"] == {"dense": None}
 
 
 def test_several_runs_share_a_page_and_need_a_place(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def content(run: Path) -> dict[str, bytes]:
     found = {str(p.relative_to(run)): p.read_bytes() for p in sorted(run.glob("seed-*/*/*/*.safetensors"))}
     for path in sorted(run.glob("seed-*/*/*/result.json")):
         told = json.loads(path.read_text())
-        found[str(path.relative_to(run))] = json.dumps({**told, "seconds": None}).encode()
+        found[str(path.relative_to(run))] = json.dumps({**told, "seconds": None}, sort_keys=True).encode()
     return found
 
 

@@ -1,7 +1,7 @@
 """Masks: which weights stay, which go, and how they are held there."""
 
 from .densities import erk, shuffled, uniform
-from .hold import Held, Hold, hold
+from .hold import Hold, apply_mask, hold
 from .interop import from_torch_prune, masked_state_dict
 from .mask import PRUNABLE, Mask, component_of, full_mask, plain_name, prunable
 from .select import SCOPES, Magnitudes, Scores, keep_top, tied_share
@@ -9,11 +9,11 @@ from .select import SCOPES, Magnitudes, Scores, keep_top, tied_share
 __all__ = [
     "PRUNABLE",
     "SCOPES",
-    "Held",
     "Hold",
     "Magnitudes",
     "Mask",
     "Scores",
+    "apply_mask",
     "component_of",
     "erk",
     "from_torch_prune",

@@ -15,16 +15,20 @@ Number = float | int
 _STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
+def _by_numpy(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu"
+
+
 def above(numbers: Tensor, value: Number, out: Tensor | None = None) -> Tensor:
     """``numbers > value``, into ``out`` if given."""
-    if numbers.device.type != "cpu":
+    if not _by_numpy(numbers):
         return torch.gt(numbers, value, out=out)
     return torch.from_numpy(np.greater(numbers.numpy(), value, out=None if out is None else out.numpy()))
 
 
 def at_least(numbers: Tensor, value: Number, out: Tensor | None = None) -> Tensor:
     """``numbers >= value``, into ``out`` if given."""
-    if numbers.device.type != "cpu":
+    if not _by_numpy(numbers):
         return torch.ge(numbers, value, out=out)
     return torch.from_numpy(
         np.greater_equal(numbers.numpy(), value, out=None if out is None else out.numpy())
@@ -33,14 +37,14 @@ def at_least(numbers: Tensor, value: Number, out: Tensor | None = None) -> Tenso
 
 def equal(numbers: Tensor, value: Number) -> Tensor:
     """``numbers == value``."""
-    if numbers.device.type != "cpu":
+    if not _by_numpy(numbers):
         return torch.eq(numbers, value)
     return torch.from_numpy(np.equal(numbers.numpy(), value))
 
 
 def absolute(numbers: Tensor, out: Tensor) -> Tensor:
     """``|numbers|`` in ``out``, which may be the numbers themselves."""
-    if numbers.device.type != "cpu":
+    if not _by_numpy(numbers):
         return torch.abs(numbers, out=out)
     np.abs(numbers.numpy(), out=out.numpy())
     return out
@@ -50,7 +54,7 @@ def narrow(mask: Tensor, counted: Tensor | None) -> Tensor:
     """``mask & counted``, in place; None means that all count."""
     if counted is None:
         return mask
-    if mask.device.type != "cpu":
+    if not _by_numpy(mask):
         return mask.logical_and_(counted)
     np.logical_and(mask.numpy(), counted.numpy(), out=mask.numpy())
     return mask
@@ -58,7 +62,7 @@ def narrow(mask: Tensor, counted: Tensor | None) -> Tensor:
 
 def without(mask: Tensor, part: Tensor) -> Tensor:
     """The mask less a part of it, in place."""
-    if mask.device.type != "cpu":
+    if not _by_numpy(mask):
         return mask.logical_xor_(part)
     np.not_equal(mask.numpy(), part.numpy(), out=mask.numpy())
     return mask
@@ -66,35 +70,35 @@ def without(mask: Tensor, part: Tensor) -> Tensor:
 
 def count(mask: Tensor) -> int:
     """How many are True."""
-    if mask.device.type != "cpu":
+    if not _by_numpy(mask):
         return int(torch.count_nonzero(mask))
     return int(np.count_nonzero(mask.numpy()))
 
 
 def pick(numbers: Tensor, mask: Tensor) -> Tensor:
     """``numbers[mask]``, a copy."""
-    if numbers.device.type != "cpu":
+    if not _by_numpy(numbers):
         return numbers[mask]
     return torch.from_numpy(numbers.numpy()[mask.numpy()])
 
 
 def places(mask: Tensor) -> Tensor:
     """Where it is True, int64."""
-    if mask.device.type != "cpu":
+    if not _by_numpy(mask):
         return torch.nonzero(mask).squeeze(1)
     return torch.from_numpy(np.flatnonzero(mask.numpy()))
 
 
 def finite(numbers: Tensor) -> Tensor:
     """Which are neither NaN nor infinite."""
-    if numbers.device.type != "cpu":
+    if not _by_numpy(numbers):
         return torch.isfinite(numbers)
     return torch.from_numpy(np.isfinite(numbers.numpy()))
 
 
 def put(mask: Tensor, places: Tensor, values: Tensor) -> None:
     """``mask[places] = values``."""
-    if mask.device.type != "cpu":
+    if not _by_numpy(mask):
         mask[places] = values
     else:
         mask.numpy()[places.numpy()] = values.numpy()
@@ -102,7 +106,7 @@ def put(mask: Tensor, places: Tensor, values: Tensor) -> None:
 
 def hashes(positions: Tensor, salt: int) -> Tensor:
     """SplitMix64's output for each position, int64: a bijection of 64-bit integers. (Steele et al., 2014)"""
-    if positions.device.type == "cpu":
+    if _by_numpy(positions):
         words = positions.numpy().view(np.uint64) * np.uint64(_STEP)
         words += np.uint64(salt)
         for bits, factor in ((30, _FIRST), (27, _SECOND)):

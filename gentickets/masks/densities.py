@@ -1,7 +1,8 @@
-"""Random masks' densities and positions: shuffled, uniform and Erdos-Renyi-Kernel."""
+"""What random masks are made of: shuffled positions, and uniform or Erdos-Renyi-Kernel densities."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -13,31 +14,36 @@ from gentickets.seeds import derive
 from .mask import Mask
 
 Shapes = Mapping[str, Tensor] | Mapping[str, torch.Size] | Mapping[str, tuple[int, ...]]
+"""A mask, weights, or plain shapes, by tensor name."""
 
 
 def shuffled(mask: Mask, seed: int) -> Mask:
     """The mask with the kept positions permuted inside each tensor, so that every density stays as it is.
 
-    Random numbers come from the CPU, so the result does not depend on the device. A tensor that is full or
-    empty cannot differ and stays; if no tensor can differ, or all permutations happen to be the identity,
-    the control would be the ticket itself: that is a TicketError.
+    Each tensor that can differ does: a permutation that changes nothing is drawn again, for the control would
+    be the ticket itself. Raises TicketError when no tensor can differ. The same on every device.
     """
-    out: dict[str, Tensor] = {}
-    for name, kept in mask.items():
-        if 0 < mask.kept_in(name) < kept.numel():
-            rng = torch.Generator().manual_seed(derive(seed, "shuffle", name))
-            order = torch.randperm(kept.numel(), generator=rng).to(kept.device)
-            out[name] = torch.empty_like(kept).copy_(kept.reshape(-1)[order].view(kept.shape))
-        else:
-            out[name] = kept
-    changed = Mask(out)
-    if mask.distance(changed) == 0:
-        raise TicketError("shuffling changes nothing: every tensor of the mask is either full or empty")
-    return changed
+    movable = [name for name, kept in mask.items() if 0 < mask.kept_in(name) < kept.numel()]
+    if not movable:
+        raise TicketError("shuffling cannot change this mask: each of its tensors is full or empty")
+    return Mask(
+        {name: _permuted(name, kept, seed) if name in movable else kept for name, kept in mask.items()}
+    )
+
+
+def _permuted(name: str, kept: Tensor, seed: int) -> Tensor:
+    """The entries of one tensor, in another order that shows; strides are kept."""
+    rng = torch.Generator().manual_seed(derive(seed, "shuffle", name))
+    out = torch.empty_like(kept)
+    while True:
+        order = torch.randperm(kept.numel(), generator=rng).to(kept.device)
+        out.copy_(kept.reshape(-1)[order].view(kept.shape))
+        if not torch.equal(out, kept):
+            return out
 
 
 def uniform(mask_or_shapes: Shapes, density: float) -> dict[str, float]:
-    """The same density for every tensor."""
+    """The same density for every tensor. Raises TicketError unless it is in (0, 1]."""
     _check(density)
     return dict.fromkeys(mask_or_shapes, density)
 
@@ -46,14 +52,15 @@ def erk(mask_or_shapes: Shapes, density: float) -> dict[str, float]:
     """Erdos-Renyi-Kernel densities: proportional to (sum of a tensor's dimensions) / (product), at most 1.
 
     A tensor that would pass 1 is kept whole and the rest is shared out anew, so the densities weighted by
-    size add up to ``density`` of all weights. Narrow tensors keep more than wide ones. (Evci et al., 2020)
+    size add up to ``density`` of all weights: small tensors keep more than large ones. Raises TicketError
+    unless the density is in (0, 1]. (Evci et al., 2020)
     """
     _check(density)
     shapes = {
         name: tuple(value.shape) if isinstance(value, Tensor) else tuple(value)
         for name, value in mask_or_shapes.items()
     }
-    sizes = {name: _product(shape) for name, shape in shapes.items()}
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     whole: set[str] = set()
     while True:
         rest = [name for name in shapes if name not in whole and sizes[name]]
@@ -63,13 +70,6 @@ def erk(mask_or_shapes: Shapes, density: float) -> dict[str, float]:
         if not (over := {name for name in rest if found[name] > 1}):
             return {name: found.get(name, 1.0) for name in shapes}
         whole |= over
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
 
 
 def _check(density: float) -> None:

@@ -1,8 +1,8 @@
 """The exact k-th largest of many numbers that pass by in blocks, with little memory.
 
 A random sample brackets the k-th value, one pass counts what lies above the bracket and collects what lies
-inside it, and the collected few contain the answer. A bracket that misses is known to miss, and the search goes
-on in the part that is left, so the result is exact whatever the sample. (Floyd and Rivest, 1975)
+inside it, and the collected few contain the answer. A bracket that misses is known to miss, and the search
+goes on in the part that is left, so the result is exact whatever the sample. (Floyd and Rivest, 1975)
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def kth_largest(stream: Stream, k: int, count: int, rng: torch.Generator) -> Cut
         gathered = joined(inside)
         above = top + gathered.numel()  # numbers above `lower`, unless the bracket is a single value
         if top < k <= above:
-            return _within(inside, _Collected(gathered, lower, upper), k, top, rng)
+            narrowed = gathered.numel() < count
+            return _within(inside, _Collected(gathered, lower, upper), k, top, rng if narrowed else None)
         if k <= top:
             higher = _count_above(stream, upper)
             if k > higher:
@@ -126,10 +127,13 @@ def _scan(stream: Stream, lower: Number, upper: Number) -> tuple[int, list[Tenso
     return top, inside
 
 
-def _within(inside: list[Tensor], gathered: _Collected, k: int, top: int, rng: torch.Generator) -> Cut:
-    """The k-th largest, known to be ``inside`` the bracket, with ``top`` numbers above all of these."""
+def _within(inside: list[Tensor], gathered: _Collected, k: int, top: int, rng: torch.Generator | None) -> Cut:
+    """The k-th largest, known to be ``inside`` the bracket, with ``top`` numbers above all of these.
+
+    ``rng`` serves to bracket it again; None means that the bracket took everything in, and so would the next.
+    """
     numbers = gathered.numbers
-    if numbers.numel() > SAMPLE:
+    if rng is not None and numbers.numel() > SAMPLE:
         value = kth_largest(gathered, k - top, numbers.numel(), rng).value
     else:
         value = numbers.sort(descending=True).values[k - top - 1].item()

@@ -72,7 +72,7 @@ class Part:
         return blockwise.hashes(positions, self._salt)
 
     def empty_mask(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """A new mask with the strides and device of ``like``, and the view of it that the pieces' indices fit."""
+        """A new mask with the strides and device of ``like``, and the view of it that pieces' indices fit."""
         mask = torch.empty_like(like)
         return mask, mask.view(-1) if self._scores.ndim == 1 else mask
 
@@ -92,7 +92,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a tensor: the position of its first entry, its index, its scores, and which are kept (None: all)."""
+    """A piece of a tensor: its first position, its index, its scores, and which are kept (None: all)."""
 
     part: Part
     start: int
@@ -141,7 +141,7 @@ class Group:
 
 
 class Ties:
-    """The hashes of all positions in a group whose score is the cut's value, as a stream (see `kth.Stream`)."""
+    """The hashes of a group's positions whose score is the cut's value, as a stream (see `kth.Stream`)."""
 
     low: Number = -(2**63)
     high: Number = 2**63 - 1
@@ -169,7 +169,7 @@ def _share(n: int, part: Part, group: Group) -> int:
 
 
 def _spans(shape: tuple[int, ...], limit: int, start: int) -> Iterator[tuple[int, Index]]:
-    """First positions and indices of pieces, at most ``limit`` entries each, that make up a tensor in order."""
+    """First positions and indices of pieces of at most ``limit`` entries that make up a tensor in order."""
     if not shape:
         yield start, ()
         return

@@ -49,10 +49,10 @@ def keep_top(
 ) -> Mask:
     """Keep the weights with the highest scores, among those that ``within`` keeps.
 
-    ``density`` is the fraction to keep of ALL prunable weights of a group, pruned ones included, so a round's
-    density does not depend on the rounds before. A group is a tensor, a component or everything (``scope``);
-    a mapping gives each tensor its own density. Of a group of n weights exactly floor(density * n + 0.5) stay,
-    or what ``within`` still keeps if that is less: pruned stays pruned. Scores are signed, of any real dtype
+    ``density`` is the fraction to keep of ALL prunable weights of a group, pruned ones too, so the density of
+    a round does not depend on the rounds before. A group is a tensor, a component or everything (``scope``);
+    a mapping gives each tensor its own density. Of a group of n weights floor(density * n + 0.5) stay, or
+    what ``within`` still keeps if that is less: pruned stays pruned. Scores are signed, of any real dtype
     (integers compare as float64). Equal scores are ordered by a hash of tensor name, position and ``seed``,
     which the order of the names, the device and the memory format do not change.
 
@@ -82,9 +82,9 @@ def keep_top(
 def tied_share(scores: Scores, mask: Mask, *, within: Mask, scope: str = "component") -> dict[str, float]:
     """How much of each group hangs on ties: the fraction of its weights whose score is the lowest kept one.
 
-    ``mask`` is what `keep_top` made of ``scores``, ``within`` and ``scope``; the fraction is of what ``within``
-    keeps. Near 0 for ordinary weights. Clipping, as in a WGAN, ties most of a critic's weights at the clip,
-    and then their magnitude says little.
+    ``mask`` is what `keep_top` made of ``scores``, ``within`` and ``scope``; the fraction is of what
+    ``within`` keeps. Near 0 for ordinary weights. Clipping, as in a WGAN, ties most of a critic's weights at
+    the clip, and then their magnitude says little.
     """
     mask.require_same_names(within, "the wider mask")
     competed = _groups(scores, within, scope, 0)
@@ -97,7 +97,7 @@ def tied_share(scores: Scores, mask: Mask, *, within: Mask, scope: str = "compon
 
 
 class _Choice:
-    """The k best of a group: all above a score, and of those that equal it the ones with the highest hashes."""
+    """The k best of a group: all above a score, and of those that equal it the highest hashes."""
 
     def __init__(self, group: Group, k: int, seed: int) -> None:
         rng = torch.Generator().manual_seed(derive(seed, "bracket"))  # changes the time, never the result

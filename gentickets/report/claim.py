@@ -71,7 +71,7 @@ def claim_round(results: Sequence[Result], recipe: Mapping[str, Any]) -> int | N
     for round in sorted(rounds, key=cells.sparsity, reverse=True):
         trial = _trial(cells, round, str(claim["metric"]), float(claim.get("margin", 0.02)), split="valid")
         complete = trial is not None and trial.loss.n == len(cells.seeds)
-        if trial is not None and complete and trial.holds and not any(cells.ticket_troubles(round)):
+        if trial is not None and complete and trial.holds:
             return round
     return None
 
@@ -158,7 +158,7 @@ def _word(cells: Cells, round: int, short: Trial | None, longer: Trial | None, c
         return "fails", [say.collapsed("ticket", sorted(alone))]
     if not short.holds:
         return "fails", []
-    notes = [f"The control '{control}' is not compared: {why}." for control, why in short.unfinished.items()]
+    notes = say.not_compared(short.unfinished)
     if any(not other.beaten for other in short.controls):
         return "matches", notes
     if short.unfinished:
@@ -179,9 +179,7 @@ def _when_longer(cells: Cells, longer: Trial | None) -> Found:
         return "wins at equal steps", ["The longer arms are not finished."] if there else []
     if not longer.holds or any(not other.beaten for other in longer.controls):
         return "faster", []
-    notes = [
-        f"The control '{name}{LONGER}' is not compared: {why}." for name, why in longer.unfinished.items()
-    ]
+    notes = say.not_compared({f"{name}{LONGER}": why for name, why in longer.unfinished.items()})
     return ("wins at equal steps" if notes else "wins"), notes
 
 

@@ -43,6 +43,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Line:
+    """One row of a table: its style, its cells and what must be said beside them."""
+
+    kind: str
+    cells: list[str]
+    note: str
+
+
+@dataclass(frozen=True)
 class Section:
     """One run as the template shows it."""
 
@@ -51,7 +60,8 @@ class Section:
     summary: Summary
     tiles: list[tuple[str, str, str]]
     header: list[str]
-    lines: list[tuple[str, list[str]]]
+    tables: list[tuple[str, list[Line]]]
+    """Title and lines; the first table is open, the others fold."""
     costs: list[list[str]]
     figures: dict[str, Markup]
     galleries: list[tuple[str, list[Picture]]]
@@ -106,8 +116,8 @@ def _section(run: Run, anchor: str) -> Section:
         summary.name,
         summary,
         _tiles(summary),
-        header,
-        [(_kind(row), line) for row, line in zip(summary.rows, lines, strict=True)],
+        header[:-1],
+        _tables(summary, lines),
         [_cost(row) for row in summary.rows if _is_shown(row, summary)],
         {name: Markup(text) for name, text in drawn.items()},
         [(title, pictures) for title, pictures in galleries if pictures],
@@ -139,6 +149,16 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         note = "a dense model given the whole search's compute"
         found.append(("dense, whole budget", plus_minus(verdict.budget, places), note))
     return found
+
+
+def _tables(summary: Summary, lines: Sequence[list[str]]) -> list[tuple[str, list[Line]]]:
+    """Ticket and what it is compared with, and apart from them the controls at other rounds."""
+    first: list[Line] = []
+    rest: list[Line] = []
+    for row, cells in zip(summary.rows, lines, strict=True):
+        line = Line(_kind(row), cells[:-1], cells[-1])
+        (first if row.arm == "ticket" or _is_shown(row, summary) else rest).append(line)
+    return [(title, found) for title, found in (("", first), ("Controls at other rounds", rest)) if found]
 
 
 def _kind(row: Row) -> str:

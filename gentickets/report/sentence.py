@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gentickets.report.verdict import Comparison, Trial, Verdict
 from gentickets.report.words import (
@@ -135,6 +135,14 @@ def few_seeds(seeds: int, least: int) -> str:
 def collapsed(arm: str, seeds: Sequence[int]) -> str:
     """A collapsed generator can score well, so the flag stands beside the figure."""
     return f"The samples of the {arm} collapsed in {_seeds(seeds)}."
+
+
+def not_compared(unfinished: Mapping[str, str]) -> list[str]:
+    """Which controls (control -> why) stand outside the verdict, a sentence for each reason."""
+    reasons = dict.fromkeys(unfinished.values())
+    groups = {why: [f"'{name}'" for name, own in unfinished.items() if own == why] for why in reasons}
+    texts = {why: f"control{'s' if len(names) > 1 else ''} {listed(names)}" for why, names in groups.items()}
+    return [f"No comparison with the {text}: {why}." for why, text in texts.items()]
 
 
 def incomparable(metric: str, arms: Sequence[str]) -> str:

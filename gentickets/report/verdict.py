@@ -115,7 +115,7 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `report.json`; an infinite bound becomes null."""
-        plain: dict[str, Any] = asdict(self)
+        plain: dict[str, Any] = finite(asdict(self))
         for name, trial in (("short", self.short), ("longer", self.longer)):
             if trial is not None:
                 plain[name]["holds"] = trial.holds

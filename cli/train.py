@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+from tqdm import tqdm
 
 from gentickets.errors import Status, TicketError
 
@@ -49,16 +51,17 @@ def train(
     caught: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, frame: caught.append(received))
-    bar = click.progressbar(length=1, label="training", file=sys.stderr, show_eta=True)
+    bar: tqdm[Any] = tqdm(disable=not sys.stderr.isatty() or None, delay=0.5, unit="step", leave=False)
 
     def report(taken: int, of: int) -> None:
-        bar.length = of
-        bar.update(taken - bar.pos)
+        bar.total = of
+        bar.update(taken - bar.n)
 
     try:
         with bar:
-            result = train_ticket(ticket, folder, place, seed=seed, changes=changes, stop=lambda: bool(caught),
-                                  report=report if sys.stderr.isatty() else lambda taken, of: None)  # fmt: skip
+            result = train_ticket(
+                ticket, folder, place, seed=seed, changes=changes, stop=lambda: bool(caught), report=report
+            )
     except Stopped as stopped:
         status = Status.TERMINATED if signal.SIGTERM in caught else Status.INTERRUPTED
         raise TicketError(f"stopped, and stored in {folder}; the same command goes on", status) from stopped

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import os
 
 import pytest
 import torch
@@ -30,8 +29,11 @@ FAMILY_CASES: dict[str, dict[str, object]] = {
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _one_thread_and_a_cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Threads on purpose; feature extractors are trained once a session, and the user's cache is left alone."""
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["GENTICKETS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +66,3 @@ def make_training(
     optim = Optim(optimizer, **{**settings, **others}[optimizer])
     return Training(make_task(case, seed), Plan(optim, Schedule("cosine", steps, 2), **plan))
 
-
-@pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
-    """A feature cache of the test's own."""
-    monkeypatch.setenv("GENTICKETS_CACHE", str(tmp_path / "cache"))
-    return lambda: tmp_path / "cache"

@@ -22,7 +22,7 @@ from gentickets.masks import Mask
 from gentickets.results import Result, parse_result
 from gentickets.runs.folder import RunFolder, locked
 from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket, write_snapshot, write_ticket
-from gentickets.runs.tensors import pack, unpack
+from gentickets.tensorfile import pack, read_tensors
 from gentickets.search import first_ticket, next_ticket
 from gentickets.tickets import Origin, Ticket
 from gentickets.training import grow
@@ -151,12 +151,12 @@ def test_other_files_say_what_they_are(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gentickets.runs import tensors
+    from gentickets import tensorfile
 
     path = tmp_path / "t"
-    monkeypatch.setattr(tensors, "FORMAT", 2)
+    monkeypatch.setattr(tensorfile, "FORMAT", 2)
     path.write_bytes(pack("ticket", {}, {}))
-    monkeypatch.setattr(tensors, "FORMAT", 1)
+    monkeypatch.setattr(tensorfile, "FORMAT", 1)
     with pytest.raises(TicketError, match="format 2.*reads up to 1.*upgrade"):
         read_ticket(path)
 
@@ -197,7 +197,7 @@ def test_packing_is_one_metadata_key_and_reads_elsewhere(tmp_path: Path, batches
         assert list(file.metadata()) == ["gentickets"]
         told = json.loads(file.metadata()["gentickets"])
     assert set(told) == {"format", "kind", "header", "sha256"}
-    assert unpack(path, "ticket")[1] == told["header"]
+    assert read_tensors(path, "ticket")[1] == told["header"]
 
 
 def test_a_write_that_fails_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -541,6 +541,13 @@ def test_a_collapse_that_scores_better_is_flagged(digits: Splits, found: Extract
     assert sound.collapsed is None
 
 
+def test_one_image_for_ever_shows_every_sign_of_collapse(digits: Splits, found: Extractor) -> None:
+    one = evaluate(Canned(digits.train.batch(torch.arange(1))), digits, "test", seed=0, extractor=found)
+    assert one.collapsed is not None
+    for sign in ("9 of 10 classes are missing", "0.00 times as far apart", "% of the real images (coverage)"):
+        assert sign in one.collapsed
+
+
 # -- evaluate -----------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,14 +57,6 @@ level = 0.5
 
 class Killed(BaseException):
     """Stands for SIGKILL: no handler of the project's may catch it."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    before = os.environ.get("GENTICKETS_CACHE")
-    os.environ["GENTICKETS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    os.environ.pop("GENTICKETS_CACHE") if before is None else os.environ.update(GENTICKETS_CACHE=before)
 
 
 def recipe(tmp_path: Path, family: str, *more: str) -> Recipe:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from gentickets import data
 from gentickets.criteria import CRITERIA, Criterion
@@ -83,10 +85,18 @@ class Assembly:
                 raise TicketError(f"the plugin's '{name}' must return gentickets.data.Splits")
             return splits
         folder = options.pop("folder", None)
-        return data.load(
-            name, root=self.root, folder=Path(folder) if folder else None, download=self.download,
-            device=self.device, **options,
-        )  # fmt: skip
+        with self._downloading():
+            return data.load(
+                name, root=self.root, folder=Path(folder) if folder else None, download=self.download,
+                device=self.device, **options,
+            )  # fmt: skip
+
+    def _downloading(self) -> AbstractContextManager[object]:
+        """One worker downloads, and the others wait for it."""
+        if not self.download:
+            return nullcontext()
+        self.root.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.root / ".download.lock")
 
     @property
     def image(self) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import defaultdict
@@ -115,7 +116,8 @@ class Work:
         task = self._task()
         self.training = self.assembly.training(task, self.unit.span)
         if not self.folder.ticket.is_file():
-            with self._timed("score"):
+            scores = self.unit.base_arm == "ticket" and self.unit.round and not self.unit.longer
+            with self._timed("score" if scores else "train"):  # others train dense to the rewind step
                 ticket = self._make_ticket(snapshot if self.phase == "start" else None)
             with self._timed("store"):
                 write_ticket(self.folder.ticket, ticket, self._stored_recipe())
@@ -258,7 +260,7 @@ class Work:
 
     def _figures(self, task: Task, split: Literal["valid", "test"]) -> Evaluation:
         quality = self.recipe["quality"]
-        extractor = self.assembly.extractor(self.run.path)
+        extractor = self.assembly.extractor(self.run.path) if task.can("sample") else None
         found = evaluate(
             task,
             self.assembly.splits,

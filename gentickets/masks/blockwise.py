@@ -1,7 +1,7 @@
 """What a pass over blocks does again and again: NumPy on the CPU, torch elsewhere.
 
 NumPy compares and counts ten times as fast as torch does with one thread, and no thread pool can stall it.
-Tensors share their memory with the arrays; all of them are flat, contiguous and free of gradients.
+Tensors share their memory with the arrays. They are flat, contiguous and need no gradient, unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -48,6 +48,31 @@ def absolute(numbers: Tensor, out: Tensor) -> Tensor:
         return torch.abs(numbers, out=out)
     np.abs(numbers.numpy(), out=out.numpy())
     return out
+
+
+def ordered(numbers: Tensor) -> Tensor:
+    """The numbers from small to large, a copy."""
+    if not _by_numpy(numbers):
+        return numbers.sort().values
+    return torch.from_numpy(np.sort(numbers.numpy()))
+
+
+def largest(numbers: Tensor, k: int) -> Number:
+    """The k-th largest of numbers in memory."""
+    if not _by_numpy(numbers):
+        return ordered(numbers)[-k].item()
+    found: Number = np.partition(numbers.numpy(), numbers.numel() - k)[-k].item()
+    return found
+
+
+def multiply(weights: Tensor, mask: Tensor) -> None:
+    """``weights *= mask``, in place, for tensors of any shape and strides; autograd is told that they changed."""
+    if not _by_numpy(weights) or weights.dtype not in (torch.float32, torch.float64):
+        weights.mul_(mask)
+        return
+    array = weights.numpy()
+    np.multiply(array, mask.numpy(), out=array)
+    torch.autograd.graph.increment_version(weights)
 
 
 def narrow(mask: Tensor, counted: Tensor | None) -> Tensor:

@@ -11,6 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from gentickets.errors import Status, TicketError, nearest
 
+from .blockwise import multiply
 from .mask import Mask, plain_name
 
 _T = TypeVar("_T", bound=Tensor)
@@ -22,9 +23,8 @@ def apply_mask(mask: Mask, parameters: Mapping[str, Tensor]) -> None:
     A product keeps NaN, so that divergence stays visible, and gives -0.0 for pruned negative weights.
     Raises TicketError (status 3) where a shape differs.
     """
-    with torch.no_grad():
-        for name, weight in _masked(mask, parameters).items():
-            weight.mul_(mask[name].to(weight.device))
+    for name, weight in _masked(mask, parameters).items():
+        multiply(weight.detach(), mask[name].to(weight.device))
 
 
 class Hold:

@@ -18,7 +18,7 @@ from . import blockwise
 from .blockwise import Number
 
 SAMPLE = 1 << 16
-"""Numbers drawn for a bracket; so few are sorted at once."""
+"""Numbers drawn for a bracket; so few are collected without one."""
 _SIGMAS = 4.0
 Block = tuple[Tensor, Tensor | None]
 """A flat tensor of numbers, and a bool tensor that says which of them count (None: all)."""
@@ -63,11 +63,9 @@ def kth_largest(stream: Stream, k: int, count: int, rng: torch.Generator) -> Cut
     while True:
         lower, upper = _bracket(stream, low, high, k - over, between, rng)
         top, inside = _scan(stream, lower, upper)
-        gathered = joined(inside)
-        above = top + gathered.numel()  # numbers above `lower`, unless the bracket is a single value
+        above = top + sum(part.numel() for part in inside)  # of `lower`, unless the bracket is a single value
         if top < k <= above:
-            narrowed = gathered.numel() < count
-            return _within(inside, _Collected(gathered, lower, upper), k, top, rng if narrowed else None)
+            return _within(inside, k, top)
         if k <= top:
             higher = _count_above(stream, upper)
             if k > higher:
@@ -85,20 +83,6 @@ def joined(tensors: list[Tensor]) -> Tensor:
     return torch.cat([tensor.to(tensors[0].device) for tensor in tensors])
 
 
-class _Collected:
-    """Numbers in memory as a stream."""
-
-    def __init__(self, numbers: Tensor, low: Number, high: Number) -> None:
-        self.numbers, self.low, self.high = numbers, low, high
-
-    def blocks(self) -> Iterator[Block]:
-        for start in range(0, self.numbers.numel(), 4 * SAMPLE):
-            yield self.numbers[start : start + 4 * SAMPLE], None
-
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        return self.numbers[torch.randint(self.numbers.numel(), (n,), generator=rng).to(self.numbers.device)]
-
-
 def _bracket(
     stream: Stream, low: Number, high: Number, k: int, between: int, rng: torch.Generator
 ) -> tuple[Number, Number]:
@@ -106,11 +90,11 @@ def _bracket(
     if between <= SAMPLE:
         return low, high
     drawn = stream.sample(SAMPLE, rng)
-    drawn = drawn[(drawn > low) & (drawn < high)].sort(descending=True).values
-    n, share = drawn.numel(), (k - 0.5) / between
+    drawn = blockwise.ordered(drawn[(drawn > low) & (drawn < high)])
+    n, share = drawn.numel(), 1 - (k - 0.5) / between
     slack = _SIGMAS * (n * share * (1 - share)) ** 0.5 + 2
     first, last = int(share * n - slack), int(share * n + slack) + 1
-    return drawn[last].item() if last < n else low, drawn[first].item() if first > 0 else high
+    return drawn[first].item() if first > 0 else low, drawn[last].item() if last < n else high
 
 
 def _scan(stream: Stream, lower: Number, upper: Number) -> tuple[int, list[Tensor]]:
@@ -127,20 +111,14 @@ def _scan(stream: Stream, lower: Number, upper: Number) -> tuple[int, list[Tenso
     return top, inside
 
 
-def _within(inside: list[Tensor], gathered: _Collected, k: int, top: int, rng: torch.Generator | None) -> Cut:
-    """The k-th largest, known to be ``inside`` the bracket, with ``top`` numbers above all of these.
-
-    ``rng`` serves to bracket it again; None means that the bracket took everything in, and so would the next.
-    """
-    numbers = gathered.numbers
-    if rng is not None and numbers.numel() > SAMPLE:
-        value = kth_largest(gathered, k - top, numbers.numel(), rng).value
-    else:
-        value = numbers.sort(descending=True).values[k - top - 1].item()
-    tied = torch.nonzero(numbers == value).squeeze(1)
-    ends = torch.tensor([part.numel() for part in inside], device=numbers.device).cumsum(0)
+def _within(inside: list[Tensor], k: int, top: int) -> Cut:
+    """The k-th largest, known to be ``inside`` the bracket, with ``top`` numbers above all of these."""
+    numbers = joined(inside)
+    value = blockwise.largest(numbers, k - top)
+    tied = blockwise.places(blockwise.equal(numbers, value)).cpu()
+    ends = torch.tensor([part.numel() for part in inside]).cumsum(0)
     blocks = frozenset(torch.bucketize(tied, ends, right=True).tolist())
-    return Cut(value, top + int(torch.count_nonzero(numbers > value)), tied.numel(), blocks)
+    return Cut(value, top + blockwise.count(blockwise.above(numbers, value)), tied.numel(), blocks)
 
 
 def _count_above(stream: Stream, value: Number) -> int:

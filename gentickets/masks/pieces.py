@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,24 +44,29 @@ class Part:
         if scores.dtype in (torch.float16, torch.bfloat16, torch.float32):
             self.dtype = torch.float32
 
-    def pieces(self, buffer: Tensor) -> Iterator[Piece]:
+    def pieces(self, buffer: Tensor, count: Iterator[int], wanted: frozenset[int] | None) -> Iterator[Piece]:
         """The tensor's pieces, as numbers of the buffer's dtype, which the next piece may overwrite.
 
-        The first pass raises TicketError (DIVERGED) when a kept weight's score is NaN or infinite.
+        ``count`` numbers them, and of these ``wanted`` come (None: all). The first whole pass raises TicketError
+        (DIVERGED) when a kept weight's score is NaN or infinite.
         """
         for start, index in _spans(tuple(self._scores.shape), buffer.numel(), 0):
+            number = next(count)
+            if wanted is not None and number not in wanted:
+                continue
             scores = self._scores[index]
             numbers = self._numbers(scores, buffer[: scores.numel()])
             kept = None if self.kept == self.size else self._mask[index].reshape(-1)
             if not self._checked:
                 self._require_finite(numbers, kept)
-            yield Piece(self, start, index, numbers, kept)
-        self._checked = True
+            yield Piece(number, self, start, index, numbers, kept)
+        self._checked |= wanted is None
 
     def sample(self, n: int, rng: torch.Generator, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Positions and scores of the kept ones among n random positions."""
         positions = torch.randint(self.size, (n,), generator=rng).to(self.device)
-        where = torch.unravel_index(positions, self._scores.shape)
+        flat = self._scores.ndim == 1
+        where = (positions,) if flat else torch.unravel_index(positions, self._scores.shape)
         if self.kept < self.size:
             chosen = self._mask[where]
             positions, where = positions[chosen], tuple(axis[chosen] for axis in where)
@@ -92,8 +98,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a tensor: its first position, its index, its scores, and which are kept (None: all)."""
+    """A piece of a tensor: its number in the group, first position, index, scores, and which are kept (None: all)."""
 
+    number: int
     part: Part
     start: int
     index: Index
@@ -123,13 +130,14 @@ class Group:
         self.dtype = torch.float32 if single else torch.float64
         self._buffers: dict[torch.device, Tensor] = {}
 
-    def pieces(self) -> Iterator[Piece]:
-        """All pieces of all parts, in order; only one of them is valid at a time."""
+    def pieces(self, wanted: frozenset[int] | None = None) -> Iterator[Piece]:
+        """The pieces of all parts, in order, or the ``wanted`` ones by number; one is valid at a time."""
+        count = itertools.count()
         for part in self.parts:
             if part.device not in self._buffers:
                 length = min(_BLOCK.get(part.device.type, _BLOCK_ELSEWHERE), self.size)
                 self._buffers[part.device] = torch.empty(length, dtype=self.dtype, device=part.device)
-            yield from part.pieces(self._buffers[part.device])
+            yield from part.pieces(self._buffers[part.device], count, wanted)
 
     def blocks(self) -> Iterator[Block]:
         """All scores."""
@@ -151,9 +159,8 @@ class Ties:
 
     def blocks(self) -> Iterator[Block]:
         """All hashes."""
-        for number, piece in enumerate(self.group.pieces()):
-            if self.cut.in_block(number):
-                yield piece.hashes(piece.equal(self.cut.value)), None
+        for piece in self.group.pieces(self.cut.blocks):
+            yield piece.hashes(piece.equal(self.cut.value)), None
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Hashes of the tied ones among n random positions."""

@@ -117,18 +117,18 @@ class _Choice:
         """Each tensor's mask, with the number of its kept weights; strides and device as in ``within``."""
         made = {part.name: part.empty_mask(within[part.name]) for part in self.group.parts}
         counts = dict.fromkeys(made, 0)
-        for number, piece in enumerate(self.group.pieces()):
+        for piece in self.group.pieces():
             name = piece.part.name
-            counts[name] += self._write(number, piece, made[name][1][piece.index])
+            counts[name] += self._write(piece, made[name][1][piece.index])
         for part in self.group.parts:
             yield part, made[part.name][0], counts[part.name]
 
-    def _write(self, number: int, piece: Piece, target: Tensor) -> int:
+    def _write(self, piece: Piece, target: Tensor) -> int:
         direct = target.is_contiguous() and target.device == piece.numbers.device
         compare = blockwise.above if self.split or not self.cut.tied else blockwise.at_least
         chosen = compare(piece.numbers, self.cut.value, target.view(-1) if direct else None)
         chosen = blockwise.narrow(chosen, piece.kept)
-        if self.split and self.cut.in_block(number):
+        if self.split and self.cut.in_block(piece.number):
             self._add_tied(piece, chosen)
         if not direct:
             target.copy_(chosen.view(target.shape))

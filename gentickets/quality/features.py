@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import safetensors
-import safetensors.torch
-import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
 from gentickets.data import Splits
+from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.quality.classifier import accuracy_on, architecture_for, build, features_and_logits, fitted
+from gentickets.tensorfile import content_hash, pack, unpack
 
-FORMAT = 1
 RECIPE = 1
 """Counts changes of how the classifier is built and trained; another recipe is another extractor."""
 FILE = "features.safetensors"
 KIND = "features"
-_KEY = "gentickets"
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ class Extractor:
 
     def __init__(self, network: nn.Sequential, facts: Facts) -> None:
         self.facts = facts
-        self.hash = _content_hash(network.state_dict(), facts)
+        self.hash = content_hash(KIND, network.state_dict(), asdict(facts))
         self._network = network.eval().requires_grad_(False)
 
     @property
@@ -85,9 +80,8 @@ class Extractor:
         return features, None if self.facts.classes is None else logits.argmax(1)
 
     def to_bytes(self) -> bytes:
-        """The features file: safetensors, with the facts and the hash as sorted JSON under one key."""
-        weights = {name: value.contiguous() for name, value in self._network.state_dict().items()}
-        return safetensors.torch.save(weights, {_KEY: _json({**_told(self.facts), "sha256": self.hash})})
+        """The features file, as every tensor file of gentickets (docs/runs.md)."""
+        return pack(KIND, self._network.state_dict(), asdict(self.facts))
 
 
 def extractor(splits: Splits, folder: Path | None = None) -> Extractor:
@@ -105,8 +99,7 @@ def extractor(splits: Splits, folder: Path | None = None) -> Extractor:
     found = _made(splits) if cached is None else _from_cache(splits, cached)
     if folder is not None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / FILE, found.to_bytes())
+            write_whole(folder / FILE, found.to_bytes())
         except OSError as error:
             raise TicketError(f"cannot write {folder / FILE}: {error.strerror}", Status.STORAGE) from error
     return found
@@ -114,22 +107,15 @@ def extractor(splits: Splits, folder: Path | None = None) -> Extractor:
 
 def parse_extractor(data: bytes, where: Path, splits: Splits) -> Extractor:
     """The extractor in a features file, checked whole; TicketError (status 3) if damaged or of other data."""
+    weights, header = unpack(data, KIND, where)
     try:
-        length = int.from_bytes(data[:8], "little")
-        told: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY])
-        weights = safetensors.torch.load(data)
-        if told["format"] > FORMAT:
-            message = f"{where} has format {told['format']}; this gentickets reads up to {FORMAT}"
-            raise TicketError(message, Status.TICKET)
-        facts = Facts(**{**told["header"], "image": tuple(told["header"]["image"])})
-        if told["kind"] != KIND or _content_hash(weights, facts) != told["sha256"]:
-            raise ValueError("its content does not match its SHA-256")
+        facts = Facts(**{**header, "image": tuple(header["image"])})
         _require_fit(facts, splits, where)
         network = build(facts.architecture, facts.image, facts.classes)
         network.load_state_dict(weights)
     except TicketError:
         raise
-    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TicketError(f"{where} is damaged: {error}; remove it to make it anew", Status.TICKET) from error
     return Extractor(network, facts)
 
@@ -149,7 +135,7 @@ def _from_cache(splits: Splits, cached: Path) -> Extractor:
             made = _made(splits)
         # the cache saves time and nothing else, so a full disk there is no reason to stop
         with suppress(OSError):
-            _write(cached, made.to_bytes())
+            write_whole(cached, made.to_bytes())
         return made
 
 
@@ -169,24 +155,6 @@ def _require_fit(facts: Facts, splits: Splits, where: Path) -> None:
         if found != wanted:
             message = f"{where} was made for {what} {found}, not {wanted}: figures of both do not compare"
             raise TicketError(message, Status.TICKET)
-
-
-def _content_hash(weights: dict[str, Tensor], facts: Facts) -> str:
-    """SHA-256 of the facts and the weights, as in every tensor file of gentickets (docs/runs.md)."""
-    digest = hashlib.sha256(_json(_told(facts)).encode())
-    for name in sorted(weights):
-        value = weights[name].detach().cpu().contiguous()
-        digest.update(f"\n{name}\t{value.dtype}\t{tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _told(facts: Facts) -> dict[str, Any]:
-    return {"format": FORMAT, "kind": KIND, "header": asdict(facts)}
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _cache_file(splits: Splits) -> Path | None:
@@ -213,16 +181,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise TicketError(f"cannot read {path}: {error.strerror}", Status.STORAGE) from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a draft beside the file, flush it to disk and rename it, so that no reader sees half a file."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -21,12 +21,11 @@ every figure; sparsities are fractions; an unknown or infinite number is null.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.report.claim import claim_round, judge
 from gentickets.report.page import Run, render
@@ -102,9 +101,8 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:
     document = json.dumps({"format": FORMAT, "runs": entries}, indent=1, allow_nan=False, ensure_ascii=False)
     html = render(read)
     try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        _write(data, document + "\n")
-        _write(page, html)
+        write_whole(data, (document + "\n").encode())
+        write_whole(page, html.encode())
     except OSError as error:
         raise TicketError(f"cannot write {page}: {error.strerror}", Status.STORAGE) from error
     return Report(page, data, tuple(run.summary for run in read))
@@ -112,19 +110,3 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:
 
 def _place(out: Path) -> Path:
     return out if out.suffix.lower() in (".html", ".htm") else out / "report.html"
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the file whole: a reader, or a full disk, never meets half of it."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        # mkstemp gives a private file; a report is as readable as anything that the user makes.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(draft, 0o666 & ~mask)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

@@ -15,7 +15,7 @@ from torch import Tensor
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Mask
 from gentickets.disk import write_whole
-from gentickets.runs.tensors import pack, unpack
+from gentickets.tensorfile import pack, read_tensors
 from gentickets.tickets import Origin, Snapshot, Tensors, Ticket
 
 
@@ -44,7 +44,7 @@ def pack_ticket(ticket: Ticket, recipe: Mapping[str, Any] | None = None) -> byte
 
 def read_ticket(path: Path) -> tuple[Ticket, dict[str, Any] | None]:
     """A ticket and the recipe stored with it; TicketError (status 3) where the file is damaged or is none."""
-    tensors, header = unpack(path, "ticket")
+    tensors, header = read_tensors(path, "ticket")
     try:
         masks = {name: _bits(tensors[f"mask/{name}"], shape) for name, shape in header["shapes"].items()}
         mask = Mask(masks)
@@ -66,7 +66,7 @@ def write_snapshot(
 
 def read_snapshot(path: Path) -> tuple[Snapshot, dict[str, Any], dict[str, Tensor]]:
     """A snapshot, its notes and its best weights; TicketError (status 3) where the file is damaged or is none."""
-    tensors, header = unpack(path, "snapshot")
+    tensors, header = read_tensors(path, "snapshot")
     parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optim": {}, "ema": {}, "best": {}}
     try:
         for key, value in tensors.items():

@@ -1,7 +1,8 @@
 """What the benchmarks share: arms timed in turn in one process, medians, their ratios, and the machine in a line.
 
 A shared machine drifts by more than the few per cent asked about. So the arms take turns of a few steps each, in
-an order that rotates, and only ratios of medians of one process are compared.
+an order that rotates, and only ratios of medians of one process are compared. On a machine that others load at the
+same time even that scatters: ``--clock cpu`` counts the process's own seconds instead of those on the wall.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median, quantiles
-from time import perf_counter
+from time import perf_counter, process_time
 
 import torch
+from torch import Tensor
 
 from gentickets.data import Batches
 from gentickets.masks import Mask
@@ -24,13 +26,16 @@ from gentickets.training import Training, train
 
 Arm = Callable[[], Sequence[float]]
 """Runs a few steps and returns the seconds of each."""
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": perf_counter, "cpu": process_time}
+"""``cpu`` adds up the seconds of all threads, waiting ones too: it means something on one thread only."""
 Times = dict[str, list[float]]
 """Arm -> seconds of every step, in the order in which they ran."""
 
 PARTS = 5
-"""The spread of a ratio is its range over this many consecutive parts of the run."""
+"""The spread of a ratio of medians is its range over this many consecutive parts of the run."""
 SLOW = 4.0
-"""Threads that make a product this many times slower than one thread does are in the slow state (see `prepare`)."""
+"""A `slowness` above this is the slow state."""
 TRY_AGAIN = 75
 """Exit status of a process that cannot measure (``EX_TEMPFAIL``)."""
 
@@ -41,27 +46,46 @@ def options(description: str, *, threads: bool = True) -> argparse.ArgumentParse
     parser.add_argument("--quick", action="store_true", help="few repeats: does it run, roughly what comes out")
     if threads:
         parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch (default 1)")
+        parser.add_argument(
+            "--clock",
+            choices=list(CLOCKS),
+            default="wall",
+            help="cpu: where others load the machine (1 thread)",
+        )
     return parser
 
 
-def prepare(threads: int) -> None:
+def prepare(threads: int, clock: str = "wall") -> Clock:
     """Set the number of threads, print the machine's line, and stop where this process cannot measure.
 
-    Runs on two threads sometimes sit 20-30 times slow for the whole life of a process: one matrix product on all
-    threads is compared with the same on one, and the process ends with status 75 and a hint to run again.
+    Returns the clock to measure with. Exits with status 75 in the slow state: see `slowness`.
     """
+    if clock == "cpu" and threads > 1:
+        print("--clock cpu measures one thread only: give it without --threads.", file=sys.stderr)
+        raise SystemExit(2)
+    torch.set_num_threads(threads)
+    print(f"{machine(threads)}, {clock} clock", flush=True)
+    if (times := slowness()) > SLOW:
+        print(_slow_state(times), file=sys.stderr)
+        raise SystemExit(TRY_AGAIN)
+    return CLOCKS[clock]
+
+
+def slowness() -> float:
+    """How many times as long a matrix product takes on all threads as on one.
+
+    Above 4 the process is in the slow state, where steps take 20-30 times as long: its threads wait for each other
+    by spinning, and one that waits holds the core that the other needs, a time slice at a time. It comes with
+    other load on the machine, and can last as long as the process.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return 1.0
+    together = _product_seconds()
     torch.set_num_threads(1)
     alone = _product_seconds()
     torch.set_num_threads(threads)
-    together = _product_seconds()
-    print(machine(threads), flush=True)
-    if together > SLOW * alone:
-        print(
-            f"This process is in the slow state: a matrix product takes {together / alone:.0f} times as long on "
-            f"{threads} threads as on one. Run it again, or with --threads 1.",
-            file=sys.stderr,
-        )
-        raise SystemExit(TRY_AGAIN)
+    return together / alone
 
 
 def machine(threads: int | None = None) -> str:
@@ -75,24 +99,37 @@ def machine(threads: int | None = None) -> str:
 class Stretches:
     """An arm: a training of ours that goes on by ``steps`` steps at every call, through `train` as it is.
 
-    A step is timed from one watcher's call to the next, so that it holds everything that a step of a long
-    training does, and nothing of what a call of `train` does once.
+    A step is timed from the request for its batch to the next one's, so that it holds everything that a step of a
+    long training does (batch, draw, turns, masks, averages, checks, watchers), and nothing of what a call of
+    `train` does once.
     """
 
-    def __init__(self, training: Training, batches: Batches, steps: int, mask: Mask | None = None) -> None:
-        self.training, self.batches, self.steps, self.mask = training, batches, steps, mask
+    def __init__(
+        self, training: Training, batches: Batches, steps: int, clock: Clock, mask: Mask | None = None
+    ) -> None:
+        self.training, self.steps, self.clock, self.mask = training, steps, clock, mask
+        self.batches = _Stamped(batches.images, batches.batch_size, seed=batches.seed)
+        self.batches.clock = clock
         self.reached = 0
 
     def __call__(self) -> list[float]:
         """Train on; returns the seconds of each of ``steps`` steps."""
-        stamps: list[float] = []
+        ends: list[float] = []
+        steps = range(self.reached, self.reached + self.steps)
+        watcher = lambda *_: ends.append(self.clock())  # noqa: E731
+        self.reached = train(self.training, self.batches, steps, mask=self.mask, watch=[watcher])
+        return [after - before for before, after in pairwise([self.batches.start, *ends])]
 
-        def stamp(*_: object) -> None:
-            stamps.append(perf_counter())
 
-        steps = range(self.reached, self.reached + self.steps + 1)
-        self.reached = train(self.training, self.batches, steps, mask=self.mask, watch=[stamp])
-        return [after - before for before, after in pairwise(stamps)]
+class _Stamped(Batches):
+    """Batches that note when the first of a stream was asked for."""
+
+    clock: Clock = perf_counter
+    start = 0.0
+
+    def stream(self, steps: range) -> Iterator[Tensor]:
+        self.start = self.clock()
+        yield from super().stream(steps)
 
 
 def in_turn(arms: Mapping[str, Arm], rounds: int, *, warmup: int = 1) -> Times:
@@ -105,6 +142,8 @@ def in_turn(arms: Mapping[str, Arm], rounds: int, *, warmup: int = 1) -> Times:
             seconds = arms[name]()
             if number >= 0:
                 times[name] += seconds
+    if (slower := slowness()) > SLOW:
+        print(_slow_state(slower), file=sys.stderr)
     return times
 
 
@@ -149,10 +188,17 @@ def _parts(seconds: Sequence[float]) -> list[Sequence[float]]:
     return [seconds[a:b] for a, b in pairwise(cuts) if b > a]
 
 
+def _slow_state(times: float) -> str:
+    return (
+        f"This process is in the slow state: a matrix product takes {times:.0f} times as long on all threads as on "
+        "one. Run it again, alone on the machine or with OMP_WAIT_POLICY=passive, or with --threads 1."
+    )
+
+
 def _product_seconds() -> float:
     left, right = torch.ones(384, 384), torch.ones(384, 384)
     seconds = []
-    for _ in range(15):
+    for _ in range(40):
         before = perf_counter()
         left @ right
         seconds.append(perf_counter() - before)

@@ -3,7 +3,7 @@
 All three are `gentickets.training.train` on copies of the same networks with the same batches and draws. They differ
 in the masking alone: none; `train(mask=...)`; the layers handed to ``prune.custom_from_mask`` before training.
 
-    python benchmarks/step.py [--threads 2] [--quick]
+    python benchmarks/step.py [--threads 2] [--clock cpu] [--quick]
 """
 
 from __future__ import annotations
@@ -50,20 +50,18 @@ def pruned_by_torch(task: Task, mask: Mask) -> Task:
 def main() -> None:
     """Time the arms of both tasks at both sparsities."""
     chosen = options("Time of a masked training step against a dense one.").parse_args()
-    prepare(chosen.threads)
+    clock = prepare(chosen.threads, chosen.clock)
     for title, (family, image, size, most) in TASKS.items():
         conv = "DCGAN" in title
-        stretch = 3 if conv else 10
-        rounds = (3 if conv else 10) if chosen.quick else (14 if conv else 60)
+        stretch = 1 if conv else 10
+        rounds = 5 if chosen.quick else 30
         for sparsity in SPARSITIES:
             torch.manual_seed(0)
             task, batches = family(image), random_batches(image, size)
             mask = smallest_pruned(task, sparsity)
 
-            def arm(
-                task: Task, mask: Mask | None = None, batches: Batches = batches, steps: int = stretch
-            ) -> Arm:
-                return Stretches(Training(task, Plan()), batches, steps, mask)
+            def arm(task: Task, mask: Mask | None = None, batches: Batches = batches, steps: int = stretch) -> Arm:
+                return Stretches(Training(task, Plan()), batches, steps, clock, mask)
 
             arms = {
                 "dense": arm(deepcopy(task)),

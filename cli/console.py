@@ -103,6 +103,4 @@ def _rich_table(headers: Sequence[str], cells: list[list[str]], right: list[bool
 
 def _numeric(column: Iterable[object]) -> bool:
     present = [value for value in column if value is not None]
-    return bool(present) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in present
-    )
+    return bool(present) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in present)

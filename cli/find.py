@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recipe")
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder (runs/RECIPE)."
-)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder (runs/RECIPE).")
 @click.option("--seed", type=click.IntRange(min=0), help="The first seed; short for --set seed=N.")
 @OVERRIDE
 @on_data_and_device

@@ -59,9 +59,7 @@ class LazyGroup(NearestGroup):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands and options that begin so, without importing any."""
         commands = [
-            CompletionItem(name, help=line)
-            for name, (_, line) in self.lazy.items()
-            if name.startswith(incomplete)
+            CompletionItem(name, help=line) for name, (_, line) in self.lazy.items() if name.startswith(incomplete)
         ]
         return commands + click.Command.shell_complete(self, ctx, incomplete)
 

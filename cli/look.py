@@ -84,9 +84,7 @@ def _show_ticket(path: Path, as_json: bool) -> None:
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to write (into the run)."
-)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to write (into the run).")
 @json_option
 def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Write report.html and report.json of a run, finished or not, or of several runs side by side."""
@@ -102,9 +100,7 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("samples.png"), show_default=True,
               help="The PNG file to write.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the latents.")
-@click.option(
-    "--number", type=click.IntRange(1, 4096), default=64, show_default=True, help="How many images."
-)
+@click.option("--number", type=click.IntRange(1, 4096), default=64, show_default=True, help="How many images.")
 @PLUGIN
 @on_data_and_device
 def sample(

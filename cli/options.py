@@ -21,9 +21,7 @@ DATA = click.option(
     "--data", "root", type=click.Path(path_type=Path), default=Path("data"), show_default=True, metavar="FOLDER",
     help="Where datasets are found, or downloaded to.",
 )  # fmt: skip
-DOWNLOAD = click.option(
-    "--download", is_flag=True, help="Download the dataset into --data where it is missing."
-)
+DOWNLOAD = click.option("--download", is_flag=True, help="Download the dataset into --data where it is missing.")
 DEVICE = click.option(
     "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="Where to compute.",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),

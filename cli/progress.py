@@ -34,9 +34,7 @@ class Progress:
             click.echo(f"going on: {len(done)} of {len(units)} rounds are done", err=True)
         if self.terminal and len(done) < len(units):
             form = "{percentage:3.0f}% {bar} {elapsed}, {remaining} left  {postfix}"
-            self.bar = tqdm(
-                total=self.steps, initial=self.before, bar_format=form, dynamic_ncols=True, file=sys.stderr
-            )
+            self.bar = tqdm(total=self.steps, initial=self.before, bar_format=form, dynamic_ncols=True, file=sys.stderr)
             self.bar.set_postfix_str("starting")
 
     def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
@@ -53,9 +51,7 @@ class Progress:
             now = " | ".join(f"{arm} {round} seed {seed}" for seed, arm, round in sorted(self.at))
             self.bar.set_postfix_str(f"{self.finished}/{self.rounds} rounds  {now}", refresh=False)
             self.bar.update(new)
-        elif not self.terminal and (
-            time.monotonic() - self.told > LINE_SECONDS or self.finished == self.rounds
-        ):
+        elif not self.terminal and (time.monotonic() - self.told > LINE_SECONDS or self.finished == self.rounds):
             self.told = time.monotonic()
             share = f"{self.taken / self.steps:.0%} of all steps"
             self._say(f"{self.finished} of {self.rounds} rounds, {share}{self._left()}")

@@ -82,9 +82,7 @@ def cp(recipe: str, to: Path | None) -> None:
 @OVERRIDE
 @PLUGIN
 @json_option
-def validate(
-    recipe: tuple[str, ...], overrides: tuple[str, ...], plugins: tuple[Path, ...], as_json: bool
-) -> None:
+def validate(recipe: tuple[str, ...], overrides: tuple[str, ...], plugins: tuple[Path, ...], as_json: bool) -> None:
     """Check recipes whole and say every error at once.
 
     Keywords of a plugin's family are checked when it runs.

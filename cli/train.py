@@ -18,9 +18,7 @@ from .options import PLUGIN, on_data_and_device
 
 @click.command()
 @click.argument("ticket", type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to train (runs/TICKET-train)."
-)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to train (runs/TICKET-train).")
 @click.option("--seed", type=click.IntRange(min=0), help="Another data order and other draws.")
 @click.option("--on", metavar="DATASET", help="Another dataset, by name; images are resized to the ticket's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Another length of training.")

@@ -11,11 +11,17 @@ class Flow(Task):
         super().__init__()
         self.image, pixels = image, image[0] * image[1] * image[2]
         self.velocity = nn.Sequential(
-            nn.Linear(pixels + 1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, pixels)
+            nn.Linear(pixels + 1, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, pixels),
         )
 
     def objectives(self):
-        return [Objective("flow", lambda batch, draw: self.figures(batch, draw)["velocity_error"].mean(), ("velocity",))]
+        return [
+            Objective("flow", lambda batch, draw: self.figures(batch, draw)["velocity_error"].mean(), ("velocity",))
+        ]
 
     def draw(self, n, rng):  # every random number of a step
         noise = torch.randn(n, *self.image, generator=rng, device=self.device)

@@ -29,7 +29,7 @@ def layer_flops(task: Task) -> dict[str, float]:
             inputs = task.inputs(torch.zeros(2, *task.image, device=task.device))
             for component, arguments in inputs.items():
                 module = getattr(task, component)
-                with FlopCounterMode(display=False, depth=None) as counter:
+                with FlopCounterMode(display=False) as counter:
                     module(*arguments)
                 by_module = counter.get_flop_counts()
                 root = type(module).__name__

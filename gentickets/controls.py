@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gentickets.criteria import random
 from gentickets.masks import Mask, erk, keep_top, shuffled, uniform
 from gentickets.seeds import derive
 from gentickets.tasks import Task
 from gentickets.tickets import Ticket, zeroed
-from gentickets.criteria import random
 
 
 def reinitialized(ticket: Ticket, other: Ticket) -> Ticket:
-    """The ticket's mask on another initialization's weights, trained dense to the same step (``other``: its round 0)."""
+    """The ticket's mask on another initialization, trained dense to the same step (``other``: its round 0)."""
     return _planted(ticket, ticket.mask, other, "reinit")
 
 
 def shuffle(ticket: Ticket, dense: Ticket, seed: int) -> Ticket:
     """The ticket's own weights of the rewind step under its mask shuffled inside each layer."""
-    return _planted(
-        ticket, shuffled(ticket.mask, derive(seed, "shuffle", ticket.origin.round)), dense, "shuffle"
-    )
+    return _planted(ticket, shuffled(ticket.mask, derive(seed, "shuffle", ticket.origin.round)), dense, "shuffle")
 
 
 def random_pruning(task: Task, ticket: Ticket, dense: Ticket, densities: str, seed: int) -> Ticket:
@@ -41,14 +39,11 @@ def scaled(ticket: Ticket) -> Ticket:
     """Survivors scaled by (kept fraction of the layer)^-1/2, so that each layer's output keeps its variance."""
     densities = ticket.mask.densities
     weights = {
-        name: value * densities[name] ** -0.5 if name in densities else value
-        for name, value in ticket.weights.items()
+        name: value * densities[name] ** -0.5 if name in densities else value for name, value in ticket.weights.items()
     }
     return replace(ticket, weights=weights)
 
 
 def _planted(ticket: Ticket, mask: Mask, dense: Ticket, method: str) -> Ticket:
-    origin = replace(
-        ticket.origin, method=method, rewind="weights", rewind_to=dense.origin.rewind_to, arm=method
-    )
+    origin = replace(ticket.origin, method=method, rewind="weights", rewind_to=dense.origin.rewind_to, arm=method)
     return Ticket(mask, zeroed(dense.weights, mask), origin, dense.optim)

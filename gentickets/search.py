@@ -78,9 +78,7 @@ def first_ticket(
     """
     _known(optimizer_state, OPTIMIZER_STATES, "optimizer state")
     if not 0 <= rewind_to < training.plan.steps:
-        raise TicketError(
-            f"rewind_to = {rewind_to} must lie in 0 to {training.plan.steps - 1}, within the training"
-        )
+        raise TicketError(f"rewind_to = {rewind_to} must lie in 0 to {training.plan.steps - 1}, within the training")
     mask = full_mask(training.task, exempt=exempt, components=components)
     if since is not None:
         training.load(since)

@@ -103,6 +103,4 @@ def check_fit(weights: Tensors, target: Tensors) -> None:
 
 def copied(tensors: Tensors) -> dict[str, Tensor]:
     """Detached copies that later training does not change, strides kept."""
-    return {
-        name: value.detach().clone(memory_format=torch.preserve_format) for name, value in tensors.items()
-    }
+    return {name: value.detach().clone(memory_format=torch.preserve_format) for name, value in tensors.items()}

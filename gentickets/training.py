@@ -89,7 +89,7 @@ class Training:
     def __init__(self, task: Task, plan: Plan) -> None:
         self.task, self.plan = task, plan
         if any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in task.modules()):
-            task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            task.to(memory_format=torch.channels_last)
         objectives = list(task.objectives())
         for name in plan.per_objective:
             if name not in (known := [objective.name for objective in objectives]):
@@ -102,9 +102,7 @@ class Training:
         """Start the averages anew from the weights as they are."""
         for component in self.plan.ema:
             if component not in self.task.components:
-                raise TicketError(
-                    f"no component '{component}' to average. {nearest(component, self.task.components)}"
-                )
+                raise TicketError(f"no component '{component}' to average. {nearest(component, self.task.components)}")
         parameters = dict(self.task.named_parameters())
         self.ema = copied({n: p for n, p in parameters.items() if n.split(".", 1)[0] in self.plan.ema})
 
@@ -134,7 +132,7 @@ class Training:
             average.copy_(snapshot.ema[name])
 
     def start(self, ticket: Ticket) -> None:
-        """Go to a ticket's start: masked weights, buffers, its optimizer state with pruned moments zero, new averages."""
+        """Go to a ticket's start: masked weights, buffers, its optimizer state without pruned moments, new averages."""
         ticket.mask.require_same_names(
             {name: value for name, value in self.task.state_dict().items() if name in ticket.mask},
             "the network",
@@ -147,14 +145,10 @@ class Training:
         known = {turn.objective.name for turn in self.turns}
         for key in optim:
             if (name := key.split("/", 1)[0]) not in known:
-                raise TicketError(
-                    f"optimizer state of objective '{name}'. {nearest(name, known)}", Status.TICKET
-                )
+                raise TicketError(f"optimizer state of objective '{name}'. {nearest(name, known)}", Status.TICKET)
         for turn in self.turns:
             prefix = turn.objective.name + "/"
-            state = {
-                key.removeprefix(prefix): value for key, value in optim.items() if key.startswith(prefix)
-            }
+            state = {key.removeprefix(prefix): value for key, value in optim.items() if key.startswith(prefix)}
             write_state(turn.optimizer, turn.parameters, state, mask)
 
     @contextlib.contextmanager
@@ -210,7 +204,8 @@ def train(
             reached = step + 1
             if reached % CHECK_EVERY == 0:
                 _check_losses(losses, reached)
-            if any([watcher(reached, losses) is True for watcher in watch]):
+            asked_to_stop = [watcher(reached, losses) is True for watcher in watch]
+            if any(asked_to_stop):
                 break
     _check_losses(losses, reached)
     _check_weights(task, reached)
@@ -280,9 +275,7 @@ def _own_random_state(device: torch.device) -> Iterator[Callable[[int], object]]
 def _check_losses(losses: Losses, step: int) -> None:
     for name, loss in losses.items():
         if not bool(torch.isfinite(loss).all()):
-            message = (
-                f"diverged: the loss of objective '{name}' is {float(loss)} at step {step}; try a lower lr"
-            )
+            message = f"diverged: the loss of objective '{name}' is {float(loss)} at step {step}; try a lower lr"
             raise TicketError(f"{message} or [train] clip_norm", Status.DIVERGED)
 
 

@@ -57,12 +57,9 @@ def make_task(case: str, seed: int = 0, **changes: object) -> Task:
         return FAMILIES[family]((1, 8, 8), **{**SIZES[str(keywords["network"])], **keywords, **changes})
 
 
-def make_training(
-    case: str, seed: int = 0, *, optimizer: str = "adam", steps: int = STEPS, **plan: object
-) -> Training:
+def make_training(case: str, seed: int = 0, *, optimizer: str = "adam", steps: int = STEPS, **plan: object) -> Training:
     """A tiny task ready to train."""
     settings = {"adam": {"lr": 1e-3}, "adamw": {"lr": 1e-3, "weight_decay": 0.01}}
     others = {"sgd": {"lr": 1e-3, "momentum": 0.9}, "rmsprop": {"lr": 1e-4, "momentum": 0.5}}
     optim = Optim(optimizer, **{**settings, **others}[optimizer])
     return Training(make_task(case, seed), Plan(optim, Schedule("cosine", steps, 2), **plan))
-

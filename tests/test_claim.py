@@ -46,9 +46,7 @@ def run(ticket: Sequence[float] = BETTER, **controls: Sequence[float]) -> list[R
     return found
 
 
-def failed(
-    results: Sequence[Result], arm: str, seed: int, round: int, status: str = "failed"
-) -> list[Result]:
+def failed(results: Sequence[Result], arm: str, seed: int, round: int, status: str = "failed") -> list[Result]:
     """The same results, with one cell failed."""
     broken: dict[str, Any] = {
         "status": "failed",
@@ -170,9 +168,7 @@ def test_a_win_needs_the_longer_arms() -> None:
 def test_a_win_that_vanishes_is_called_faster(
     ticket: Sequence[float], dense: Sequence[float], control: Sequence[float]
 ) -> None:
-    verdict = judge(
-        run(BETTER, reinit=WORSE, shuffle=WORSE) + longer(ticket, dense, control), recipe(longer=5)
-    )
+    verdict = judge(run(BETTER, reinit=WORSE, shuffle=WORSE) + longer(ticket, dense, control), recipe(longer=5))
     assert verdict.word == "faster"
     assert not verdict.wins
     assert "FASTER" in verdict.sentence
@@ -227,9 +223,7 @@ def test_a_ticket_that_collapsed_alone_does_not_hold() -> None:
 def test_missing_seeds_and_rounds_leave_it_undecided() -> None:
     results = run(BETTER, reinit=WORSE, shuffle=WORSE)
     assert judge(results, recipe(seeds=5)).word == "undecided"
-    verdict = judge(
-        [r for r in results if not (r.arm == "ticket" and r.round == 2 and r.seed == 1)], recipe()
-    )
+    verdict = judge([r for r in results if not (r.arm == "ticket" and r.round == 2 and r.seed == 1)], recipe())
     assert verdict.word == "undecided"
     assert "seed 1 still has rounds to go" in verdict.sentence
     assert judge([], recipe()).word == "undecided"
@@ -279,9 +273,7 @@ def test_a_failed_seed_keeps_its_round_from_being_chosen() -> None:
 def test_the_twin_that_is_better_on_validation_is_the_opponent() -> None:
     results = run(BETTER, shuffle=WORSE)
     # The scaled twin would be the easier opponent on test, and is the better one on validation.
-    results += cells("reinit", 2, BETTER, valid=MUCH_WORSE) + cells(
-        "reinit-scaled", 2, MUCH_WORSE, valid=BETTER
-    )
+    results += cells("reinit", 2, BETTER, valid=MUCH_WORSE) + cells("reinit-scaled", 2, MUCH_WORSE, valid=BETTER)
     verdict = judge(results, recipe(scaling="both"))
     assert verdict.short is not None
     assert [other.arm for other in verdict.short.controls] == ["reinit-scaled", "shuffle"]
@@ -317,9 +309,7 @@ def test_the_sentence_names_everything() -> None:
         assert part in said
     assert "bound of its paired loss, −0.83, is under the margin of 2.00" in said  # noqa: RUF001
     assert "It beats every control: re-initialized (101.00 ± 0.60) and shuffled mask (109.03 ± 0.45)." in said
-    assert said.endswith(
-        "A dense model given the whole search's compute reaches 95.00 ± 0.50, better than the ticket."
-    )
+    assert said.endswith("A dense model given the whole search's compute reaches 95.00 ± 0.50, better than the ticket.")
 
 
 def test_figures_measured_in_different_ways_are_called_out() -> None:
@@ -341,7 +331,5 @@ def test_an_unknown_metric_and_no_claim_are_sentences() -> None:
 
 
 def test_values_that_are_not_finite_are_no_values() -> None:
-    results = [
-        replace(r, test={"negative_elbo": math.nan}) if r.seed == 1 and r.round == 2 else r for r in run()
-    ]
+    results = [replace(r, test={"negative_elbo": math.nan}) if r.seed == 1 and r.round == 2 else r for r in run()]
     assert judge(results, recipe(controls=[])).word == "undecided"

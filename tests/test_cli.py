@@ -29,16 +29,12 @@ HELP_LIMIT = 0.3
 
 def run(*args: str, **kwargs: Any) -> Result:
     """The command's result in this process."""
-    return CliRunner(env={"NO_COLOR": "", "COLUMNS": "110"}).invoke(
-        cli, args, prog_name="gentickets", **kwargs
-    )
+    return CliRunner(env={"NO_COLOR": "", "COLUMNS": "110"}).invoke(cli, args, prog_name="gentickets", **kwargs)
 
 
 def start(*args: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own."""
-    return subprocess.run(
-        [*PROGRAM, *args], capture_output=True, text=True, check=False, timeout=60, **kwargs
-    )
+    return subprocess.run([*PROGRAM, *args], capture_output=True, text=True, check=False, timeout=60, **kwargs)
 
 
 @pytest.fixture
@@ -105,9 +101,7 @@ def test_a_command_ends_with_the_status_that_it_returns_or_exits_with(
 
     monkeypatch.setattr(cli, "get_command", lambda ctx, name: exits)
     assert run("report").exit_code == 7
-    monkeypatch.setattr(
-        cli, "get_command", lambda ctx, name: click.Command("x", callback=lambda: Status.VERDICT)
-    )
+    monkeypatch.setattr(cli, "get_command", lambda ctx, name: click.Command("x", callback=lambda: Status.VERDICT))
     assert run("report").exit_code == 7
     monkeypatch.setattr(cli, "get_command", lambda ctx, name: click.Command("x", callback=lambda: True))
     assert run("report").exit_code == 0
@@ -197,9 +191,7 @@ def test_a_reader_that_goes_away_is_no_error(args: list[str]) -> None:
 @pytest.mark.parametrize("args", [["--help"], ["recipes", "ls"]])
 def test_a_full_disk_behind_stdout_is_one_line_and_its_status(args: list[str]) -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [*PROGRAM, *args], stdout=full, stderr=subprocess.PIPE, check=False, env=BUFFERED
-        )
+        done = subprocess.run([*PROGRAM, *args], stdout=full, stderr=subprocess.PIPE, check=False, env=BUFFERED)
     assert (done.returncode, done.stderr) == (5, b"gentickets: error: No space left on device\n")
 
 

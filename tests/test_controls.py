@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from conftest import FAMILY_CASES, REWIND, make_task, make_training
+
 from gentickets.accounting import dense_flops, layer_flops, masked_flops, width_at
 from gentickets.controls import random_pruning, reinitialized, scaled, shuffle
 from gentickets.data import Batches

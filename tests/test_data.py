@@ -141,9 +141,7 @@ def test_normalize_is_exact_at_the_ends_symmetric_and_within_an_eps_of_float64()
     assert values.dtype == torch.float32
     assert (values[0], values[255]) == (-1.0, 1.0)
     assert torch.equal(values, -values.flip(0))
-    assert (values.double() - (torch.arange(256).double() / 127.5 - 1)).abs().max() < torch.finfo(
-        torch.float32
-    ).eps
+    assert (values.double() - (torch.arange(256).double() / 127.5 - 1)).abs().max() < torch.finfo(torch.float32).eps
 
 
 def test_batches_lie_between_minus_one_and_one_and_use_the_range() -> None:
@@ -179,9 +177,7 @@ def test_grey_equals_pillows_and_rgb_repeats() -> None:
 
 
 def test_resizing_agrees_with_pillow_to_one_level() -> None:
-    noise = torch.randint(
-        0, 256, (3, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
+    noise = torch.randint(0, 256, (3, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for size in (12, 28, 32):
         mine = with_size(noise, size)
         assert (mine.dtype, mine.shape) == (torch.uint8, (3, 1, size, size))
@@ -456,9 +452,7 @@ def test_missing_data_names_folder_files_and_the_way_to_fetch_them(tmp_path: Pat
     assert "--download" in text
 
 
-def test_default_root_is_data_in_the_current_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_default_root_is_data_in_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert str(tmp_path / "data" / "MNIST" / "raw") in error_of(name="mnist")
     write_mnist(tmp_path / "data")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner, Result as Ran
+from click.testing import CliRunner
+from click.testing import Result as Ran
 from gentickets_cli.main import cli
 
 from gentickets.experiment.assembly import Assembly
@@ -173,7 +174,14 @@ def test_the_readmes_own_model_runs_through_a_whole_search(tmp_path: Path) -> No
     (tmp_path / "my_models.py").write_text(model)
     (tmp_path / "flow.toml").write_text((HOUSE / "docs" / "my_flow.toml").read_text())
     plugin = tmp_path / "my_models.py"
-    overrides = ["train.steps=20", "search.rewind_to=4", "search.rounds=2", "search.seeds=1", "search.control_rounds=[2]", "claim.level=0.36"]
+    overrides = [
+        "train.steps=20",
+        "search.rewind_to=4",
+        "search.rounds=2",
+        "search.seeds=1",
+        "search.control_rounds=[2]",
+        "claim.level=0.36",
+    ]
     recipe = load_recipe(str(tmp_path / "flow.toml"), overrides=overrides, plugins=[plugin])
     find(recipe, tmp_path / "run", Options(jobs=0, plugins=[plugin], device="cpu"))
     results = read_results(tmp_path / "run")

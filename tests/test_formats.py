@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-
 from conftest import FAMILY_CASES, REWIND, make_training
+
 from gentickets import disk
 from gentickets.data import Batches
 from gentickets.disk import write_whole
@@ -22,8 +22,8 @@ from gentickets.masks import Mask
 from gentickets.results import Result, parse_result
 from gentickets.runs.folder import RunFolder, locked
 from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket, write_snapshot, write_ticket
-from gentickets.tensorfile import pack, read_tensors
 from gentickets.search import first_ticket, next_ticket
+from gentickets.tensorfile import pack, read_tensors
 from gentickets.tickets import Origin, Ticket
 from gentickets.training import grow
 
@@ -63,9 +63,7 @@ def test_equal_tickets_are_equal_bytes_and_pruned_is_plus_zero(batches: Batches)
         name: torch.where(ticket.mask[name], value, -0.0) if name in ticket.mask else value
         for name, value in ticket.weights.items()
     }
-    other = replace(
-        ticket, weights=dict(reversed(noisy.items())), mask=Mask(dict(list(ticket.mask.items())[::-1]))
-    )
+    other = replace(ticket, weights=dict(reversed(noisy.items())), mask=Mask(dict(list(ticket.mask.items())[::-1])))
     assert pack_ticket(ticket) == pack_ticket(other)
     text = pack_ticket(ticket)
     assert os.uname().nodename.encode() not in text[: 1 << 14]
@@ -179,9 +177,7 @@ def test_a_newer_format_is_refused_with_a_sentence(tmp_path: Path, monkeypatch: 
         {"shapes": [1], "origin": {"method": "x", "rewind_to": 0, "round": 0, "seed": 0}, "recipe": None},
     ],
 )
-def test_headers_that_lie_are_refused_before_anything_is_made(
-    header: dict[str, object], tmp_path: Path
-) -> None:
+def test_headers_that_lie_are_refused_before_anything_is_made(header: dict[str, object], tmp_path: Path) -> None:
     path = tmp_path / "t"
     tensors = {"mask/w": torch.zeros(1, dtype=torch.uint8), "weights-kept/w": torch.zeros(3)}
     path.write_bytes(pack("ticket", tensors, header))

@@ -81,9 +81,7 @@ def test_the_public_names_are_there() -> None:
 
     for name in gentickets.__all__:
         assert getattr(gentickets, name) is not None
-    assert (
-        gentickets.__version__ == tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]["version"]
-    )
+    assert gentickets.__version__ == tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]["version"]
 
 
 def test_all_packages_are_listed() -> None:

@@ -112,11 +112,7 @@ def test_spectral_norm_offers_the_raw_tensor(api: object) -> None:
     assert callable(api)
     net = nn.Sequential(api(nn.Linear(4, 3)), nn.ReLU(), nn.Linear(3, 2))
     found = prunable(net)
-    raw = [
-        parameter
-        for name, parameter in net.named_parameters()
-        if name.startswith("0.") and "bias" not in name
-    ]
+    raw = [parameter for name, parameter in net.named_parameters() if name.startswith("0.") and "bias" not in name]
     assert len(found) == 2
     assert next(iter(found.values())) is raw[0]
     assert set(found) <= {name for name, _ in net.named_parameters()}

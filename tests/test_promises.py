@@ -11,9 +11,9 @@ import random
 
 import pytest
 import torch
+from conftest import FAMILY_CASES, REWIND, STEPS, make_training
 from torch import Tensor
 
-from conftest import FAMILY_CASES, REWIND, STEPS, make_training
 from gentickets.criteria import CRITERIA
 from gentickets.data import Batches
 from gentickets.masks import keep_top, prunable

@@ -18,6 +18,7 @@ from scipy.linalg import sqrtm
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
+from gentickets import tensorfile
 from gentickets.data import Images, Splits, load
 from gentickets.errors import Status, TicketError
 from gentickets.quality import (
@@ -248,9 +249,7 @@ def test_frechet_refuses_what_cannot_be_compared() -> None:
         frechet(noise(9), noise(9, 5))
 
 
-def test_frechet_knows_real_from_noise_and_ignores_the_order(
-    digits: Splits, found: Extractor, real: Tensor
-) -> None:
+def test_frechet_knows_real_from_noise_and_ignores_the_order(digits: Splits, found: Extractor, real: Tensor) -> None:
     order = torch.randperm(len(real), generator=rng())
     halves = frechet(real[order[:250]], real[order[250:]])
     static = found.features(noise(250, *digits.image).clamp(-1, 1))
@@ -367,7 +366,7 @@ def test_a_file_of_other_data_or_of_a_newer_format_is_refused(
     (tmp_path / FILE).write_bytes(found.to_bytes())
     with pytest.raises(TicketError, match="was made for fingerprint"):
         extractor(other, tmp_path)
-    monkeypatch.setattr(features_module, "FORMAT", 2)
+    monkeypatch.setattr(tensorfile, "FORMAT", 2)
     newer = found.to_bytes()
     monkeypatch.undo()
     with pytest.raises(TicketError, match="has format 2; this gentickets reads up to 1"):
@@ -413,9 +412,7 @@ def test_the_cache_is_where_the_environment_says(cache: Path, monkeypatch: pytes
     assert cache_folder() == Path.home() / ".cache" / "gentickets"
 
 
-def test_unlabelled_data_gets_random_features_that_say_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unlabelled_data_gets_random_features_that_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENTICKETS_CACHE", str(tmp_path))
     parts = {part: images(12, side=20, seed=seed) for seed, part in enumerate(("train", "valid", "test"))}
     splits = Splits("folder", **parts, classes=None, source="ours")
@@ -431,9 +428,7 @@ def test_unlabelled_data_gets_random_features_that_say_so(
     assert "unreliable" in evaluation.provenance["frechet"]  # 12 images, 64 features
 
 
-@pytest.mark.parametrize(
-    ("shape", "name"), [((1, 16, 16), "mlp64"), ((1, 28, 28), "conv64"), ((3, 9, 33), "conv64")]
-)
+@pytest.mark.parametrize(("shape", "name"), [((1, 16, 16), "mlp64"), ((1, 28, 28), "conv64"), ((3, 9, 33), "conv64")])
 def test_networks_fit_the_image(shape: tuple[int, int, int], name: str) -> None:
     assert architecture_for(shape, 10) == name
     network = build(name, shape, 10)
@@ -465,9 +460,7 @@ def corruptions(real: Tensor, labels: Tensor) -> dict[str, list[Tensor]]:
 
 
 @pytest.mark.parametrize("kind", ["noise", "blur", "dropped classes", "repeats", "junk"])
-def test_the_distance_ranks_corruptions_by_strength(
-    digits: Splits, found: Extractor, real: Tensor, kind: str
-) -> None:
+def test_the_distance_ranks_corruptions_by_strength(digits: Splits, found: Extractor, real: Tensor, kind: str) -> None:
     some = torch.arange(500)
     assert digits.train.labels is not None
     strengths = corruptions(digits.train.batch(some), digits.train.labels[some])[kind]

@@ -266,10 +266,7 @@ def test_longer_needs_a_claim() -> None:
 def test_a_wrong_key_does_not_cause_errors_that_are_not_there() -> None:
     found = errors(SMALL, "train.steps=-1", "search.rewind_to=50", "search.rounds=many")
     assert [line.split(":")[0] for line in found] == ["--set train.steps", "--set search.rounds"]
-    assert (
-        len(errors(SMALL, "task.family=gan", "task.loss=wassertein", "task.clip=0.1", "claim.metric=frechet"))
-        == 1
-    )
+    assert len(errors(SMALL, "task.family=gan", "task.loss=wassertein", "task.clip=0.1", "claim.metric=frechet")) == 1
 
 
 def test_whole_numbers_become_floats_and_nothing_else_is_coerced() -> None:
@@ -277,9 +274,7 @@ def test_whole_numbers_become_floats_and_nothing_else_is_coerced() -> None:
     assert recipe.train.lr == 1.0
     assert isinstance(recipe.train.lr, float)
     assert recipe.train.betas == (0.0, 0.9)
-    assert errors(SMALL, "quality.frechet=1") == [
-        "--set quality.frechet: 1 is not allowed; must be true or false"
-    ]
+    assert errors(SMALL, "quality.frechet=1") == ["--set quality.frechet: 1 is not allowed; must be true or false"]
 
 
 def test_a_plugin_family_is_accepted_only_with_plugins() -> None:
@@ -354,9 +349,7 @@ def test_diff_names_every_changed_key() -> None:
 
 
 def test_overrides_are_toml_values_and_bare_words_are_text() -> None:
-    recipe = small(
-        "data.name=folder", "data.folder=/my/fine pictures", "data.channels='rgb'", "search.budget=false"
-    )
+    recipe = small("data.name=folder", "data.folder=/my/fine pictures", "data.channels='rgb'", "search.budget=false")
     assert (recipe.data.folder, recipe.data.channels, recipe.search.budget) == (
         "/my/fine pictures",
         "rgb",

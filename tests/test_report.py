@@ -56,12 +56,7 @@ def png(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     height, width = pixels.shape
     lines = b"".join(b"\0" + bytes(line) for line in pixels)
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(lines))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
 
 
 def cell(arm: str, seed: int, round: int, value: float, **changes: Any) -> Result:
@@ -87,9 +82,7 @@ def results_of(seeds: int = 3) -> list[Result]:
     found = []
     for seed in range(seeds):
         jitter = (-0.02, 0.0, 0.02)[seed % 3]
-        found += [
-            cell("ticket", seed, r, 102.56 + jitter + gain * (1 + 4 * jitter)) for r, gain in enumerate(GAIN)
-        ]
+        found += [cell("ticket", seed, r, 102.56 + jitter + gain * (1 + 4 * jitter)) for r, gain in enumerate(GAIN)]
         found.append(cell("budget", seed, 0, 99 + jitter, steps=3200, selection="best on validation"))
         for r, worse in ((5, 0.0), (6, 2.2)):
             for arm, value in (("reinit", 102.98), ("reinit-scaled", 103.1), ("shuffle", 103.31)):
@@ -179,9 +172,7 @@ def test_a_whole_run_becomes_one_page_and_one_json(whole: Report) -> None:
 
 def test_the_page_needs_nothing_from_outside(whole: Report) -> None:
     page = Page(whole.page.read_text(encoding="utf-8"))
-    addresses = [
-        value or "" for _, attrs in page.tags for name, value in attrs.items() if name in ("src", "href")
-    ]
+    addresses = [value or "" for _, attrs in page.tags for name, value in attrs.items() if name in ("src", "href")]
     assert len([address for address in addresses if address.startswith("data:image/png;base64,")]) == 10
     assert [address for address in addresses if not address.startswith(("data:image/png;base64,", "#"))] == []
     assert page.count("script") == page.count("link") == page.count("iframe") == 0
@@ -194,9 +185,7 @@ def test_ids_of_a_page_are_unique_and_references_meet(tmp_path: Path) -> None:
     page = Page(write_report(runs, tmp_path / "both").page.read_text(encoding="utf-8"))
     ids = [str(attrs["id"]) for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
-    wanted = {
-        str(v)[1:] for _, attrs in page.tags for k, v in attrs.items() if "href" in k and str(v)[:1] == "#"
-    }
+    wanted = {str(v)[1:] for _, attrs in page.tags for k, v in attrs.items() if "href" in k and str(v)[:1] == "#"}
     wanted |= {str(attrs["clip-path"])[5:-1] for _, attrs in page.tags if "clip-path" in attrs}
     assert wanted
     assert wanted <= set(ids)
@@ -394,9 +383,7 @@ def test_a_run_without_a_claim_still_has_its_figures(tmp_path: Path) -> None:
 
 
 def test_a_collapse_is_flagged_in_table_and_pictures(tmp_path: Path) -> None:
-    flagged = [
-        replace(r, collapsed="all alike") if r.arm == "reinit" and r.seed == 0 else r for r in results_of()
-    ]
+    flagged = [replace(r, collapsed="all alike") if r.arm == "reinit" and r.seed == 0 else r for r in results_of()]
     run = make_run(tmp_path / "run", flagged)
     text = page_of(run).text
     assert "1 collapsed" in text

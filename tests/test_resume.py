@@ -134,9 +134,7 @@ def drawing_from_a_sampler(count: list[int]) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize("dropped", ["optimizer", "random state"])
-def test_dropping_a_part_of_the_state_is_seen(
-    dropped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dropping_a_part_of_the_state_is_seen(dropped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of the test above."""
     small = recipe(tmp_path, "vae", "search.controls=[]", "search.budget=false")
     if dropped == "random state":
@@ -153,9 +151,7 @@ def test_dropping_a_part_of_the_state_is_seen(
     assert content(tmp_path / "killed") != content(tmp_path / "whole")
 
 
-def test_a_damaged_progress_file_falls_back_to_the_older_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_progress_file_falls_back_to_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = recipe(tmp_path, "gan")
     find(small, tmp_path / "whole", HERE)
     stopped_in_the_middle(small, tmp_path / "killed", monkeypatch)

@@ -6,9 +6,9 @@ import copy
 
 import pytest
 import torch
+from conftest import FAMILY_CASES, REWIND, STEPS, make_task, make_training
 from torch import nn
 
-from conftest import FAMILY_CASES, REWIND, STEPS, make_task, make_training
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.masks import full_mask, keep_top, prunable
@@ -37,8 +37,7 @@ def test_a_step_equals_a_hand_written_loop(batches: Batches) -> None:
     train(training, batches, range(6), seed=5)
 
     optimizers = {
-        name: torch.optim.Adam(getattr(task, name).parameters(), 1e-3)
-        for name in ("discriminator", "generator")
+        name: torch.optim.Adam(getattr(task, name).parameters(), 1e-3) for name in ("discriminator", "generator")
     }
     schedule = Schedule("cosine", 6, 2)
     for step in range(6):
@@ -290,9 +289,7 @@ def test_moments_take_their_parameters_strides(optimizer: str) -> None:
     state = {key: value.contiguous() for key, value in read_state(optimizers[0], named[0]).items()}
     write_state(optimizers[1], named[1], state)
     weight = named[1]["weight"]
-    moments = [
-        v for v in optimizers[1].state[weight].values() if torch.is_tensor(v) and v.shape == weight.shape
-    ]
+    moments = [v for v in optimizers[1].state[weight].values() if torch.is_tensor(v) and v.shape == weight.shape]
     assert moments
     assert all(moment.stride() == weight.stride() for moment in moments)
     for gradient in gradients[3:]:

@@ -182,6 +182,4 @@ def _bytes(name: str) -> bytes:
 
 
 def _cannot_list(error: OSError) -> None:
-    raise TicketError(
-        f"the folder '{error.filename}' cannot be listed: {error.strerror}", Status.STORAGE
-    ) from error
+    raise TicketError(f"the folder '{error.filename}' cannot be listed: {error.strerror}", Status.STORAGE) from error

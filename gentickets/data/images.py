@@ -136,9 +136,7 @@ class Splits:
     def __post_init__(self) -> None:
         for part in ("valid", "test"):
             if (shape := getattr(self, part).shape) != self.train.shape:
-                raise TicketError(
-                    f"{self.name}: {part} images are {shape}, training images {self.train.shape}"
-                )
+                raise TicketError(f"{self.name}: {part} images are {shape}, training images {self.train.shape}")
 
     @property
     def image(self) -> tuple[int, int, int]:

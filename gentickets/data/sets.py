@@ -102,9 +102,7 @@ def celeba(root: Path, download: bool, channels: int, size: int) -> dict[str, Fi
     for number, line in enumerate(partition.read_text("utf-8", "replace").splitlines(), start=1):
         words = line.split()
         if len(words) != 2 or words[1] not in names:
-            raise TicketError(
-                f"line {number} of '{partition}' is not a file name and a part 0, 1 or 2: '{line}'"
-            )
+            raise TicketError(f"line {number} of '{partition}' is not a file name and a part 0, 1 or 2: '{line}'")
         names[words[1]].append(words[0])
     images = folder / "img_align_celeba"
     return _files("celeba", images, dict(zip(PARTS, names.values(), strict=True)), channels, size)
@@ -126,20 +124,14 @@ def _files(name: str, root: Path, names: dict[str, list[str]], channels: int, si
     total = sum(map(len, names.values()))
     for part, found in names.items():
         if not found:
-            more = (
-                "; about 50 images or more are needed, as each name decides its part"
-                if name == "folder"
-                else ""
-            )
+            more = "; about 50 images or more are needed, as each name decides its part" if name == "folder" else ""
             raise TicketError(f"{name}: of {total} images in '{root}' none is in the {part} part{more}")
     return {part: Files(root, tuple(found), channels, size) for part, found in names.items()}
 
 
 def _held_out(name: str, pixels: Tensor, labels: Tensor, among: Tensor, valid: int) -> Arrays:
     if not 1 <= valid < len(among):
-        raise TicketError(
-            f"valid is {valid}; {name} has {len(among)} training images to hold out 1 or more of"
-        )
+        raise TicketError(f"valid is {valid}; {name} has {len(among)} training images to hold out 1 or more of")
     held, kept = stratified(labels, among, valid, f"{name}/valid")
     return {"train": (pixels[kept], labels[kept]), "valid": (pixels[held], labels[held])}
 
@@ -191,12 +183,8 @@ def _open(known: Known, root: Path, *, download: bool, **which: Any) -> Any:
     ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         if download:
-            raise TicketError(
-                f"{known.reader} could not be fetched into '{place}': {reason}", Status.FAILED
-            ) from error
-        raise TicketError(
-            f"the files of {known.reader} in '{place}' are damaged or cut short: {reason}"
-        ) from error
+            raise TicketError(f"{known.reader} could not be fetched into '{place}': {reason}", Status.FAILED) from error
+        raise TicketError(f"the files of {known.reader} in '{place}' are damaged or cut short: {reason}") from error
 
 
 def _require(name: str, known: Known, folder: Path) -> None:

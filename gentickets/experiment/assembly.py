@@ -115,9 +115,7 @@ class Assembly:
         build = FAMILIES.get(family) or self.plugins.get(family)
         if build is None:
             own = [name for name, value in self.plugins.items() if _is_task(value)]
-            raise TicketError(
-                f"unknown family '{family}'. {nearest(family, [*FAMILIES, *own])}", Status.REQUEST
-            )
+            raise TicketError(f"unknown family '{family}'. {nearest(family, [*FAMILIES, *own])}", Status.REQUEST)
         try:
             inspect.signature(build).bind(self.image, **keywords)
         except TypeError as error:
@@ -152,7 +150,7 @@ class Assembly:
         found = CRITERIA.get(name) or self.plugins.get(name)
         if not callable(found):
             raise TicketError(f"unknown criterion '{name}'. {nearest(name, CRITERIA)}")
-        return found  # type: ignore[no-any-return]
+        return found
 
     @property
     def components(self) -> list[str] | None:
@@ -175,5 +173,7 @@ def _is_task(value: object) -> bool:
 def _optim(train: Mapping[str, Any]) -> Optim:
     """The settings that apply to this optimizer; a resolved recipe leaves out the others."""
     used = ("lr", "betas", "eps", "weight_decay", "momentum", "alpha")
-    settings = {key: tuple(train[key]) if key == "betas" else train[key] for key in used if key in train}
+    settings: dict[str, Any] = {
+        key: tuple(train[key]) if key == "betas" else train[key] for key in used if key in train
+    }
     return Optim(train["optimizer"], **settings)

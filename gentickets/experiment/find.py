@@ -13,12 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
+from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.pool import Pool
 from gentickets.experiment.units import Key, Unit, plan_units
 from gentickets.recipe import Recipe, diff
 from gentickets.results import Result
-from gentickets.disk import write_whole
 from gentickets.runs.folder import RunFolder, locked
 
 
@@ -111,16 +111,12 @@ def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
         before = run.read_record()
         if changes := diff(before["recipe"], record["recipe"]):
             told = "\n  ".join(changes)
-            raise TicketError(
-                f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}"
-            )
+            raise TicketError(f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}")
         if before["plugins"] != record["plugins"]:
             raise TicketError(f"{run.path} was started with other plugins; choose another --out")
         for key, asked in (("device", options.device), ("threads", options.threads)):
             if asked not in (None, "auto", before[key]):
-                message = (
-                    f"{run.path} was started with {key} {before[key]}, and {asked} would give other bits"
-                )
+                message = f"{run.path} was started with {key} {before[key]}, and {asked} would give other bits"
                 raise TicketError(f"{message}; leave --{key} out, or choose another --out")
         return before
     write_whole(run.recipe, recipe.text.encode())

@@ -38,18 +38,14 @@ class Place:
     download: bool = False
 
 
-def open_ticket(
-    path: Path, place: Place, changes: Mapping[str, Any] | None = None
-) -> tuple[Ticket, Assembly]:
+def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = None) -> tuple[Ticket, Assembly]:
     """A ticket and what its recipe describes, checked to fit one another; ``changes`` replace parts of sections.
 
     Raises TicketError (status 3) where the file is damaged, holds no recipe, or misses its plugin.
     """
     ticket, recipe = read_ticket(path)
     if recipe is None:
-        raise TicketError(
-            f"{path} holds no recipe, so that its networks cannot be built; load it from Python"
-        )
+        raise TicketError(f"{path} holds no recipe, so that its networks cannot be built; load it from Python")
     missing = sorted(set(recipe["plugins"]) - {plugin.name for plugin in place.plugins})
     if missing:
         raise TicketError(f"{path} needs its plugin: give --plugin {missing[0]}", Status.TICKET)
@@ -57,9 +53,7 @@ def open_ticket(
         recipe[section] = {**recipe[section], **keys}
     if place.threads or place.device != "cuda":
         torch.set_num_threads(place.threads or 1)
-    assembly = Assembly(
-        recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download
-    )
+    assembly = Assembly(recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download)
     return ticket, assembly
 
 

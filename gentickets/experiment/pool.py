@@ -24,9 +24,7 @@ STOP_SECONDS = 60.0
 class Worker:
     """One worker process and the unit that it is at."""
 
-    def __init__(
-        self, setup: Mapping[str, Any], inbox: SimpleQueue[tuple[Worker, dict[str, Any] | None]]
-    ) -> None:
+    def __init__(self, setup: Mapping[str, Any], inbox: SimpleQueue[tuple[Worker, dict[str, Any] | None]]) -> None:
         command = [sys.executable, "-m", "gentickets.experiment.worker"]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
@@ -58,9 +56,7 @@ class Worker:
 class Pool:
     """Runs units in ``jobs`` workers; a unit starts when all that it needs is done, whatever came of it."""
 
-    def __init__(
-        self, units: Sequence[Unit], done: set[Key], setup: Mapping[str, Any], jobs: int, tell: Tell
-    ) -> None:
+    def __init__(self, units: Sequence[Unit], done: set[Key], setup: Mapping[str, Any], jobs: int, tell: Tell) -> None:
         self.waiting = [unit for unit in units if unit.key not in done]
         self.done, self.tell = set(done), tell
         self.inbox: SimpleQueue[tuple[Worker, dict[str, Any] | None]] = SimpleQueue()

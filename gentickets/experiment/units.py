@@ -84,9 +84,7 @@ def plan_units(
     rounds, longer = recipe["search"]["rounds"], recipe["search"]["longer"]
     controls = control_arms(recipe)
     if longer and claim_round is None:
-        raise TicketError(
-            "search.longer needs a declared [claim] level: the round at which all arms train longer"
-        )
+        raise TicketError("search.longer needs a declared [claim] level: the round at which all arms train longer")
     units: list[Unit] = []
     for seed in seeds:
         if recipe["search"]["budget"]:
@@ -98,9 +96,7 @@ def plan_units(
     for seed in seeds:
         if longer:
             units.append(_longer(seed, "dense", 0, longer * steps, rewind))
-            units += [
-                _longer(seed, arm, claim_round or 0, longer * steps, rewind) for arm in ["ticket", *controls]
-            ]
+            units += [_longer(seed, arm, claim_round or 0, longer * steps, rewind) for arm in ["ticket", *controls]]
         for round in control_rounds:
             units += [_control(seed, arm, round, steps, rewind) for arm in controls]
     return units
@@ -113,6 +109,4 @@ def _control(seed: int, arm: str, round: int, steps: int, rewind: int) -> Unit:
 
 def _longer(seed: int, arm: str, round: int, span: int, rewind: int) -> Unit:
     own_start = arm.startswith(("reinit", "narrow"))
-    return Unit(
-        seed, arm + LONGER, round, span, span - (0 if own_start else rewind), ((seed, "ticket", round),)
-    )
+    return Unit(seed, arm + LONGER, round, span, span - (0 if own_start else rewind), ((seed, "ticket", round),))

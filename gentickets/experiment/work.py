@@ -15,13 +15,13 @@ import torch
 
 from gentickets import controls
 from gentickets.accounting import layer_flops, masked_flops, width_at
+from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.units import Unit
 from gentickets.masks import Mask
 from gentickets.quality import Evaluation, evaluate, reconstruction_grid, sample_grid
 from gentickets.results import Figures, Result
-from gentickets.disk import clear_drafts, write_whole
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
 from gentickets.runs.formats import read_snapshot, read_ticket, write_snapshot, write_ticket
 from gentickets.search import first_ticket, next_ticket
@@ -96,7 +96,9 @@ class Work:
         for key in self.unit.needs:
             need = self.run.round(*key).read_result()
             if need is None or need.status != "done":
-                why = f"it needs {key[1]} round {key[2]} of seed {key[0]}, which is {need.status if need else 'not done'}"
+                why = (
+                    f"it needs {key[1]} round {key[2]} of seed {key[0]}, which is {need.status if need else 'not done'}"
+                )
                 return replace(self._blank(), status="not run", why=why)
         return None
 
@@ -140,9 +142,7 @@ class Work:
         unit = self.unit
         if unit.base_arm == "narrow":
             return self._narrow()
-        return self.assembly.task(
-            unit.seed, purpose="reinit" if unit.base_arm.startswith("reinit") else "init"
-        )
+        return self.assembly.task(unit.seed, purpose="reinit" if unit.base_arm.startswith("reinit") else "init")
 
     def _narrow(self) -> Task:
         width = self.recipe["task"].get("width")
@@ -150,9 +150,7 @@ class Work:
             raise TicketError("control 'narrow' needs a family with a whole-number keyword 'width'")
         wide = self.assembly.task(self.unit.seed)
         mask = self._ticket_of("ticket", self.unit.round).mask
-        found = width_at(
-            lambda w: self.assembly.task(self.unit.seed, width=w), width, masked_flops(wide, mask)
-        )
+        found = width_at(lambda w: self.assembly.task(self.unit.seed, width=w), width, masked_flops(wide, mask))
         self.changed = {"width": found}
         return self.assembly.task(self.unit.seed, width=found)
 
@@ -231,9 +229,9 @@ class Work:
         self.taken += 1
         self.report(self.taken)
         if step % max(1, self.unit.span // LOSS_POINTS) == 0:
-            self.notes["losses"].append(
-                {"step": step, **{name: float(loss) for name, loss in losses.items()}}
-            )
+            values = {name: float(loss) for name, loss in losses.items()}
+            if all(math.isfinite(value) for value in values.values()):
+                self.notes["losses"].append({"step": step, **values})
         if time.monotonic() - self.saved_at > self.save_every:
             self._save()
         self._stopping = self.stop()

@@ -77,9 +77,7 @@ def work(channel: Channel, setup: Mapping[str, Any]) -> None:
     channel.tell(ready=True)
     while "stop" not in (order := channel.orders.get()):
         unit = Unit(**{**order["do"], "needs": tuple(tuple(need) for need in order["do"]["needs"])})
-        job = Work(
-            assembly, run, unit, stop=channel.stop.is_set, report=report, save_every=setup["save_every"]
-        )
+        job = Work(assembly, run, unit, stop=channel.stop.is_set, report=report, save_every=setup["save_every"])
         try:
             result = job.do()
         except Stopped:

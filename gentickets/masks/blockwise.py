@@ -1,7 +1,8 @@
 """What a pass over blocks does again and again: NumPy on the CPU, torch elsewhere.
 
 NumPy compares and counts ten times as fast as torch does with one thread, and no thread pool can stall it.
-Tensors share their memory with the arrays. They are flat, contiguous and need no gradient, unless it says otherwise.
+Tensors share their memory with the arrays. They are flat, contiguous and need no gradient, unless a function
+says otherwise.
 """
 
 from __future__ import annotations
@@ -30,9 +31,7 @@ def at_least(numbers: Tensor, value: Number, out: Tensor | None = None) -> Tenso
     """``numbers >= value``, into ``out`` if given."""
     if not _by_numpy(numbers):
         return torch.ge(numbers, value, out=out)
-    return torch.from_numpy(
-        np.greater_equal(numbers.numpy(), value, out=None if out is None else out.numpy())
-    )
+    return torch.from_numpy(np.greater_equal(numbers.numpy(), value, out=None if out is None else out.numpy()))
 
 
 def equal(numbers: Tensor, value: Number) -> Tensor:
@@ -66,7 +65,7 @@ def largest(numbers: Tensor, k: int) -> Number:
 
 
 def multiply(weights: Tensor, mask: Tensor) -> None:
-    """``weights *= mask``, in place, for tensors of any shape and strides; autograd is told that they changed."""
+    """``weights *= mask``, in place, for any shape and strides; autograd is told that they changed."""
     if not _by_numpy(weights) or weights.dtype not in (torch.float32, torch.float64):
         weights.mul_(mask)
         return

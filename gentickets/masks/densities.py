@@ -26,9 +26,7 @@ def shuffled(mask: Mask, seed: int) -> Mask:
     movable = [name for name, kept in mask.items() if 0 < mask.kept_in(name) < kept.numel()]
     if not movable:
         raise TicketError("shuffling cannot change this mask: each of its tensors is full or empty")
-    return Mask(
-        {name: _permuted(name, kept, seed) if name in movable else kept for name, kept in mask.items()}
-    )
+    return Mask({name: _permuted(name, kept, seed) if name in movable else kept for name, kept in mask.items()})
 
 
 def _permuted(name: str, kept: Tensor, seed: int) -> Tensor:

@@ -68,9 +68,7 @@ def hold(mask: Mask, module: nn.Module, optimizer: torch.optim.Optimizer) -> Rem
     trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     held = Hold(mask, {name: weight for name, weight in named.items() if id(weight) in trained})
     if not held.names:
-        message = (
-            "the optimizer trains none of the masked weights; was it built from another module's parameters?"
-        )
+        message = "the optimizer trains none of the masked weights; was it built from another module's parameters?"
         raise TicketError(message, Status.TICKET)
     apply_mask(mask, named)
     return optimizer.register_step_post_hook(lambda *_: held.apply())

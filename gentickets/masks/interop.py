@@ -22,9 +22,7 @@ def from_torch_prune(module: nn.Module) -> Mask:
     """
     masks = _prune_masks(module)
     if not masks:
-        raise TicketError(
-            "no layer has a 'weight_mask': prune.remove() drops it, so read the mask before that"
-        )
+        raise TicketError("no layer has a 'weight_mask': prune.remove() drops it, so read the mask before that")
     found: dict[str, Tensor] = {}
     for name, weight in prunable(module).items():
         if id(weight) in masks:
@@ -32,9 +30,7 @@ def from_torch_prune(module: nn.Module) -> Mask:
         else:
             found[name] = torch.ones_like(weight, dtype=torch.bool)
     for name, _ in masks.values():
-        raise TicketError(
-            f"'{name}' is pruned, but only weights of linear and convolutional layers can be here"
-        )
+        raise TicketError(f"'{name}' is pruned, but only weights of linear and convolutional layers can be here")
     return Mask(found)
 
 

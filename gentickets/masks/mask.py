@@ -83,9 +83,7 @@ class Mask(Mapping[str, Tensor]):
     def of(self, component: str) -> Mask:
         """The part of the mask that lies in one component."""
         if component not in self.components:
-            raise TicketError(
-                f"the mask has no component '{component}'. {nearest(component, self.components)}"
-            )
+            raise TicketError(f"the mask has no component '{component}'. {nearest(component, self.components)}")
         return Mask({name: tensor for name, tensor in self.items() if component_of(name) == component})
 
     def distance(self, other: Mapping[str, Tensor]) -> float:
@@ -108,9 +106,7 @@ class Mask(Mapping[str, Tensor]):
                 raise TicketError(f"{what} has '{name}' with shape {theirs}, not {ours}", Status.TICKET)
         for name in other:
             if name not in self:
-                raise TicketError(
-                    f"{what} has '{name}', which is unknown here. {nearest(name, self)}", Status.TICKET
-                )
+                raise TicketError(f"{what} has '{name}', which is unknown here. {nearest(name, self)}", Status.TICKET)
 
 
 def component_of(name: str) -> str:
@@ -133,14 +129,14 @@ def prunable(
     norm the raw tensor is the weight, in both PyTorch APIs. A pattern that matches nothing is an error.
     """
     found: dict[str, nn.Parameter] = {}
-    seen: set[tuple[int, int, int]] = set()
+    seen: set[tuple[int, ...]] = set()
     for module_name, layer in module.named_modules():
         if not isinstance(layer, PRUNABLE):
             continue
         own = dict(layer.named_parameters())
         for weight_name in _WEIGHT_NAMES:
             if (weight := own.get(weight_name)) is not None:
-                key = (weight.untyped_storage().data_ptr(), weight.storage_offset(), weight.numel())
+                key = (weight.untyped_storage().data_ptr(), int(weight.storage_offset()), weight.numel())
                 if key not in seen:
                     seen.add(key)
                     found[plain_name(f"{module_name}.{weight_name}".lstrip("."))] = weight
@@ -150,9 +146,7 @@ def prunable(
     return _without(found, list(exempt))
 
 
-def full_mask(
-    module: nn.Module, *, exempt: Iterable[str] = (), components: Iterable[str] | None = None
-) -> Mask:
+def full_mask(module: nn.Module, *, exempt: Iterable[str] = (), components: Iterable[str] | None = None) -> Mask:
     """The mask of the dense network: every weight of the prunable set is kept (see `prunable`)."""
     weights = prunable(module, exempt=exempt, components=components)
     return Mask({name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()})
@@ -162,18 +156,14 @@ def _only(weights: dict[str, nn.Parameter], components: list[str]) -> dict[str, 
     known = {component_of(name) for name in weights}
     for component in components:
         if component not in known:
-            raise TicketError(
-                f"no component '{component}' with prunable weights. {nearest(component, known)}"
-            )
+            raise TicketError(f"no component '{component}' with prunable weights. {nearest(component, known)}")
     return {name: weight for name, weight in weights.items() if component_of(name) in components}
 
 
 def _without(weights: dict[str, nn.Parameter], patterns: list[str]) -> dict[str, nn.Parameter]:
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in weights):
-            raise TicketError(
-                f"exempt pattern '{pattern}' matches no prunable weight. {nearest(pattern, weights)}"
-            )
+            raise TicketError(f"exempt pattern '{pattern}' matches no prunable weight. {nearest(pattern, weights)}")
     kept = {n: w for n, w in weights.items() if not any(fnmatchcase(n, pattern) for pattern in patterns)}
     if not kept:
         raise TicketError("nothing is left to prune: the network has no prunable weights, or all are exempt")

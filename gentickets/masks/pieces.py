@@ -47,8 +47,8 @@ class Part:
     def pieces(self, buffer: Tensor, count: Iterator[int], wanted: frozenset[int] | None) -> Iterator[Piece]:
         """The tensor's pieces, as numbers of the buffer's dtype, which the next piece may overwrite.
 
-        ``count`` numbers them, and of these ``wanted`` come (None: all). The first whole pass raises TicketError
-        (DIVERGED) when a kept weight's score is NaN or infinite.
+        ``count`` numbers them, and of these ``wanted`` come (None: all). The first whole pass raises
+        TicketError (DIVERGED) when a kept weight's score is NaN or infinite.
         """
         for start, index in _spans(tuple(self._scores.shape), buffer.numel(), 0):
             number = next(count)
@@ -98,7 +98,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a tensor: its number in the group, first position, index, scores, and which are kept (None: all)."""
+    """A piece of a tensor: number in the group, first position, index, scores, what is kept (None: all)."""
 
     number: int
     part: Part

@@ -26,9 +26,7 @@ def radii(real: Tensor, k: int = NEIGHBOURS) -> Tensor:
         needed = f"needs more than {k} real images, not {len(reals)}"
         raise TicketError(f"coverage {needed}: use more images, or set [quality] frechet = false")
     # the nearest one is the image itself
-    found = [
-        torch.cdist(block, reals).topk(k + 1, dim=1, largest=False).values[:, k] for block in _blocks(reals)
-    ]
+    found = [torch.cdist(block, reals).topk(k + 1, dim=1, largest=False).values[:, k] for block in _blocks(reals)]
     return torch.cat(found)
 
 

@@ -78,9 +78,7 @@ def drawn(task: Task, n: int, seed: int, shape: tuple[int, ...]) -> Tensor:
     return torch.cat(blocks)
 
 
-def _compared(
-    fakes: Tensor, splits: Splits, split: str, extractor: Extractor, so_far: Evaluation
-) -> Evaluation:
+def _compared(fakes: Tensor, splits: Splits, split: str, extractor: Extractor, so_far: Evaluation) -> Evaluation:
     """The Evaluation with the figures of samples against the split's images added."""
     real = reference(extractor, splits, split, len(fakes))
     fake, fake_classes = extractor.both(fakes)

@@ -64,7 +64,5 @@ def checked_features(features: Tensor, what: str) -> Tensor:
     if features.dim() != 2:
         raise TicketError(f"{what} have features of shape {tuple(features.shape)}, not (n, d)")
     if not torch.isfinite(features).all():
-        raise TicketError(
-            f"{what} have features that are not finite: the network has diverged", Status.DIVERGED
-        )
+        raise TicketError(f"{what} have features that are not finite: the network has diverged", Status.DIVERGED)
     return features.detach().cpu().double()

@@ -33,9 +33,7 @@ def _names(recipe: Recipe) -> Iterator[Problem]:
     )
     for path, name, known in named:
         if name not in known:
-            yield Problem(
-                path, f"{refusal(name, listed(known))}; one of your own comes with --plugin my_models.py"
-            )
+            yield Problem(path, f"{refusal(name, listed(known))}; one of your own comes with --plugin my_models.py")
 
 
 def _task(recipe: Recipe) -> Iterator[Problem]:
@@ -47,16 +45,12 @@ def _folder(recipe: Recipe) -> Iterator[Problem]:
     if recipe.data.name == "folder" and recipe.data.folder is None:
         yield Problem("data.folder", "is missing; name = 'folder' needs the path of a folder of images")
     if recipe.data.name != "folder" and recipe.data.folder is not None:
-        yield Problem(
-            "data.folder", f"is read only with name = 'folder', not '{recipe.data.name}'; remove it"
-        )
+        yield Problem("data.folder", f"is read only with name = 'folder', not '{recipe.data.name}'; remove it")
 
 
 def _warmup(recipe: Recipe) -> Iterator[Problem]:
     if recipe.train.warmup >= recipe.train.steps:
-        yield Problem(
-            "train.warmup", f"{recipe.train.warmup} is not below train.steps = {recipe.train.steps}"
-        )
+        yield Problem("train.warmup", f"{recipe.train.warmup} is not below train.steps = {recipe.train.steps}")
 
 
 def _optimizers(recipe: Recipe) -> Iterator[Problem]:
@@ -70,9 +64,7 @@ def _components(recipe: Recipe) -> Iterator[Problem]:
     named += [(f"search.prune[{i}]", name) for i, name in enumerate(recipe.search.prune)]
     for path, name in named:
         if known and name not in known:
-            yield Problem(
-                path, f"family '{recipe.task.family}' has no component '{name}'; {nearest(name, known)}"
-            )
+            yield Problem(path, f"family '{recipe.task.family}' has no component '{name}'; {nearest(name, known)}")
 
 
 def _objectives(recipe: Recipe) -> Iterator[Problem]:
@@ -91,9 +83,7 @@ def _rewinding(recipe: Recipe) -> Iterator[Problem]:
 
 def _checkpoints(recipe: Recipe) -> Iterator[Problem]:
     if (last := recipe.quality.checkpoints) > (steps := recipe.train.steps - recipe.search.rewind_to) > 0:
-        yield Problem(
-            "quality.checkpoints", f"{last} is more than the {steps} steps from search.rewind_to on"
-        )
+        yield Problem("quality.checkpoints", f"{last} is more than the {steps} steps from search.rewind_to on")
 
 
 def _repeats(recipe: Recipe) -> Iterator[Problem]:
@@ -124,9 +114,7 @@ def _level(recipe: Recipe) -> Iterator[Problem]:
         message = f"{level} is the sparsity of no round (keep = {recipe.search.keep}, rounds = {rounds})"
         yield Problem("claim.level", f"{message}; near it: {reachable}")
     elif recipe.search.controls and found not in recipe.control_rounds:
-        yield Problem(
-            "search.control_rounds", f"{recipe.control_rounds} lacks round {found}, which the claim is about"
-        )
+        yield Problem("search.control_rounds", f"{recipe.control_rounds} lacks round {found}, which the claim is about")
 
 
 def _longer(recipe: Recipe) -> Iterator[Problem]:
@@ -142,9 +130,7 @@ def _metric(recipe: Recipe) -> Iterator[Problem]:
         own = f"family '{family}' can claim {' or '.join(map(repr, known))}"
         elsewhere = any(metric in other.metrics for other in FAMILIES.values())
         if metric == "kl":
-            yield Problem(
-                "claim.metric", f"'kl' alone says nothing of quality, a collapsed encoder has none; {own}"
-            )
+            yield Problem("claim.metric", f"'kl' alone says nothing of quality, a collapsed encoder has none; {own}")
         else:
             hint = "" if elsewhere else f"; {nearest(metric, known)}"
             yield Problem("claim.metric", f"'{metric}' is no figure of merit here; {own}{hint}")

@@ -38,9 +38,7 @@ LABELS = {
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_recipe(
-    path_or_name: str | Path, *, overrides: Sequence[str] = (), plugins: Sequence[Path] = ()
-) -> Recipe:
+def load_recipe(path_or_name: str | Path, *, overrides: Sequence[str] = (), plugins: Sequence[Path] = ()) -> Recipe:
     """The checked recipe of a path, or of a bare name: a shipped one.
 
     ``overrides`` are ``section.key=value`` texts. With ``plugins`` the family, dataset and criterion
@@ -63,9 +61,7 @@ def parse_recipe(
     return _checked(source, text=text, name=name, plugins=bool(plugins))
 
 
-def recipe_from(
-    resolved: Mapping[str, Any], *, name: str = "recipe", text: str = "", where: str = ""
-) -> Recipe:
+def recipe_from(resolved: Mapping[str, Any], *, name: str = "recipe", text: str = "", where: str = "") -> Recipe:
     """The recipe that `Recipe.resolved` told, as `run.json` holds it; plugin families are not questioned."""
     return _checked(Source(where or name, _without_nones(resolved)), text=text, name=name, plugins=True)
 
@@ -107,11 +103,7 @@ def _task(source: Source, plugins: bool, found: list[Problem]) -> TaskChoice:
         return TaskChoice(family=str(family), options=_section(model, "task", keywords, found))
     if not isinstance(family, str) or not family:
         names = listed(FAMILIES)
-        wrong = (
-            f"is missing; must be {names}"
-            if family is None
-            else refusal(family, f"the name of a family: {names}")
-        )
+        wrong = f"is missing; must be {names}" if family is None else refusal(family, f"the name of a family: {names}")
         found.append(Problem("task.family", wrong))
     elif not plugins:
         hint = f"{nearest(family, FAMILIES)} One of your own comes with --plugin my_models.py"
@@ -120,9 +112,7 @@ def _task(source: Source, plugins: bool, found: list[Problem]) -> TaskChoice:
     for key, value in keywords.items():
         if key in LABELS:
             found.append(Problem(f"task.{key}", _unknown(key, "task")))
-        elif not isinstance(value, str | int | float) or (
-            isinstance(value, float) and not math.isfinite(value)
-        ):
+        elif not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
             found.append(Problem(f"task.{key}", refusal(value, "text, a number, true or false")))
         else:
             options[key] = value

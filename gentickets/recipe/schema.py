@@ -222,8 +222,7 @@ class Recipe(Section):
         unused = {name for name, optimizers in USES.items() if self._optimizers.isdisjoint(optimizers)}
         plain["train"] = {name: value for name, value in plain["train"].items() if name not in unused}
         plain["train"]["objectives"] = {
-            name: own.model_dump(mode="json", exclude_none=True)
-            for name, own in self.train.objectives.items()
+            name: own.model_dump(mode="json", exclude_none=True) for name, own in self.train.objectives.items()
         }
         plain["search"]["control_rounds"] = self.control_rounds
         return {

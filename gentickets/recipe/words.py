@@ -47,11 +47,7 @@ def listed(values: Iterable[Any]) -> str:
 
 def shown(value: Any) -> str:
     """A value as a recipe would have it, cut where it is long."""
-    text = (
-        str(value).lower()
-        if isinstance(value, bool)
-        else repr(list(value) if isinstance(value, tuple) else value)
-    )
+    text = str(value).lower() if isinstance(value, bool) else repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

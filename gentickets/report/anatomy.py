@@ -61,9 +61,7 @@ def _write_shares(axes: Axes, grid: Sequence[Sequence[float]], norm: LogNorm) ->
             dark = value == 0 or float(norm(value)) < 0.55
             text = f"{100 * value:.0f}" if value >= 0.0995 or value == 0 else f"{100 * value:.1f}"
             place = (column + 0.5, row + 0.5)
-            axes.text(
-                *place, text, ha="center", va="center", fontsize=8.5, color="white" if dark else "black"
-            )
+            axes.text(*place, text, ha="center", va="center", fontsize=8.5, color="white" if dark else "black")
 
 
 def time_spent(summary: Summary, name: str = "time") -> str:

@@ -37,11 +37,7 @@ def judge(results: Sequence[Result], recipe: Mapping[str, Any]) -> Verdict:
     blank = Verdict("undecided", "", metric, margin, seeds=len(cells.seeds), budget=budget)
     known = cells.figures()
     if metric not in known:
-        why = (
-            f"no result has the figure '{metric}'. {nearest(metric, known)}"
-            if known
-            else "nothing is done yet."
-        )
+        why = f"no result has the figure '{metric}'. {nearest(metric, known)}" if known else "nothing is done yet."
         return replace(blank, sentence=f"The claim is undecided: {why}")
     round = claim_round(results, recipe)
     if round is None:
@@ -91,9 +87,7 @@ def _without_level(cells: Cells, verdict: Verdict) -> Verdict:
     return replace(verdict, word="fails", sentence=f"{text} {say.with_budget(verdict.budget)}".strip())
 
 
-def _trial(
-    cells: Cells, round: int, metric: str, margin: float, tail: str = "", split: Split = "test"
-) -> Trial | None:
+def _trial(cells: Cells, round: int, metric: str, margin: float, tail: str = "", split: Split = "test") -> Trial | None:
     """Ticket, dense and controls at one round (by `tail`: trained longer); None without ticket or dense."""
     dense_arm = f"dense{tail}" if tail else "ticket"
     ticket = cells.values(f"ticket{tail}", round, metric, split)

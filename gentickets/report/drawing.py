@@ -97,10 +97,7 @@ def styled(**changes: Any) -> AbstractContextManager[None]:
 def styles(controls: Sequence[str]) -> Mapping[str, tuple[str, str]]:
     """Control -> colour and marker, the same in every figure of a page."""
     names = dict.fromkeys(base_arm(control) for control in controls)
-    return {
-        name: (CONTROLS[place % len(CONTROLS)], MARKERS[place % len(MARKERS)])
-        for place, name in enumerate(names)
-    }
+    return {name: (CONTROLS[place % len(CONTROLS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)}
 
 
 def sparsity_axis(axes: Axes, sparsities: Mapping[int, float], label: bool = True) -> None:

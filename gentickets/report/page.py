@@ -73,9 +73,7 @@ class Section:
 
 def render(runs: Sequence[Run]) -> str:
     """The HTML of one run, or of several compared."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"figure_name": figure_name, "unbroken": _unbroken}
     template = environment.from_string(files("gentickets.report").joinpath("page.html").read_text("utf-8"))
     sections = [_section(run, f"run{place}") for place, run in enumerate(runs)]
@@ -200,9 +198,7 @@ def _seed_shown(run: Run) -> int | None:
     """The first seed whose ticket is there: never the prettiest."""
     level = run.summary.verdict.round
     done = [cell for cell in run.results if cell.arm == "ticket" and cell.status == "done"]
-    seeds = sorted(cell.seed for cell in done if level in (None, cell.round)) or sorted(
-        cell.seed for cell in done
-    )
+    seeds = sorted(cell.seed for cell in done if level in (None, cell.round)) or sorted(cell.seed for cell in done)
     return seeds[0] if seeds else None
 
 
@@ -210,9 +206,7 @@ def _pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
     """The same grid of every arm at the claim's level (else at the last round), side by side."""
     rounds = [cell.round for cell in run.results if cell.seed == seed and cell.arm == "ticket"]
     level = run.summary.verdict.round or max(rounds, default=0)
-    opponents = (
-        {other.arm for other in run.summary.verdict.short.controls} if run.summary.verdict.short else set()
-    )
+    opponents = {other.arm for other in run.summary.verdict.short.controls} if run.summary.verdict.short else set()
     found = []
     for cell in run.results:
         dense = cell.arm == "ticket" and cell.round == 0

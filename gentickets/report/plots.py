@@ -43,9 +43,7 @@ def quality(summary: Summary, name: str = "quality") -> str:
 
 def further(summary: Summary, name: str = "further") -> str:
     """Small multiples of the other figures of merit; empty where there are none."""
-    figures = [
-        figure for figure in summary.figures[1:] if sum(figure in row.test for row in summary.rows) > 1
-    ]
+    figures = [figure for figure in summary.figures[1:] if sum(figure in row.test for row in summary.rows) > 1]
     if not figures:
         return ""
     columns = min(3, len(figures))
@@ -151,9 +149,7 @@ def _draw(axes: Axes, summary: Summary, metric: str, seeds: bool) -> None:
     controls = [row.arm for row in summary.rows if _is_control(row) and not row.arm.endswith(LONGER)]
     marks, worst = styles(controls), []
     for arm in dict.fromkeys(controls):
-        points = [
-            (rounds.get(row.round, row.sparsity), row.test[metric]) for row in _rows(summary, arm, metric)
-        ]
+        points = [(rounds.get(row.round, row.sparsity), row.test[metric]) for row in _rows(summary, arm, metric)]
         if points:
             worst += _control(axes, arm, points, marks)
     sparsity_axis(axes, rounds)
@@ -177,17 +173,13 @@ def _line(axes: Axes, points: Sequence[Point], seeds: bool) -> list[float]:
     axes.fill_between(places, low, high, color=TICKET, alpha=0.18, linewidth=0)
     if seeds:
         for seed in sorted({seed for _, spread in points for seed in spread.values}):
-            own = [
-                (where(sparsity), spread.values[seed]) for sparsity, spread in points if seed in spread.values
-            ]
+            own = [(where(sparsity), spread.values[seed]) for sparsity, spread in points if seed in spread.values]
             axes.plot(*zip(*own, strict=True), color=TICKET, alpha=0.35, linewidth=0.8)
     axes.plot(places, means, color=TICKET, linewidth=2.2, marker="o", markersize=5, label="ticket", zorder=3)
     return [*low, *high]
 
 
-def _control(
-    axes: Axes, arm: str, points: Sequence[Point], marks: Mapping[str, tuple[str, str]]
-) -> list[float]:
+def _control(axes: Axes, arm: str, points: Sequence[Point], marks: Mapping[str, tuple[str, str]]) -> list[float]:
     colour, marker, _ = _look(arm, marks)
     # Twins stand a little apart, so that their marks do not hide each other.
     order = list(marks).index(base_arm(arm)) + 1
@@ -232,9 +224,7 @@ def _limits(axes: Axes, seen: Sequence[float], controls: Sequence[float]) -> Non
 
 
 def _rows(summary: Summary, arm: str, metric: str) -> list[Row]:
-    return sorted(
-        (row for row in summary.rows if row.arm == arm and metric in row.test), key=lambda row: row.round
-    )
+    return sorted((row for row in summary.rows if row.arm == arm and metric in row.test), key=lambda row: row.round)
 
 
 def _points(summary: Summary, arm: str, metric: str) -> list[Point]:

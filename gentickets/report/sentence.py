@@ -75,9 +75,7 @@ def _against_controls(trial: Trial, places: int) -> str:
     level = [other for other in trial.controls if not other.beaten]
 
     def names(others: Sequence[Comparison], joint: str = "and") -> str:
-        return listed(
-            [f"{arm_name(other.arm)} ({plus_minus(other.spread, places)})" for other in others], joint
-        )
+        return listed([f"{arm_name(other.arm)} ({plus_minus(other.spread, places)})" for other in others], joint)
 
     if not level:
         every = "every control" if not trial.unfinished else "the controls that have run"
@@ -122,9 +120,7 @@ def waiting(seeds: Sequence[int], started: int, wanted: int) -> str:
         return f"{started} of {wanted} seeds have started."
     if not seeds:
         return "The metric is not there for every seed."
-    return (
-        f"The run is not finished: {_seeds(seeds)} still {'has' if len(seeds) == 1 else 'have'} rounds to go."
-    )
+    return f"The run is not finished: {_seeds(seeds)} still {'has' if len(seeds) == 1 else 'have'} rounds to go."
 
 
 def few_seeds(seeds: int, least: int) -> str:

@@ -88,9 +88,7 @@ class RunFolder:
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise TicketError(f"{self.record} is damaged: {error}", Status.TICKET) from error
         if form > RUN_FORMAT:
-            message = (
-                f"{self.path} has format {form}; this gentickets reads up to {RUN_FORMAT}: upgrade gentickets"
-            )
+            message = f"{self.path} has format {form}; this gentickets reads up to {RUN_FORMAT}: upgrade gentickets"
             raise TicketError(message, Status.TICKET)
         return record
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Mask
-from gentickets.disk import write_whole
 from gentickets.tensorfile import pack, read_tensors
 from gentickets.tickets import Origin, Snapshot, Tensors, Ticket
 
@@ -48,8 +48,8 @@ def read_ticket(path: Path) -> tuple[Ticket, dict[str, Any] | None]:
     try:
         masks = {name: _bits(tensors[f"mask/{name}"], shape) for name, shape in header["shapes"].items()}
         mask = Mask(masks)
-        weights = {name: value for name, value in _restored("weights", tensors, mask)}
-        optim = {name: value for name, value in _restored("optim", tensors, mask)}
+        weights = dict(_restored("weights", tensors, mask))
+        optim = dict(_restored("optim", tensors, mask))
         return Ticket(mask, weights, _origin(header["origin"]), optim), _recipe(header["recipe"])
     except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, IndexError) as error:
         raise TicketError(f"{path} is no sound ticket: {error}", Status.TICKET) from error
@@ -88,9 +88,7 @@ def _origin(raw: Mapping[str, Any]) -> Origin:
 
 def _recipe(raw: Any) -> dict[str, Any] | None:
     sections = ("task", "data", "train", "search", "quality")
-    if raw is not None and not (
-        isinstance(raw, dict) and all(isinstance(raw.get(key), dict) for key in sections)
-    ):
+    if raw is not None and not (isinstance(raw, dict) and all(isinstance(raw.get(key), dict) for key in sections)):
         raise TypeError("its recipe lacks sections")
     return raw
 

@@ -21,9 +21,7 @@ class Autoencoder(Task):
     ``reconstruction`` is the mean squared error per pixel, with pixels in [-1, 1] (Kalibhat et al., 2021).
     """
 
-    def __init__(
-        self, image: Image, network: str = "mlp", width: int = 64, depth: int = 2, latent: int = 16
-    ) -> None:
+    def __init__(self, image: Image, network: str = "mlp", width: int = 64, depth: int = 2, latent: int = 16) -> None:
         super().__init__()
         self.image = image
         self.encoder = down(network, image, latent, width=width, depth=depth, norm=True)

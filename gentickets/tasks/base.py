@@ -122,9 +122,7 @@ class Task(nn.Module):
         for component in objective.trains:
             if component not in self.components:
                 known = nearest(component, self.components)
-                raise TicketError(
-                    f"objective '{objective.name}' trains '{component}', which does not exist. {known}"
-                )
+                raise TicketError(f"objective '{objective.name}' trains '{component}', which does not exist. {known}")
         return {
             name: parameter
             for name, parameter in self.named_parameters()
@@ -140,11 +138,7 @@ class Task(nn.Module):
         """
         version = sum(parameter._version for parameter in getattr(self, component).parameters())
         known = draw.shared.get(key)
-        if (
-            known is None
-            or known[0] != version
-            or torch.is_grad_enabled() != getattr(known[1], "requires_grad", False)
-        ):
+        if known is None or known[0] != version or torch.is_grad_enabled() != getattr(known[1], "requires_grad", False):
             known = (version, make())
             draw.shared[key] = known
         value = known[1]

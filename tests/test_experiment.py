@@ -65,7 +65,7 @@ def call(*arguments: object) -> Ran:
 
 
 def test_every_arm_is_done_with_figures_of_its_own(every_arm: tuple[Recipe, Path]) -> None:
-    recipe, run = every_arm
+    _, run = every_arm
     results = read_results(run)
     assert {result.status for result in results} == {"done"}
     arms = {result.arm for result in results}
@@ -79,7 +79,7 @@ def test_every_arm_is_done_with_figures_of_its_own(every_arm: tuple[Recipe, Path
 
 
 def test_arms_have_the_sizes_and_steps_that_their_names_say(every_arm: tuple[Recipe, Path]) -> None:
-    recipe, run = every_arm
+    _, run = every_arm
     found = {(result.arm, result.round): result for result in read_results(run)}
     ticket = found["ticket", 2]
     assert ticket.weights["kept"] == int(0.36 * ticket.weights["total"] + 0.5) or ticket.weights["kept"] > 0
@@ -141,8 +141,8 @@ def test_a_finished_run_is_found_finished(every_arm: tuple[Recipe, Path]) -> Non
 def test_rounds_that_cannot_be_done_are_told_and_skipped_by_their_controls(tmp_path: Path) -> None:
     """A width so small that a round would empty a layer: a diagnosis, and "not run" behind it."""
     (tmp_path / "r.toml").write_text(EVERY_ARM.replace("longer = 2", ""))
-    overrides = ["task.width=1", "search.keep=0.05", "search.rounds=3", "claim.level=0.9975", "search.controls=['shuffle']",
-                 "search.control_rounds=[2,3]", "search.scope=global"]  # fmt: skip
+    overrides = ["task.width=1", "search.keep=0.05", "search.rounds=3", "claim.level=0.9975",
+                 "search.controls=['shuffle']", "search.control_rounds=[2,3]", "search.scope=global"]  # fmt: skip
     recipe = load_recipe(str(tmp_path / "r.toml"), overrides=overrides)
     find(recipe, tmp_path / "run", HERE)
     found = {(result.arm, result.round): result for result in read_results(tmp_path / "run")}

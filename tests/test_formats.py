@@ -155,7 +155,7 @@ def test_a_newer_format_is_refused_with_a_sentence(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(tensorfile, "FORMAT", 2)
     path.write_bytes(pack("ticket", {}, {}))
     monkeypatch.setattr(tensorfile, "FORMAT", 1)
-    with pytest.raises(TicketError, match="format 2.*reads up to 1.*upgrade"):
+    with pytest.raises(TicketError, match=r"format 2.*reads up to 1.*upgrade"):
         read_ticket(path)
 
 

@@ -175,6 +175,23 @@ def test_divergence_stays_visible() -> None:
     assert weight[2] == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_mask_is_applied_once_in_place(dtype: torch.dtype) -> None:
+    """Autograd notices, although the product is not made by torch; NaN stays visible."""
+    net = make_net().to(dtype).to(memory_format=torch.channels_last)
+    mask = half_of(make_net())
+    weights = prunable(net)
+    before = {name: (weight.data_ptr(), weight._version) for name, weight in weights.items()}
+    with torch.no_grad():
+        weights["4.weight"][~mask["4.weight"]] = float("nan")
+    apply_mask(mask, weights)
+    for name, weight in weights.items():
+        assert weight.data_ptr() == before[name][0]
+        assert weight._version > before[name][1]
+    assert torch.equal(weights["0.weight"] != 0, mask["0.weight"])
+    assert torch.equal(weights["4.weight"].isnan(), ~mask["4.weight"])
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_masks_follow_dtype_and_memory_format(dtype: torch.dtype) -> None:
     net = make_net().to(dtype)

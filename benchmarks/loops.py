@@ -88,13 +88,13 @@ class PlainGAN:
     def judge(self, real: Tensor, fake: Tensor) -> None:
         """The discriminator's gradients."""
         self.discriminator.zero_grad()
-        self._loss(real, 1.0).backward()
-        self._loss(fake.detach(), 0.0).backward()
+        torch.autograd.backward(self._loss(real, 1.0))
+        torch.autograd.backward(self._loss(fake.detach(), 0.0))
 
     def fool(self, fake: Tensor) -> None:
         """The generator's gradients."""
         self.generator.zero_grad()
-        self._loss(fake, 1.0).backward()
+        torch.autograd.backward(self._loss(fake, 1.0))
 
     def _loss(self, images: Tensor, label: float) -> Tensor:
         believed = torch.sigmoid(self.discriminator(images)).view(-1)

@@ -46,12 +46,9 @@ def options(description: str, *, threads: bool = True) -> argparse.ArgumentParse
     parser.add_argument("--quick", action="store_true", help="few repeats: does it run, roughly what comes out")
     if threads:
         parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch (default 1)")
-        parser.add_argument(
-            "--clock",
-            choices=list(CLOCKS),
-            default="wall",
-            help="cpu: where others load the machine (1 thread)",
-        )
+    parser.add_argument(
+        "--clock", choices=list(CLOCKS), default="wall", help="cpu: where others load the machine (1 thread)"
+    )
     return parser
 
 

@@ -3,16 +3,18 @@
 All three are `gentickets.training.train` on copies of the same networks with the same batches and draws. They differ
 in the masking alone: none; `train(mask=...)`; the layers handed to ``prune.custom_from_mask`` before training.
 
-    python benchmarks/step.py [--threads 2] [--clock cpu] [--quick]
+    python benchmarks/step.py [--threads 2] [--clock cpu] [--quick] [--only vae]
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 
 import torch
-from measure import Arm, Stretches, goal, in_turn, options, prepare, ratio, table
+from measure import Clock, Stretches, goal, in_turn, options, prepare, ratio, table
 from torch.nn.utils import prune
 
 from gentickets.data import Batches, Images
@@ -21,11 +23,39 @@ from gentickets.tasks import GAN, VAE, Task
 from gentickets.training import Plan, Training
 
 SPARSITIES = (0.80, 0.95)
-TASKS = {
-    "DCGAN 32 x 32, batch 128": (partial(GAN, network="conv", width=128, latent=32), (3, 32, 32), 128, 1.03),
-    "MLP VAE 28 x 28, batch 64": (partial(VAE, network="mlp", width=512, depth=2), (1, 28, 28), 64, 1.12),
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task to time, and how many times the dense step a masked one may take."""
+
+    title: str
+    family: Callable[[], Task]
+    image: tuple[int, int, int]
+    batch: int
+    most: float
+    at_once: int
+    """Steps of one arm before the next has its turn."""
+
+
+CASES = {
+    "dcgan": Case(
+        "DCGAN 32 x 32, batch 128",
+        partial(GAN, (3, 32, 32), network="conv", width=128, latent=32),
+        (3, 32, 32),
+        128,
+        1.03,
+        1,
+    ),
+    "vae": Case(
+        "MLP VAE 28 x 28, batch 64",
+        partial(VAE, (1, 28, 28), network="mlp", width=512, depth=2),
+        (1, 28, 28),
+        64,
+        1.12,
+        10,
+    ),
 }
-"""Title -> task, image, batch size, how many times the dense step a masked step may take."""
 
 
 def random_batches(image: tuple[int, int, int], size: int) -> Batches:
@@ -43,35 +73,40 @@ def smallest_pruned(task: Task, sparsity: float) -> Mask:
 def pruned_by_torch(task: Task, mask: Mask) -> Task:
     """The task with the same mask held by `torch.nn.utils.prune`."""
     for name, kept in mask.items():
-        prune.custom_from_mask(task.get_submodule(name.removesuffix(".weight")), "weight", kept)
+        layer = task.get_submodule(name.removesuffix(".weight"))
+        prune.custom_from_mask(layer, "weight", kept)  # type: ignore[no-untyped-call]
     return task
+
+
+def compare(case: Case, sparsity: float, rounds: int, clock: Clock) -> None:
+    """Time the three arms of a task at one sparsity."""
+    torch.manual_seed(0)
+    task, batches = case.family(), random_batches(case.image, case.batch)
+    mask = smallest_pruned(task, sparsity)
+    tasks = {
+        "dense": (deepcopy(task), None),
+        "masked": (deepcopy(task), mask),
+        "torch.nn.utils.prune": (pruned_by_torch(deepcopy(task), mask), None),
+    }
+    arms = {
+        name: Stretches(Training(task, Plan()), batches, case.at_once, clock, mask)
+        for name, (task, mask) in tasks.items()
+    }
+    times = in_turn(arms, rounds)
+    table(f"{case.title}, {mask.total:,} prunable weights, {sparsity:.0%} pruned", times, "dense")
+    goal("masked / dense", ratio(times, "masked", "dense"), case.most)
+    goal("masked / torch.nn.utils.prune", ratio(times, "masked", "torch.nn.utils.prune"), 1.0)
 
 
 def main() -> None:
     """Time the arms of both tasks at both sparsities."""
-    chosen = options("Time of a masked training step against a dense one.").parse_args()
+    parser = options("Time of a masked training step against a dense one.")
+    parser.add_argument("--only", choices=list(CASES), help="one of the tasks")
+    chosen = parser.parse_args()
     clock = prepare(chosen.threads, chosen.clock)
-    for title, (family, image, size, most) in TASKS.items():
-        conv = "DCGAN" in title
-        stretch = 1 if conv else 10
-        rounds = 5 if chosen.quick else 30
-        for sparsity in SPARSITIES:
-            torch.manual_seed(0)
-            task, batches = family(image), random_batches(image, size)
-            mask = smallest_pruned(task, sparsity)
-
-            def arm(task: Task, mask: Mask | None = None, batches: Batches = batches, steps: int = stretch) -> Arm:
-                return Stretches(Training(task, Plan()), batches, steps, clock, mask)
-
-            arms = {
-                "dense": arm(deepcopy(task)),
-                "masked": arm(deepcopy(task), mask),
-                "torch.nn.utils.prune": arm(pruned_by_torch(deepcopy(task), mask)),
-            }
-            times = in_turn(arms, rounds)
-            table(f"{title}, {mask.total:,} prunable weights, {sparsity:.0%} pruned", times, "dense")
-            goal("masked / dense", ratio(times, "masked", "dense"), most)
-            goal("masked / torch.nn.utils.prune", ratio(times, "masked", "torch.nn.utils.prune"), 1.0)
+    for name, case in CASES.items():
+        for sparsity in SPARSITIES if chosen.only in (None, name) else ():
+            compare(case, sparsity, 5 if chosen.quick else 30, clock)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+import torch
 from measure import CLOCKS, Arm, Clock, goal, in_turn, machine, options, table
 
 COMMANDS = ("--help", "recipes ls", "recipes validate digits_vae")
@@ -40,6 +41,7 @@ def children() -> float:
 def main() -> None:
     """Time the commands, beside a Python that does nothing."""
     chosen = options("Seconds of commands that need no PyTorch.", threads=False).parse_args()
+    torch.set_num_threads(1)  # this process only waits
     clock = children if chosen.clock == "cpu" else CLOCKS["wall"]
     program = Path(sys.executable).parent / "gentickets"
     found = str(program) if program.exists() else shutil.which("gentickets")

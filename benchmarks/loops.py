@@ -23,7 +23,7 @@ LR = 1e-3
 
 def pixels_in_memory(images: Tensor, size: int) -> Callable[[], Tensor]:
     """Batches at random out of float images that are all in memory."""
-    return lambda: images[torch.randint(len(images), (size,))]
+    return lambda: images.index_select(0, torch.randint(len(images), (size,)))
 
 
 def bare_vae(task: VAE, batch: Callable[[], Tensor]) -> Step:

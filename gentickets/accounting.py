@@ -12,16 +12,17 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gentickets.errors import TicketError
-from gentickets.masks import PRUNABLE, Mask, plain_name
+from gentickets.masks import Mask, component_of, prunable_layers
 from gentickets.tasks import Task
 
 
 def layer_flops(task: Task) -> dict[str, float]:
-    """Forward FLOPs per image of each layer with a prunable weight, by the weight's name.
+    """Forward FLOPs per image of the layers with each prunable weight, by the weight's name in the prunable set.
 
     Every component is run once on the inputs that `Task.inputs` gives it, in evaluation mode.
     """
     counts: dict[str, float] = {}
+    layers = prunable_layers(task)
     modes = {module: module.training for module in task.modules()}
     task.eval()
     try:
@@ -32,11 +33,10 @@ def layer_flops(task: Task) -> dict[str, float]:
                 with FlopCounterMode(display=False) as counter:
                     module(*arguments)
                 by_module = counter.get_flop_counts()
-                root = type(module).__name__
-                for name, layer in module.named_modules():
-                    if isinstance(layer, PRUNABLE):
-                        flops = sum(by_module.get(f"{root}.{name}" if name else root, {}).values())
-                        counts[plain_name(f"{component}.{name}.weight".replace("..", "."))] = flops / 2
+                for path, (name, _) in layers.items():
+                    if component_of(path) == component:
+                        inside = path.replace(component, type(module).__name__, 1)
+                        counts[name] = counts.get(name, 0.0) + sum(by_module.get(inside, {}).values()) / 2
     finally:
         for module, mode in modes.items():
             module.training = mode

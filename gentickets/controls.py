@@ -15,9 +15,9 @@ from gentickets.tasks import Task
 from gentickets.tickets import Ticket, zeroed
 
 
-def reinitialized(ticket: Ticket, other: Ticket) -> Ticket:
+def reinitialized(ticket: Ticket, other: Ticket, method: str = "reinit") -> Ticket:
     """The ticket's mask on another initialization, trained dense to the same step (``other``: its round 0)."""
-    return _planted(ticket, ticket.mask, other, "reinit")
+    return _planted(ticket, ticket.mask, other, method)
 
 
 def shuffle(ticket: Ticket, dense: Ticket, seed: int) -> Ticket:

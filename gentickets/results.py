@@ -29,7 +29,7 @@ class Result:
     steps: int
     """Length of the training that the schedule spans (a ticket rewound to k trains ``steps - k`` of them)."""
     trained: int
-    """Optimizer steps really taken in this round, warm-up included."""
+    """Optimizer steps of this round as planned, warm-up included."""
     selection: str
     """``last``, ``mean of last n`` or ``best on validation``: which checkpoints the figures are taken from."""
     valid: Figures = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Result:
     collapsed: str | None = None
     """A sentence where the samples have collapsed."""
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
-    """``{"step": int, "valid": Figures, "test": Figures}`` of every evaluation."""
+    """``{"step": int, "valid": Figures, "test": Figures}`` of every evaluation; no ``test`` where one is picked."""
     losses: list[dict[str, Any]] = field(default_factory=list)
     """``{"step": int, "<objective>": float}`` along the training."""
     densities: Figures = field(default_factory=dict)
@@ -51,9 +51,9 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     """``train``, ``score``, ``evaluate``, ``store``."""
     status: str = "done"
-    """``done``, ``failed`` or ``not run``."""
+    """``done``, ``failed``, ``diverged``, or ``not run`` behind one that failed."""
     why: str | None = None
-    """For ``failed`` and ``not run``: a sentence."""
+    """Where it is not done: a sentence."""
 
     def to_json(self) -> str:
         """The text of `result.json`."""

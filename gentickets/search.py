@@ -9,6 +9,8 @@ from gentickets.criteria import Criterion, magnitude
 from gentickets.data import Batches
 from gentickets.errors import TicketError, nearest
 from gentickets.masks import full_mask, keep_top
+from gentickets.seeds import derive
+from gentickets.tasks import Batch
 from gentickets.tickets import Origin, Snapshot, Ticket, zeroed
 from gentickets.training import Training, Watcher, grow, train
 
@@ -98,7 +100,7 @@ def next_ticket(
     criterion: Criterion = magnitude,
     scope: str = "component",
     seed: int = 0,
-    batches: Sequence[object] = (),
+    batches: Sequence[Batch] = (),
 ) -> Ticket:
     """Prune what the ticket grew into (the task holds it), and go back: the ticket of the next round.
 
@@ -107,7 +109,7 @@ def next_ticket(
     _known(rewind, REWINDS, "rewind")
     _known(optimizer_state, OPTIMIZER_STATES, "optimizer state")
     round = ticket.origin.round + 1
-    scores = criterion(training.task, batches, seed + round)  # type: ignore[arg-type]
+    scores = criterion(training.task, batches, derive(seed, "criterion", round))
     scores = scores if len(scores) == len(ticket.mask) else {name: scores[name] for name in ticket.mask}
     mask = keep_top(scores, density, within=ticket.mask, scope=scope, seed=seed)
     origin = replace(ticket.origin, round=round, rewind=rewind)

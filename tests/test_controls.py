@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from conftest import FAMILY_CASES, REWIND, make_task, make_training
+from torch import nn
 
 from gentickets.accounting import dense_flops, layer_flops, masked_flops, width_at
 from gentickets.controls import random_pruning, reinitialized, scaled, shuffle
@@ -155,3 +158,23 @@ def test_longer_without_a_declared_level_is_refused() -> None:
     plain["search"]["longer"] = 5
     with pytest.raises(TicketError, match="declared"):
         plan_units(plain, [0], [1], None)
+
+
+@pytest.mark.parametrize("api", [torch.nn.utils.spectral_norm, torch.nn.utils.parametrizations.spectral_norm])
+def test_flops_find_weights_under_spectral_norm_and_shared_ones(api: Callable[..., nn.Module]) -> None:
+    task = make_task("ae-mlp")
+    task.encoder[1] = api(task.encoder[1])
+    task.encoder.append(nn.Linear(4, 12))
+    task.encoder.append(nn.Linear(12, 4))
+    task.encoder.append(nn.Linear(4, 12))
+    task.encoder.append(nn.Linear(12, 4))
+    task.encoder[-2].weight = task.encoder[-4].weight
+    full = full_mask(task)
+    counts = layer_flops(task)
+    assert set(counts) == set(full)
+    first, shared = next(iter(counts)), "encoder.6.weight"
+    assert first != "encoder.1.weight"
+    assert counts[first] == 2 * 64 * 12
+    assert counts[shared] == 2 * (2 * 4 * 12)
+    none = Mask({name: torch.zeros_like(kept) for name, kept in full.items()})
+    assert masked_flops(task, none) == 0

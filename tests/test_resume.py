@@ -82,6 +82,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, count: int, moment: str) -> None:
     def dying(source: object, target: object) -> None:
         left[0] -= 1
         if left[0] == 0 and moment == "before":
+            Path(str(target)).with_name(f".{Path(str(target)).name}.1.draft").write_bytes(b"half a file")
             raise Killed
         replace(source, target)  # type: ignore[arg-type]
         if left[0] == 0:
@@ -100,9 +101,9 @@ def test_a_run_that_keeps_dying_ends_with_the_same_bytes(
     deaths = 0
     for attempt in range(200):
         with monkeypatch.context() as patch:
-            crash_at(patch, 3 + attempt % 5, moment)
+            crash_at(patch, 1 + attempt % 7, moment)
             try:
-                find(small, tmp_path / "killed", HERE, resume=deaths > 2)
+                find(small, tmp_path / "killed", HERE, resume=deaths > 7)
                 break
             except Killed:
                 deaths += 1

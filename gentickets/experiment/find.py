@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from gentickets.disk import write_whole
+from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.pool import Pool
 from gentickets.experiment.units import Key, Unit, plan_units
@@ -74,9 +74,10 @@ def find(
         raise TicketError(f"no run to resume at {out}; without --resume it would start there")
     if out.exists() and not out.is_dir():
         raise TicketError(f"{out} is a file, not a folder for a run")
-    if out.is_dir() and not run.record.is_file() and any(p.name != ".lock" for p in out.iterdir()):
+    if out.is_dir() and not run.record.is_file() and any(not _ours(p) for p in out.iterdir()):
         raise TicketError(f"{out} holds other files and is no run; choose another --out")
     with locked(out):
+        clear_drafts(out)
         record = _settle(run, recipe, options)
         units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
         done = {unit.key for unit in units if run.round(*unit.key).read_result() is not None}
@@ -94,6 +95,11 @@ def find(
             _here(run, units, setup, tell)
         else:
             Pool(units, done, setup, jobs_for(record, options), tell).run()
+
+
+def _ours(path: Path) -> bool:
+    """What a start that was killed at once may have left."""
+    return path.name in (".lock", "recipe.toml") or path.name.endswith(".draft")
 
 
 def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:

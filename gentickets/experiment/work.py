@@ -15,17 +15,18 @@ import torch
 
 from gentickets import controls
 from gentickets.accounting import layer_flops, masked_flops, width_at
+from gentickets.criteria import CRITERIA
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.units import Unit
-from gentickets.masks import Mask
+from gentickets.masks import Mask, prunable
 from gentickets.quality import Evaluation, evaluate, reconstruction_grid, sample_grid
 from gentickets.results import Figures, Result
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
 from gentickets.runs.formats import read_snapshot, read_ticket, write_snapshot, write_ticket
 from gentickets.search import first_ticket, next_ticket
-from gentickets.tasks import Task
+from gentickets.tasks import Batch, Task
 from gentickets.tickets import Snapshot, Tensors, Ticket, copied, load_weights
 from gentickets.training import Losses, Training, train
 
@@ -33,6 +34,8 @@ EVALUATION_SEED = 0
 """One seed for all arms and seeds: the same latents and the same noise."""
 NORM_BATCHES = 8
 """Training batches on which the norm statistics of averaged weights are estimated."""
+CRITERION_BATCHES = 8
+"""Training batches that a plugin's criterion is given."""
 LOSS_POINTS = 50
 """Points of a training curve."""
 LOCK_SECONDS = 15.0
@@ -168,7 +171,7 @@ class Work:
         dense = self._ticket_of("ticket", 0)
         if arm in ("reinit", "reinit0"):
             rewind = self.search["rewind_to"] if arm == "reinit" else 0
-            made = controls.reinitialized(own, self._dense_ticket(rewind, since))
+            made = controls.reinitialized(own, self._dense_ticket(rewind, since), arm)
         elif arm == "shuffle":
             made = controls.shuffle(own, dense, unit.seed)
         elif arm.startswith("random-"):
@@ -197,8 +200,13 @@ class Work:
             self._training, replace(ticket, mask=ticket.mask.to(self.assembly.device)),
             density=search["keep"] ** self.unit.round, rewind=search["rewind"],
             optimizer_state=search["optimizer_state"], criterion=self.assembly.criterion, scope=search["scope"],
-            seed=self.unit.seed,
+            seed=self.unit.seed, batches=self._criterion_batches(),
         )  # fmt: skip
+
+    def _criterion_batches(self) -> list[Batch]:
+        """What a plugin's criterion may look at: the first training batches. The built-in ones look at none."""
+        own = self.search["criterion"] not in CRITERIA
+        return [self.batches(step) for step in range(CRITERION_BATCHES)] if own else []
 
     def _ticket_of(self, arm: str, round: int) -> Ticket:
         return read_ticket(self.run.round(self.unit.seed, arm, round).ticket)[0]
@@ -312,7 +320,7 @@ class Work:
             with self._averaged() as shown:
                 self._store_pictures(shown)
         flops = layer_flops(task)
-        densities = ticket.mask.densities
+        densities = {name: ticket.mask.densities[name] for name in prunable(task) if name in ticket.mask}
         return replace(
             self._blank(),
             sparsity=1 - ticket.mask.density,

@@ -3,7 +3,7 @@
 from .densities import erk, shuffled, uniform
 from .hold import Hold, apply_mask, hold
 from .interop import from_torch_prune, masked_state_dict
-from .mask import PRUNABLE, Mask, component_of, full_mask, plain_name, prunable
+from .mask import PRUNABLE, Mask, component_of, full_mask, plain_name, prunable, prunable_layers
 from .select import SCOPES, Magnitudes, Scores, keep_top, tied_share
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "masked_state_dict",
     "plain_name",
     "prunable",
+    "prunable_layers",
     "shuffled",
     "tied_share",
     "uniform",

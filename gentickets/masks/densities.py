@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from gentickets.errors import TicketError
+from gentickets.errors import Status, TicketError
 from gentickets.seeds import derive
 
 from .mask import Mask
@@ -25,7 +25,7 @@ def shuffled(mask: Mask, seed: int) -> Mask:
     """
     movable = [name for name, kept in mask.items() if 0 < mask.kept_in(name) < kept.numel()]
     if not movable:
-        raise TicketError("shuffling cannot change this mask: each of its tensors is full or empty")
+        raise TicketError("shuffling cannot change this mask: each of its tensors is full or empty", Status.FAILED)
     return Mask({name: _permuted(name, kept, seed) if name in movable else kept for name, kept in mask.items()})
 
 

@@ -129,21 +129,32 @@ def prunable(
     norm the raw tensor is the weight, in both PyTorch APIs. A pattern that matches nothing is an error.
     """
     found: dict[str, nn.Parameter] = {}
-    seen: set[tuple[int, ...]] = set()
+    for layer in prunable_layers(module).values():
+        found.setdefault(*layer)
+    if components is not None:
+        found = _only(found, list(components))
+    return _without(found, list(exempt))
+
+
+def prunable_layers(module: nn.Module) -> dict[str, tuple[str, nn.Parameter]]:
+    """Every layer with a prunable weight, by module name: the weight's one name in the prunable set, and the weight.
+
+    Layers that share a storage share a name, the first one's (Trap 6).
+    """
+    layers: dict[str, tuple[str, nn.Parameter]] = {}
+    named: dict[tuple[int, ...], str] = {}
     for module_name, layer in module.named_modules():
         if not isinstance(layer, PRUNABLE):
             continue
         own = dict(layer.named_parameters())
-        for weight_name in _WEIGHT_NAMES:
-            if (weight := own.get(weight_name)) is not None:
-                key = (weight.untyped_storage().data_ptr(), int(weight.storage_offset()), weight.numel())
-                if key not in seen:
-                    seen.add(key)
-                    found[plain_name(f"{module_name}.{weight_name}".lstrip("."))] = weight
-                break
-    if components is not None:
-        found = _only(found, list(components))
-    return _without(found, list(exempt))
+        weight_name = next((name for name in _WEIGHT_NAMES if name in own), None)
+        if weight_name is None:
+            continue
+        weight = own[weight_name]
+        key = (weight.untyped_storage().data_ptr(), int(weight.storage_offset()), weight.numel())
+        name = named.setdefault(key, plain_name(f"{module_name}.{weight_name}".lstrip(".")))
+        layers[module_name] = (name, weight)
+    return layers
 
 
 def full_mask(module: nn.Module, *, exempt: Iterable[str] = (), components: Iterable[str] | None = None) -> Mask:

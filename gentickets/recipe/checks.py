@@ -120,6 +120,8 @@ def _level(recipe: Recipe) -> Iterator[Problem]:
 def _longer(recipe: Recipe) -> Iterator[Problem]:
     if recipe.search.longer and recipe.claim is None:
         yield Problem("search.longer", "trains longer at the claim's round; add a [claim] section")
+    elif recipe.search.longer and recipe.claim is not None and recipe.claim.level == "validation":
+        yield Problem("search.longer", "needs a declared claim.level: validation chooses one only after the rounds")
 
 
 def _metric(recipe: Recipe) -> Iterator[Problem]:

@@ -182,7 +182,7 @@ def _row(cells: Cells, arm: str, round: int, figures: Iterable[str], level: int 
         spreads["valid"],
         spreads["test"],
         len(cells.collapsed(arm, round)),
-        sum(cell.status == "failed" for cell in found),
+        sum(cell.status in ("failed", "diverged") for cell in found),
         sum(cell.status == "not run" for cell in found),
         arm == "budget",
         level is not None and round == level,

@@ -34,5 +34,5 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def clear_drafts(folder: Path) -> None:
     """Remove the drafts that a killed writer left behind."""
-    for draft in folder.glob(".*.draft"):
+    for draft in folder.glob(".*.draft") if folder.is_dir() else ():
         draft.unlink(missing_ok=True)

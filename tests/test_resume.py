@@ -16,7 +16,7 @@ import torch
 
 from gentickets import disk, training
 from gentickets.errors import Status, TicketError
-from gentickets.experiment import work
+from gentickets.experiment import notes
 from gentickets.experiment.find import Options, find
 from gentickets.recipe import Recipe, load_recipe
 from gentickets.runs.formats import read_snapshot
@@ -147,7 +147,7 @@ def test_dropping_a_part_of_the_state_is_seen(dropped: str, tmp_path: Path, monk
     if dropped == "random state":
         monkeypatch.setattr(training, "derive", drawing_from_a_sampler([0]))
     else:
-        monkeypatch.setattr(work, "read_snapshot", without_optimizer)
+        monkeypatch.setattr(notes, "read_snapshot", without_optimizer)
     find(small, tmp_path / "killed", HERE)
     assert content(tmp_path / "killed") != content(tmp_path / "whole")
 

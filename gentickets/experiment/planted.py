@@ -11,11 +11,14 @@ from typing import Any
 
 import torch
 
+from gentickets.data import Batches
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
+from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.evaluation import NORM_BATCHES
 from gentickets.experiment.units import Unit
-from gentickets.experiment.work import NORM_BATCHES, Work
+from gentickets.experiment.work import Work
 from gentickets.quality import grid_png, reconstruction_grid
 from gentickets.quality.evaluate import drawn
 from gentickets.results import Result
@@ -23,6 +26,7 @@ from gentickets.runs.folder import RunFolder, locked
 from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket
 from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Ticket, check_fit, load_weights
+from gentickets.training import Training, Watcher
 
 ARM = "train"
 
@@ -106,20 +110,20 @@ def _grown(assembly: Assembly, ticket: Ticket, task: Task, snapshot: Snapshot) -
         yield
 
 
-class Planting(Work):
-    """A stored ticket trained from its start, with the machinery of a unit: stoppable, resumed, evaluated."""
+class Planted(Arm):
+    """A stored ticket as it is, whatever the recipe's search would make."""
 
-    def __init__(self, ticket: Ticket, assembly: Assembly, out: Path, **how: Any) -> None:
-        span = assembly.recipe["train"]["steps"]
-        unit = Unit(assembly.recipe["seed"], ARM, ticket.origin.round, span, span - ticket.origin.rewind_to)
-        self.given = ticket
-        super().__init__(assembly, RunFolder(out), unit, **how)
+    def __init__(self, ticket: Ticket, assembly: Assembly, run: RunFolder, unit: Unit) -> None:
+        super().__init__(assembly, run, unit)
+        self.given = replace(ticket, origin=replace(ticket.origin, arm=ARM))
 
-    def _task(self) -> Task:
+    def task(self) -> Task:
+        """The networks that the ticket was found in."""
         return self.assembly.task(self.given.origin.seed)
 
-    def _make_ticket(self, since: object) -> Ticket:
-        return replace(self.given, origin=replace(self.given.origin, arm=ARM))
+    def ticket(self, training: Training, batches: Batches, since: Snapshot | None, watch: Sequence[Watcher]) -> Ticket:
+        """The given ticket."""
+        return self.given
 
 
 def train_ticket(
@@ -147,6 +151,11 @@ def train_ticket(
                 f"{out} holds the training of another ticket, or with other settings; choose another --out"
             )
         write_whole(given, fresh)
-        work = Planting(ticket, assembly, out, stop=stop, save_every=save_every)
-        work.report = lambda steps: report(steps, work.unit.steps)
+        run, span = RunFolder(out), assembly.recipe["train"]["steps"]
+        unit = Unit(assembly.recipe["seed"], ARM, ticket.origin.round, span, span - ticket.origin.rewind_to)
+        arm = Planted(ticket, assembly, run, unit)
+        work = Work(
+            assembly, run, unit, arm=arm, stop=stop, save_every=save_every,
+            report=lambda steps: report(steps, unit.steps),
+        )  # fmt: skip
         return work.do()

@@ -1,0 +1,114 @@
+"""Arms: the task and the ticket that each one trains. The ticket's own rounds, the controls, the dense models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from gentickets import controls
+from gentickets.accounting import masked_flops, width_at
+from gentickets.criteria import CRITERIA
+from gentickets.data import Batches
+from gentickets.errors import TicketError
+from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.units import Unit
+from gentickets.runs.folder import RunFolder
+from gentickets.runs.formats import read_snapshot, read_ticket
+from gentickets.search import first_ticket, next_ticket
+from gentickets.tasks import Task
+from gentickets.tickets import Snapshot, Ticket
+from gentickets.training import Training, Watcher
+
+CRITERION_BATCHES = 8
+"""Training batches that a plugin's criterion is given."""
+
+
+class Arm:
+    """What one unit trains, made from the recipe and from the stored tickets of the units that it needs."""
+
+    def __init__(self, assembly: Assembly, run: RunFolder, unit: Unit) -> None:
+        self.assembly, self.run, self.unit = assembly, run, unit
+        self.search: dict[str, Any] = assembly.recipe["search"]
+        self.narrowed: dict[str, object] = {}
+
+    @property
+    def prunes(self) -> bool:
+        """Whether its ticket comes from scores, rather than from dense training or another ticket."""
+        return self.unit.base_arm == "ticket" and self.unit.round > 0 and not self.unit.longer
+
+    def task(self) -> Task:
+        """The networks, freshly initialized."""
+        unit = self.unit
+        if unit.base_arm == "narrow":
+            self.narrowed = {"width": self._narrow_width()}
+        purpose = "reinit" if unit.base_arm.startswith("reinit") else "init"
+        return self.assembly.task(unit.seed, purpose=purpose, **self.narrowed)
+
+    def ticket(self, training: Training, batches: Batches, since: Snapshot | None, watch: Sequence[Watcher]) -> Ticket:
+        """The ticket to train. Some need dense training first, on which ``since`` goes on and ``watch`` looks.
+
+        Where a watcher stops that training, the ticket is of no use.
+        """
+
+        def dense(rewind_to: int) -> Ticket:
+            return first_ticket(
+                training, batches, rewind_to=rewind_to, optimizer_state=self.search["optimizer_state"],
+                components=self.assembly.components, exempt=self.search["exempt"], seed=self.unit.seed,
+                since=since, watch=watch,
+            )  # fmt: skip
+
+        unit, arm, rewind = self.unit, self.unit.base_arm, self.search["rewind_to"]
+        if arm == "dense":
+            return self._stored(0)
+        if arm == "ticket" and unit.longer:
+            return self._stored(unit.round)
+        if arm == "ticket":
+            return self._next(training, batches) if unit.round else dense(rewind)
+        if arm in ("budget", "narrow"):
+            made = dense(0)
+            return replace(made, origin=replace(made.origin, method=arm, arm=arm))
+        own = self._stored(unit.round)
+        if arm in ("reinit", "reinit0"):
+            made = controls.reinitialized(own, dense(rewind if arm == "reinit" else 0), arm)
+        elif arm == "shuffle":
+            made = controls.shuffle(own, self._stored(0), unit.seed)
+        elif arm.startswith("random-"):
+            densities = arm.removeprefix("random-")
+            made = controls.random_pruning(training.task, own, self._stored(0), densities, unit.seed)
+        else:
+            raise TicketError(f"unknown arm '{unit.arm}'")
+        return controls.scaled(made) if unit.scaled else made
+
+    def recipe(self) -> dict[str, Any]:
+        """The recipe that is stored with its ticket: the networks' own keywords, plugins, and the data seen."""
+        whole = self.assembly.recipe
+        task = {**whole["task"], **self.narrowed}
+        return {
+            **whole, "task": task, "plugins": self.assembly.plugin_names, "saw": self.assembly.splits.fingerprint,
+        }  # fmt: skip
+
+    def _stored(self, round: int) -> Ticket:
+        ticket, _ = read_ticket(self.run.round(self.unit.seed, "ticket", round).ticket)
+        return replace(ticket, mask=ticket.mask.to(self.assembly.device))
+
+    def _next(self, training: Training, batches: Batches) -> Ticket:
+        """Prune what the ticket of the round before grew into."""
+        search, before = self.search, self.unit.round - 1
+        trained, _, _ = read_snapshot(self.run.round(self.unit.seed, "ticket", before).trained)
+        training.load(trained)
+        own = search["criterion"] not in CRITERIA  # the built-in ones look at no data
+        return next_ticket(
+            training, self._stored(before), density=search["keep"] ** self.unit.round, rewind=search["rewind"],
+            optimizer_state=search["optimizer_state"], criterion=self.assembly.criterion, scope=search["scope"],
+            seed=self.unit.seed, batches=[batches(step) for step in range(CRITERION_BATCHES)] if own else [],
+        )  # fmt: skip
+
+    def _narrow_width(self) -> int:
+        """The width at which a dense network costs what the ticket's masked one would."""
+        width = self.assembly.recipe["task"].get("width")
+        if not isinstance(width, int):
+            raise TicketError("control 'narrow' needs a family with a whole-number keyword 'width'")
+        wide = self.assembly.task(self.unit.seed)
+        flops = masked_flops(wide, self._stored(self.unit.round).mask)
+        return width_at(lambda narrower: self.assembly.task(self.unit.seed, width=narrower), width, flops)

@@ -1,0 +1,122 @@
+"""How a unit is measured: when, by which figures, and which checkpoint stands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal
+
+from gentickets.data import Batches
+from gentickets.disk import write_whole
+from gentickets.errors import TicketError
+from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.notes import Notes
+from gentickets.experiment.units import Unit
+from gentickets.quality import Evaluation, evaluate, reconstruction_grid, sample_grid
+from gentickets.results import Figures
+from gentickets.runs.folder import RoundFolder, RunFolder
+from gentickets.tasks import Task
+from gentickets.tickets import copied, load_weights
+from gentickets.training import Training
+
+EVALUATION_SEED = 0
+"""One seed for all arms and seeds: the same latents and the same noise."""
+NORM_BATCHES = 8
+"""Training batches on which the norm statistics of averaged weights are estimated."""
+
+
+class Examiner:
+    """Measures one unit's training into its notes."""
+
+    def __init__(
+        self, assembly: Assembly, run: RunFolder, unit: Unit, training: Training, batches: Batches, notes: Notes
+    ) -> None:
+        self.assembly, self.run, self.unit = assembly, run, unit
+        self.training, self.batches, self.notes = training, batches, notes
+
+    def points(self, rewind_to: int) -> list[int]:
+        """Steps at which to evaluate: all along for arms that pick their best, else the last few."""
+        span, steps = self.unit.span, self.assembly.recipe["train"]["steps"]
+        if self.unit.picks_best:
+            every = max(1, steps // 2)
+            return [*range(every, span - every // 2, every), span]
+        count, gap = self.assembly.recipe["quality"]["checkpoints"], max(1, steps // 20)
+        return sorted({max(rewind_to + 1, span - gap * back) for back in range(count)})
+
+    def look(self, step: int) -> None:
+        """Evaluate as the training stands. Where the best is picked, test is not looked at (Trap 27)."""
+        notes = self.notes
+        with notes.timed("evaluate", self.assembly.device), self.averaged() as task:
+            valid = self.figures(task, "valid")
+            checkpoint: dict[str, Any] = {"step": step, "valid": valid.figures}
+            if self.unit.picks_best:
+                value = valid.figures[self._metric(valid.figures)]
+                if notes.best is None or value < notes.best["value"]:
+                    notes.best = {"step": step, "value": value}
+                    notes.best_weights = copied(task.state_dict())
+            else:
+                checkpoint["test"] = self._on_test(task)
+        notes.checkpoints.append(checkpoint)
+
+    def chosen(self) -> tuple[list[dict[str, Any]], str]:
+        """The checkpoints whose mean stands for the unit, and how they were chosen.
+
+        Where the best is picked, its weights are put into the task, and only they are looked at on test.
+        """
+        notes = self.notes
+        if not self.unit.picks_best or notes.best is None:
+            return notes.checkpoints, "last" if len(
+                notes.checkpoints
+            ) == 1 else f"mean of last {len(notes.checkpoints)}"
+        load_weights(self.training.task, notes.best_weights)
+        with notes.timed("evaluate", self.assembly.device):
+            test = self._on_test(self.training.task)
+        step = notes.best["step"]
+        best = [{**found, "test": test} for found in notes.checkpoints if found["step"] == step]
+        return best, f"best on validation, step {step} of {self.unit.span}"
+
+    @contextmanager
+    def averaged(self) -> Iterator[Task]:
+        """The task as it is to be measured: with averaged weights, where there are any."""
+        some = [self.batches(step) for step in range(NORM_BATCHES)] if self.training.ema else []
+        with self.training.averaged(some) as task:
+            yield task
+
+    def figures(self, task: Task, split: Literal["valid", "test"]) -> Evaluation:
+        """The figures on one split, with where they come from."""
+        samples = self.assembly.recipe["quality"]["samples"]
+        extractor = self.assembly.extractor(self.run.path) if task.can("sample") else None
+        found = evaluate(task, self.assembly.splits, split, seed=EVALUATION_SEED, extractor=extractor, samples=samples)
+        if not found.figures:
+            raise TicketError("nothing to measure: the family has no figures of its own, and no Frechet distance")
+        if not self.training.ema:
+            return found
+        named = ", ".join(f"{component} {decay}" for component, decay in self.training.plan.ema.items())
+        told = {name: f"{text}; averaged weights ({named})" for name, text in found.provenance.items()}
+        return replace(found, provenance=told)
+
+    def pictures(self, folder: RoundFolder, task: Task) -> None:
+        """Store samples and reconstructions, the same latents and the same test images for every arm."""
+        images = next(iter(self.assembly.splits.test.chunks(32)))
+        grids = {"samples": sample_grid(task, EVALUATION_SEED), "reconstructions": reconstruction_grid(task, images)}
+        for name, png in grids.items():
+            if png is not None:
+                write_whole(folder.path / f"{name}.png", png)
+
+    def _on_test(self, task: Task) -> Figures:
+        test = self.figures(task, "test")
+        self.notes.provenance, self.notes.collapsed = test.provenance, test.collapsed
+        return test.figures
+
+    def _metric(self, figures: Figures) -> str:
+        claim = self.assembly.recipe["claim"]
+        metric = str(claim["metric"]) if claim else next(iter(figures))
+        if metric not in figures:
+            raise TicketError(f"claim.metric '{metric}' is not among the figures: {', '.join(figures)}")
+        return metric
+
+
+def mean(figures: list[Figures]) -> Figures:
+    """The mean of each figure over checkpoints."""
+    return {name: sum(found[name] for found in figures) / len(figures) for name in figures[0]}

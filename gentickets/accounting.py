@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gentickets.errors import TicketError
 from gentickets.masks import Mask, component_of, prunable_layers
 from gentickets.tasks import Task
+from gentickets.untouched import untouched
 
 
 def layer_flops(task: Task) -> dict[str, float]:
@@ -23,23 +24,17 @@ def layer_flops(task: Task) -> dict[str, float]:
     """
     counts: dict[str, float] = {}
     layers = prunable_layers(task)
-    modes = {module: module.training for module in task.modules()}
-    task.eval()
-    try:
-        with torch.no_grad():
-            inputs = task.inputs(torch.zeros(2, *task.image, device=task.device))
-            for component, arguments in inputs.items():
-                module = getattr(task, component)
-                with FlopCounterMode(display=False) as counter:
-                    module(*arguments)
-                by_module = counter.get_flop_counts()
-                for path, (name, _) in layers.items():
-                    if component_of(path) == component:
-                        inside = path.replace(component, type(module).__name__, 1)
-                        counts[name] = counts.get(name, 0.0) + sum(by_module.get(inside, {}).values()) / 2
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with untouched(task, 0):
+        inputs = task.inputs(torch.zeros(2, *task.image, device=task.device))
+        for component, arguments in inputs.items():
+            module = getattr(task, component)
+            with FlopCounterMode(display=False) as counter:
+                module(*arguments)
+            by_module = counter.get_flop_counts()
+            for path, (name, _) in layers.items():
+                if component_of(path) == component:
+                    inside = path.replace(component, type(module).__name__, 1)
+                    counts[name] = counts.get(name, 0.0) + sum(by_module.get(inside, {}).values()) / 2
     return counts
 
 

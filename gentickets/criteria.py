@@ -26,7 +26,7 @@ def random(task: Task, batches: Sequence[Batch] = (), seed: int = 0) -> Scores:
     scores: dict[str, Tensor] = {}
     for name, weight in prunable(task).items():
         rng = torch.Generator().manual_seed(derive(seed, "random scores", name))
-        scores[name] = torch.rand(weight.shape, generator=rng, dtype=torch.float64).to(weight.device)
+        scores[name] = torch.rand(weight.shape, generator=rng).to(weight.device)
     return scores
 
 

@@ -14,6 +14,13 @@ from gentickets.tasks import Optim
 from gentickets.tickets import Tensors
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+SLOTS: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
+    torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.SGD: ("momentum_buffer",),
+    torch.optim.RMSprop: ("step", "square_avg", "momentum_buffer"),
+}
+"""What each optimizer remembers of a parameter; without momentum, no momentum buffer."""
 SCHEDULES = ("constant", "cosine", "linear")
 
 
@@ -71,6 +78,28 @@ def read_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Par
     }
 
 
+def check_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], state: Tensors) -> None:
+    """Raise TicketError (status 3) unless this is whole state of this optimizer, each slot of its parameter's shape.
+
+    A moment of another shape would make a fused kernel write outside of its memory.
+    """
+    found: dict[str, set[str]] = {}
+    for key, value in state.items():
+        name, _, slot = key.rpartition("/")
+        if name not in parameters or slot not in SLOTS[type(optimizer)]:
+            raise TicketError(f"optimizer state '{key}' is of nothing that is trained here", Status.TICKET)
+        wanted = torch.Size() if slot == "step" else parameters[name].shape
+        if value.shape != wanted or not value.is_floating_point():
+            theirs, ours = tuple(value.shape), tuple(wanted)
+            raise TicketError(f"optimizer state '{key}' is {value.dtype} {theirs}, not float {ours}", Status.TICKET)
+        found.setdefault(name, set()).add(slot)
+    momentum = bool(optimizer.param_groups[0].get("momentum", 0))
+    needed = {slot for slot in SLOTS[type(optimizer)] if momentum or slot != "momentum_buffer"}
+    for name, slots in found.items():
+        if slots != needed:
+            raise TicketError(f"optimizer state of '{name}' has {sorted(slots)}, not {sorted(needed)}", Status.TICKET)
+
+
 def write_state(
     optimizer: torch.optim.Optimizer,
     parameters: Mapping[str, nn.Parameter],
@@ -80,24 +109,24 @@ def write_state(
     """Set an optimizer's state from `read_state`'s; moments take their parameter's strides, pruned moments are zero.
 
     Fused kernels read memory in raw order, so that a moment of other strides than its parameter's would update the
-    wrong weights without a word (Trap 34).
+    wrong weights without a word (Trap 34). Raises as `check_state` does, before anything changes.
     """
+    check_state(optimizer, parameters, state)
     slots: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():
         name, slot = key.rsplit("/", 1)
-        if name not in parameters:
-            raise TicketError(f"optimizer state for '{name}', which is not trained here", Status.TICKET)
         slots.setdefault(name, {})[slot] = value
     optimizer.state.clear()
     for name, values in slots.items():
         parameter = parameters[name]
         kept = None if mask is None else mask.get(name)
-        optimizer.state[parameter] = {slot: _placed(value, parameter, kept) for slot, value in values.items()}
+        optimizer.state[parameter] = {
+            slot: value.to(parameter.device, copy=True) if slot == "step" else _placed(value, parameter, kept)
+            for slot, value in values.items()
+        }
 
 
 def _placed(value: Tensor, parameter: nn.Parameter, kept: Tensor | None) -> Tensor:
-    if value.shape != parameter.shape:
-        return value.to(parameter.device, copy=True)
     placed = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
     return placed if kept is None else placed.mul_(kept.to(placed.device))
 

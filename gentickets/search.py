@@ -16,6 +16,8 @@ from gentickets.training import Training, Watcher, grow, train
 
 REWINDS = ("weights", "lr", "none")
 OPTIMIZER_STATES = ("rewound", "fresh")
+CRITERION_BATCHES = 8
+"""Training batches that a criterion is given."""
 
 
 def iterative(
@@ -54,12 +56,16 @@ def iterative(
     for round in range(ticket.origin.round + 1, rounds + 1):
         ticket = next_ticket(
             training, ticket, density=keep**round, rewind=rewind, optimizer_state=optimizer_state,
-            criterion=criterion, scope=scope, seed=seed,
+            criterion=criterion, scope=scope, seed=seed, batches=first_batches(batches),
         )  # fmt: skip
-        if rewind == "none":
-            training.plan = training.plan.finetuning()
-        grow(training, ticket, batches, seed=seed, watch=watch)
+        with training.finetuning(rewind == "none"):
+            grow(training, ticket, batches, seed=seed, watch=watch)
         yield ticket
+
+
+def first_batches(batches: Batches) -> list[Batch]:
+    """What a criterion may look at: the first training batches."""
+    return [batches(step) for step in range(CRITERION_BATCHES)]
 
 
 def first_ticket(
@@ -110,6 +116,9 @@ def next_ticket(
     _known(optimizer_state, OPTIMIZER_STATES, "optimizer state")
     round = ticket.origin.round + 1
     scores = criterion(training.task, batches, derive(seed, "criterion", round))
+    missing = [name for name in ticket.mask if name not in scores]
+    if missing:
+        raise TicketError(f"the criterion gave no scores for '{missing[0]}'")
     scores = scores if len(scores) == len(ticket.mask) else {name: scores[name] for name in ticket.mask}
     mask = keep_top(scores, density, within=ticket.mask, scope=scope, seed=seed)
     origin = replace(ticket.origin, round=round, rewind=rewind)

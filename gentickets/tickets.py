@@ -37,7 +37,7 @@ class Snapshot:
 
     step: int
     weights: Tensors
-    """The state dict: parameters and buffers."""
+    """Parameters and buffers, as `state_of` names them."""
     optim: Tensors = field(default_factory=dict)
     ema: Tensors = field(default_factory=dict)
 
@@ -74,9 +74,21 @@ def zeroed(tensors: Tensors, mask: Tensors) -> dict[str, Tensor]:
     }
 
 
+def state_of(module: nn.Module) -> dict[str, Tensor]:
+    """The state dict with one name for each storage, the first: tied weights stand there once (Trap 6)."""
+    seen: set[tuple[object, ...]] = set()
+    state: dict[str, Tensor] = {}
+    for name, value in module.state_dict().items():
+        key = (value.untyped_storage().data_ptr(), value.storage_offset(), tuple(value.shape), value.stride())
+        if not value.numel() or key not in seen:
+            state[name] = value
+        seen.add(key)
+    return state
+
+
 def load_weights(module: nn.Module, weights: Tensors) -> None:
-    """Copy a whole state dict in place, keeping strides; names, shapes and kinds are checked before the first copy."""
-    target = module.state_dict()
+    """Copy a whole state (see `state_of`) in place, keeping strides; all of it is checked before the first copy."""
+    target = state_of(module)
     check_fit(weights, target)
     with torch.no_grad():
         for name, value in target.items():

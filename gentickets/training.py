@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.masks import Hold, Mask
-from gentickets.optimizers import Schedule, build, like_parameter, read_state, write_state
+from gentickets.optimizers import Schedule, build, check_state, like_parameter, read_state, write_state
 from gentickets.seeds import derive
 from gentickets.tasks import Objective, Optim, Task
-from gentickets.tickets import Snapshot, Tensors, Ticket, check_fit, copied, load_weights
+from gentickets.tickets import Snapshot, Tensors, Ticket, check_fit, copied, load_weights, state_of
+from gentickets.untouched import modes_kept, seeded
 
 Losses = Mapping[str, Tensor]
 """Objective that acted in the step -> its loss (a detached scalar on the device)."""
@@ -67,6 +68,7 @@ class Turn:
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = None if gradient is None else like_parameter(gradient, parameter)
         if self.clip_norm is not None:
+            _own_memory(parameters)
             nn.utils.clip_grad_norm_(parameters, self.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.optim.lr * factor
@@ -98,6 +100,16 @@ class Training:
         self.ema: dict[str, Tensor] = {}
         self.renew_ema()
 
+    @contextlib.contextmanager
+    def finetuning(self, on: bool = True) -> Iterator[None]:
+        """Inside, where ``on``, the learning rate is held at its last value."""
+        plan = self.plan
+        self.plan = plan.finetuning() if on else plan
+        try:
+            yield
+        finally:
+            self.plan = plan
+
     def renew_ema(self) -> None:
         """Start the averages anew from the weights as they are."""
         for component in self.plan.ema:
@@ -121,24 +133,24 @@ class Training:
             for turn in self.turns
             for key, value in read_state(turn.optimizer, turn.parameters).items()
         }
-        return Snapshot(step, copied(self.task.state_dict()), optim, copied(self.ema))
+        return Snapshot(step, copied(state_of(self.task)), optim, copied(self.ema))
 
     def load(self, snapshot: Snapshot) -> None:
         """Go to a snapshot, bit for bit; it is checked whole before anything changes."""
         check_fit(snapshot.ema, self.ema)
-        load_weights(self.task, snapshot.weights)
+        check_fit(snapshot.weights, state_of(self.task))
         self._load_optim(snapshot.optim, None)
+        load_weights(self.task, snapshot.weights)
         for name, average in self.ema.items():
             average.copy_(snapshot.ema[name])
 
     def start(self, ticket: Ticket) -> None:
         """Go to a ticket's start: masked weights, buffers, its optimizer state without pruned moments, new averages."""
-        ticket.mask.require_same_names(
-            {name: value for name, value in self.task.state_dict().items() if name in ticket.mask},
-            "the network",
-        )
-        ticket.load_into(self.task)
+        state = state_of(self.task)
+        ticket.mask.require_same_names({name: state[name] for name in ticket.mask if name in state}, "the network")
+        check_fit(ticket.weights, state)
         self._load_optim(ticket.optim, ticket.mask)
+        ticket.load_into(self.task)
         self.renew_ema()
 
     def _load_optim(self, optim: Tensors, mask: Mask | None) -> None:
@@ -146,10 +158,14 @@ class Training:
         for key in optim:
             if (name := key.split("/", 1)[0]) not in known:
                 raise TicketError(f"optimizer state of objective '{name}'. {nearest(name, known)}", Status.TICKET)
+        states: dict[str, dict[str, Tensor]] = {name: {} for name in known}
+        for key, value in optim.items():
+            name, inner = key.split("/", 1)
+            states[name][inner] = value
         for turn in self.turns:
-            prefix = turn.objective.name + "/"
-            state = {key.removeprefix(prefix): value for key, value in optim.items() if key.startswith(prefix)}
-            write_state(turn.optimizer, turn.parameters, state, mask)
+            check_state(turn.optimizer, turn.parameters, states[turn.objective.name])
+        for turn in self.turns:
+            write_state(turn.optimizer, turn.parameters, states[turn.objective.name], mask)
 
     @contextlib.contextmanager
     def averaged(self, batches: Sequence[Tensor] = ()) -> Iterator[Task]:
@@ -157,7 +173,7 @@ class Training:
         if not self.ema:
             yield self.task
             return
-        before = copied(self.task.state_dict())
+        before = copied(state_of(self.task))
         try:
             load_weights(self.task, {**before, **self.ema})
             estimate_norms(self.task, list(self.plan.ema), batches)
@@ -192,7 +208,7 @@ def train(
     losses: dict[str, Tensor] = {}
     reached = steps.start
     task.train()
-    with _own_random_state(task.device) as reseed:
+    with seeded(task.device, derive(seed, "modules")) as reseed:
         for step, batch in zip(steps, batches.stream(steps), strict=True):
             draw = task.draw(len(batch), rng.manual_seed(derive(seed, "draw", step)))
             reseed(derive(seed, "modules", step))
@@ -233,7 +249,7 @@ def grow(
 
 
 def estimate_norms(task: Task, components: Sequence[str], batches: Sequence[Tensor]) -> None:
-    """Set the running statistics of batch norms to the plain average over these batches."""
+    """Set the running statistics of batch norms to those of these batches, taken as one."""
     norms = [
         layer
         for component in components
@@ -242,34 +258,27 @@ def estimate_norms(task: Task, components: Sequence[str], batches: Sequence[Tens
     ]
     if not norms or not batches:
         return
-    modes, momenta = {m: m.training for m in task.modules()}, [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    task.eval()
-    for component in components:
-        getattr(task, component).train()
-    with torch.no_grad(), _own_random_state(task.device) as reseed:
-        reseed(derive(0, "norms"))
-        for batch in batches:
-            for component, arguments in task.inputs(batch).items():
-                if component in components:
-                    getattr(task, component)(*arguments)
+    momenta = [norm.momentum for norm in norms]
+    with modes_kept(task), torch.no_grad(), seeded(task.device, derive(0, "norms")):
+        task.eval()
+        inputs = task.inputs(torch.cat(list(batches)))
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None
+        for component in components:
+            getattr(task, component).train()(*inputs[component])
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    for module, mode in modes.items():
-        module.training = mode
 
 
-@contextlib.contextmanager
-def _own_random_state(device: torch.device) -> Iterator[Callable[[int], object]]:
-    """Fork the global random state; yields the function that seeds it."""
-    if device.type == "cuda":
-        with torch.random.fork_rng([device]):
-            yield torch.manual_seed
-    else:
-        with torch.random.fork_rng([]):
-            yield torch.default_generator.manual_seed
+def _own_memory(parameters: Sequence[nn.Parameter]) -> None:
+    """Give each gradient memory of its own: autograd may hand one tensor to two parameters, which clipping changes."""
+    seen: set[int] = set()
+    for parameter in parameters:
+        if parameter.grad is not None:
+            if parameter.grad.data_ptr() in seen:
+                parameter.grad = parameter.grad.clone(memory_format=torch.preserve_format)
+            seen.add(parameter.grad.data_ptr())
 
 
 def _check_losses(losses: Losses, step: int) -> None:

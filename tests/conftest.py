@@ -10,7 +10,7 @@ import torch
 from gentickets.data import Batches, Images, load
 from gentickets.optimizers import Schedule
 from gentickets.seeds import derive
-from gentickets.tasks import FAMILIES, Optim, Task
+from gentickets.tasks import FAMILIES, Autoencoder, Optim, Task
 from gentickets.training import Plan, Training
 
 STEPS = 10
@@ -23,6 +23,7 @@ FAMILY_CASES: dict[str, dict[str, object]] = {
     "vae-conv": {"family": "vae", "network": "conv", "beta": 2.0},
     "gan-mlp": {"family": "gan", "network": "mlp", "loss": "hinge", "critic_steps": 2},
     "gan-conv": {"family": "gan", "network": "conv"},
+    "tied-mlp": {"family": "tied", "network": "mlp"},
     "wgan-mlp": {"family": "gan", "network": "mlp", "loss": "wasserstein", "critic_steps": 3, "clip": 0.1},
 }
 """Every family that the promises are made for; a new one joins by being listed."""
@@ -48,13 +49,23 @@ def batches(images: Images) -> Batches:
     return Batches(images, 16, seed=0)
 
 
+class Tied(Autoencoder):
+    """An autoencoder whose middle layers share one weight."""
+
+    def __init__(self, image: tuple[int, int, int], width: int, **keywords: object) -> None:
+        super().__init__(image, width=width, **keywords)
+        self.decoder[2].weight = self.encoder[3].weight
+
+
 def make_task(case: str, seed: int = 0, **changes: object) -> Task:
     """A tiny task of one of the family cases."""
     keywords = dict(FAMILY_CASES[case])
     family = str(keywords.pop("family"))
     with torch.random.fork_rng([]):
         torch.manual_seed(derive(seed, "init"))
-        return FAMILIES[family]((1, 8, 8), **{**SIZES[str(keywords["network"])], **keywords, **changes})
+        return {**FAMILIES, "tied": Tied}[family](
+            (1, 8, 8), **{**SIZES[str(keywords["network"])], **keywords, **changes}
+        )
 
 
 def make_training(case: str, seed: int = 0, *, optimizer: str = "adam", steps: int = STEPS, **plan: object) -> Training:

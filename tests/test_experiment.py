@@ -82,7 +82,7 @@ def test_arms_have_the_sizes_and_steps_that_their_names_say(every_arm: tuple[Rec
     _, run = every_arm
     found = {(result.arm, result.round): result for result in read_results(run)}
     ticket = found["ticket", 2]
-    assert ticket.weights["kept"] == int(0.36 * ticket.weights["total"] + 0.5) or ticket.weights["kept"] > 0
+    assert abs(ticket.weights["kept"] - 0.36 * ticket.weights["total"]) <= 1  # a rounding for each of two components
     for (arm, round), result in found.items():
         base = arm.removesuffix("-longer").removesuffix("-scaled")
         if base in ("dense", "budget") or (arm, round) == ("ticket", 0):
@@ -123,6 +123,35 @@ def test_units_do_what_the_search_does(every_arm: tuple[Recipe, Path]) -> None:
             trained, _, _ = read_snapshot(folder.trained)
             state = training.task.state_dict()
             assert all(torch.equal(trained.weights[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["search.rewind=lr"],
+        ["search.rewind=none", "search.optimizer_state=fresh"],
+        ["search.optimizer_state=fresh", "task.network=conv", "task.width=4", "train.ema={decoder=0.9}"],
+        ["search.scope=global", "search.prune=['decoder']", "search.criterion=random", "train.optimizer=rmsprop"],
+    ],
+    ids=["lr", "none", "conv", "decoder"],
+)
+def test_units_do_what_the_search_does_in_other_ways_too(changes: list[str], tmp_path: Path) -> None:
+    text = EVERY_ARM[: EVERY_ARM.index("[claim]")].replace("longer = 2", "budget = false").replace("depth = 1", "")
+    (tmp_path / "r.toml").write_text(text)
+    recipe = load_recipe(str(tmp_path / "r.toml"), overrides=[*changes, "search.controls=[]"])
+    find(recipe, tmp_path / "run", Options(jobs=0, device="cpu", keep_all=True))
+    assembly, search = Assembly(recipe.resolved(), root=Path("data")), recipe.search
+    training = assembly.training(assembly.task(0), recipe.train.steps)
+    for ticket in iterative(
+        training, assembly.batches(0), rounds=2, keep=0.6, rewind_to=3, seed=0, rewind=search.rewind, scope=search.scope,
+        optimizer_state=search.optimizer_state, criterion=assembly.criterion, components=assembly.components,
+    ):  # fmt: skip
+        folder = RunFolder(tmp_path / "run").round(0, "ticket", ticket.origin.round)
+        assert read_ticket(folder.ticket)[0].mask.distance(ticket.mask) == 0
+        trained, _, _ = read_snapshot(folder.trained)
+        state = training.snapshot(12)
+        assert all(torch.equal(trained.weights[name], value) for name, value in state.weights.items())
+        assert all(torch.equal(trained.ema[name], value) for name, value in state.ema.items())
 
 
 def test_trained_networks_that_nothing_needs_are_dropped(every_arm: tuple[Recipe, Path]) -> None:

@@ -15,7 +15,7 @@ FLOORS = [
     {"errors", "seeds", "disk"},
     {"masks", "results"},
     {"tickets", "data", "tasks"},
-    {"optimizers", "tensorfile"},
+    {"optimizers", "tensorfile", "untouched"},
     {"criteria", "training", "accounting", "quality", "recipe", "runs"},
     {"search", "controls"},
     {"experiment", "report"},

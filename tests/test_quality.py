@@ -39,8 +39,9 @@ from gentickets.quality.evaluate import drawn
 from gentickets.quality.features import FILE, Facts, cache_folder, parse_extractor
 from gentickets.quality.frechet import distance, fit
 from gentickets.quality.reference import reference
-from gentickets.quality.untouched import untouched
+from gentickets.seeds import derive
 from gentickets.tasks import GAN, VAE, Autoencoder, Draw, Task
+from gentickets.untouched import untouched
 
 
 @pytest.fixture(scope="module")
@@ -576,7 +577,7 @@ def test_no_name_says_fid(digits: Splits, found: Extractor) -> None:
 def test_evaluate_compares_samples_of_the_prior(digits: Splits, found: Extractor) -> None:
     task = GAN(digits.image, width=8, depth=1, latent=2).eval()
     value = evaluate(task, digits, "test", seed=4, extractor=found).figures["frechet"]
-    fakes = found.features(drawn(task, 500, 4, digits.image))
+    fakes = found.features(drawn(task, 500, derive(4, "test"), digits.image))
     assert value == distance(fit(fakes), fit(found.features(digits.test.all())))
 
 
@@ -676,3 +677,17 @@ def test_reconstructions_stand_below_their_originals(digits: Splits, monkeypatch
     assert reconstruction_grid(task, batch) == grid_png(expected)
     assert reconstruction_grid(task, batch[:3]) == grid_png(torch.cat([batch[:3], -batch[:3]]), 3)
     assert reconstruction_grid(GAN(digits.image, width=8, depth=1), batch) is None
+
+
+def test_validation_and_test_see_other_samples(digits: Splits, found: Extractor) -> None:
+    """Else a checkpoint chosen on validation would be chosen on half of the test's samples too."""
+    drawn_for: list[torch.Tensor] = []
+    task = GAN(digits.image, width=8, depth=1, latent=2).eval()
+    task.generator.register_forward_pre_hook(lambda layer, arguments: drawn_for.append(arguments[0]))
+    for split in ("valid", "test", "test"):
+        evaluate(task, digits, split, seed=0, extractor=found)
+    blocks = len(drawn_for) // 3
+    valid, test, again = drawn_for[0], drawn_for[-2 * 2], drawn_for[-2]
+    assert blocks >= 1
+    assert not torch.equal(valid, test)
+    assert torch.equal(test, again), "the same for every arm"

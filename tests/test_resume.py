@@ -26,15 +26,21 @@ from gentickets.tickets import Snapshot
 HERE = Options(jobs=0, save_every=0.0, device="cpu", keep_all=True)
 """In this process, the state stored after every step: a crash can hit any moment of the writing."""
 FAMILIES = {
-    "ae": ["task.family=ae", "claim.metric=reconstruction"],
-    "vae": ["task.family=vae", "task.likelihood=bernoulli"],
-    "gan": ["task.family=gan", "claim.metric=frechet", "train.ema={generator = 0.9}", "task.critic_steps=2"],
+    "ae": ["task.family=ae", "task.depth=1", "claim.metric=reconstruction", "train.ema={decoder = 0.9}"],
+    "vae": ["task.family=vae", "task.network=conv", "task.width=4", "train.ema={encoder = 0.9}"],
+    "gan": [
+        "task.family=gan",
+        "task.depth=1",
+        "claim.metric=frechet",
+        "train.ema={generator = 0.9}",
+        "task.critic_steps=2",
+    ],
+    "conv gan": ["task.family=gan", "task.network=conv", "task.width=4", "claim.metric=frechet"],
 }
 SMALL = """
 [task]
 family = "vae"
 width = 8
-depth = 1
 latent = 2
 [data]
 name = "digits"

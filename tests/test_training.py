@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -413,3 +414,182 @@ def test_wide_scopes_that_empty_a_layer_are_refused() -> None:
     scores = {n: torch.full_like(w, 0.0 if n == smallest else 1.0) for n, w in weights.items()}
     with pytest.raises(TicketError, match=smallest):
         keep_top(scores, 0.5, within=full_mask(task), scope="global")
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("damage", ["shape", "missing", "unknown", "kind"])
+def test_optimizer_state_that_does_not_fit_is_refused_whole(optimizer: str, damage: str, batches: Batches) -> None:
+    """A moment of another shape would make a fused kernel write outside of its memory."""
+    training = make_training("vae-mlp", optimizer=optimizer)
+    dense, ticket = pruned_ticket(training, batches)
+    optim = dict(dense.optim)
+    key = next(key for key in reversed(optim) if optim[key].ndim == 2)
+    if damage == "shape":
+        optim[key] = torch.zeros(3)
+    elif damage == "kind":
+        optim[key] = optim[key].long()
+    elif damage == "unknown":
+        optim[key + "_more"] = torch.zeros(3)
+    elif len([other for other in optim if other.rsplit("/", 1)[0] == key.rsplit("/", 1)[0]]) > 1:
+        del optim[key]
+    else:
+        return  # one slot alone: without it there is no state, which is a fresh start
+    fresh = make_training("vae-mlp", seed=5, optimizer=optimizer)
+    before = fresh.snapshot(0)
+    for load in (lambda: fresh.start(replace(ticket, optim=optim)), lambda: fresh.load(replace(before, optim=optim))):
+        with pytest.raises(TicketError, match="optimizer state") as caught:
+            load()
+        assert caught.value.status == Status.TICKET
+        assert states_equal(fresh.snapshot(0).weights, before.weights)
+        assert not fresh.snapshot(0).optim
+
+
+def test_scores_are_read_from_raw_weights_not_from_averages(batches: Batches) -> None:
+    """Trap 36."""
+    training = make_training("gan-mlp", ema={"generator": 0.999}, steps=30)
+    dense = first_ticket(training, batches, rewind_to=REWIND)
+    grow(training, dense, batches, seed=0)
+    raw = keep_top({n: w.detach().abs() for n, w in prunable(training.task).items()}, 0.3, within=dense.mask)
+    averaged = {**{n: w.detach() for n, w in prunable(training.task).items()}, **training.ema}
+    other = keep_top({n: averaged[n].abs() for n in dense.mask}, 0.3, within=dense.mask)
+    ticket = next_ticket(training, dense, density=0.3)
+    assert ticket.mask.distance(raw) == 0
+    assert ticket.mask.distance(other) > 0.01
+
+
+def test_a_dcgan_step_equals_the_plain_example(batches: Batches) -> None:
+    """Channels-last, autograd.grad and fused Adam against contiguous memory, backward() and plain Adam."""
+    training = make_training("gan-conv", steps=8)
+    training.plan = Plan(Optim("adam", 1e-3), Schedule("constant", 8))
+    task = copy.deepcopy(training.task).to(memory_format=torch.contiguous_format)
+    assert next(training.task.discriminator.parameters()).is_contiguous(memory_format=torch.channels_last)
+    train(training, batches, range(8), seed=2)
+    players = {name: getattr(task, name) for name in ("discriminator", "generator")}
+    plain = {name: torch.optim.Adam(net.parameters(), 1e-3, fused=False) for name, net in players.items()}
+    softplus = torch.nn.functional.softplus
+    for step in range(8):
+        latent = torch.randn(16, 4, generator=torch.Generator().manual_seed(derive(2, "draw", step)))
+        fake = task.generator(latent)
+        task.zero_grad()
+        loss = softplus(-task.discriminator(batches(step))) + softplus(task.discriminator(fake.detach()))
+        loss.mean().backward()
+        plain["discriminator"].step()
+        task.zero_grad()
+        softplus(-task.discriminator(fake)).mean().backward()
+        plain["generator"].step()
+    for name, value in training.task.state_dict().items():
+        torch.testing.assert_close(value, task.state_dict()[name], rtol=1e-3, atol=2e-5)
+
+
+def test_gradients_of_other_strides_do_not_mislead_the_optimizer(batches: Batches) -> None:
+    """Trap 34 in the engine: a loss whose gradient is contiguous beside channels-last weights."""
+
+    class Shrinking(Task):
+        def __init__(self) -> None:
+            super().__init__()
+            self.image = (1, 8, 8)
+            self.net = nn.Sequential(nn.Conv2d(4, 6, 3, bias=False))
+
+        def objectives(self) -> list[Objective]:
+            return [Objective("shrink", self.loss, ("net",))]
+
+        def loss(self, batch: torch.Tensor, draw: Draw) -> torch.Tensor:
+            target = torch.arange(216.0).reshape(6, 4, 3, 3) / 216
+            return (self.net[0].weight.contiguous() - target).pow(4).sum()
+
+    torch.manual_seed(0)
+    task = Shrinking()
+    plain = task.net[0].weight.detach().clone().requires_grad_()
+    training = Training(task, Plan(Optim("adam", 1e-2)))
+    assert not task.net[0].weight.is_contiguous()
+    train(training, batches, range(5))
+    optimizer = torch.optim.Adam([plain], 1e-2)
+    for _ in range(5):
+        optimizer.zero_grad()
+        (plain - torch.arange(216.0).reshape(6, 4, 3, 3) / 216).pow(4).sum().backward()
+        optimizer.step()
+    torch.testing.assert_close(task.net[0].weight.detach(), plain.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_generators_turn_computes_no_weight_gradients_of_the_critic(batches: Batches) -> None:
+    """Trap 35, counted: through D forward and back to its input only."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from gentickets.accounting import layer_flops
+
+    training = make_training("gan-conv")
+    counts = layer_flops(training.task)
+    generator = sum(flops for name, flops in counts.items() if name.startswith("generator"))
+    critic = sum(flops for name, flops in counts.items() if name.startswith("discriminator"))
+    first = next(flops for name, flops in counts.items() if name.startswith("generator"))
+    draw = training.task.draw(16, torch.Generator().manual_seed(0))
+    with FlopCounterMode(display=False) as counter:
+        training.turns[1].take(batches(0), draw, 1.0, None)
+    assert counter.get_total_flops() == 16 * (generator + critic + critic + 2 * generator - first)
+
+
+def test_clipping_minds_gradients_that_share_memory(batches: Batches) -> None:
+    class Twice(Task):
+        def __init__(self) -> None:
+            super().__init__()
+            self.image = (1, 8, 8)
+            self.net = nn.ParameterList([nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(3))])
+
+        def objectives(self) -> list[Objective]:
+            return [Objective("sum", lambda batch, draw: 100 * (self.net[0] + self.net[1]).sum(), ("net",))]
+
+    task = Twice()
+    training = Training(task, Plan(Optim("sgd", 1.0), clip_norm=1.0))
+    train(training, batches, range(1))
+    moved = torch.cat([parameter.detach() for parameter in task.net])
+    assert float(moved.norm()) == pytest.approx(1, rel=1e-3)
+
+
+def test_tied_weights_are_pruned_under_all_their_names(batches: Batches) -> None:
+    """Trap 6 in tickets, averages and files."""
+    training = make_training("tied-mlp", ema={"decoder": 0.9, "encoder": 0.9})
+    _, ticket = pruned_ticket(training, batches)
+    assert "decoder.2.weight" not in ticket.weights
+    training.start(ticket)
+    kept = ticket.mask["encoder.3.weight"]
+    assert not training.task.decoder[2].weight[~kept].any()
+    grow(training, ticket, batches, seed=0)
+    assert training.task.decoder[2].weight is training.task.encoder[3].weight
+    assert not training.ema["encoder.3.weight"][~kept].any()
+    with training.averaged() as task:
+        assert torch.equal(task.decoder[2].weight, training.ema["encoder.3.weight"])
+
+
+@pytest.mark.parametrize("case", ["vae-mlp", "gan-conv"])
+def test_samples_come_from_the_standard_normal_prior(case: str) -> None:
+    """Trap 26."""
+    task = make_task(case)
+    seen: list[torch.Tensor] = []
+    part = task.decoder if case.startswith("vae") else task.generator
+    part.register_forward_pre_hook(lambda layer, arguments: seen.append(arguments[0]))
+    task.sample(4000, torch.Generator().manual_seed(0))
+    assert abs(float(seen[0].mean())) < 0.03
+    assert abs(float(seen[0].std()) - 1) < 0.03
+
+
+def test_finetuning_leaves_the_plan_as_it_was(batches: Batches) -> None:
+    from gentickets.search import iterative
+
+    training = make_training("ae-mlp")
+    list(iterative(training, batches, rounds=1, keep=0.5, rewind="none"))
+    assert training.plan.schedule.frozen_at is None
+
+
+def test_an_own_criterion_gets_batches_and_must_score_everything(batches: Batches) -> None:
+    from gentickets.search import iterative
+
+    training = make_training("ae-mlp")
+    seen: list[int] = []
+
+    def own(task: Task, some: list[torch.Tensor], seed: int) -> dict[str, torch.Tensor]:
+        seen.append(len(some))
+        return {name: weight.detach().abs() for name, weight in list(prunable(task).items())[1:]}
+
+    with pytest.raises(TicketError, match=r"no scores for 'encoder\.1\.weight'"):
+        list(iterative(training, batches, rounds=1, criterion=own))
+    assert seen == [8]

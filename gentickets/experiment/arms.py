@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from gentickets import controls
 from gentickets.accounting import masked_flops, width_at
-from gentickets.criteria import CRITERIA
 from gentickets.data import Batches
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.units import Unit
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
-from gentickets.search import first_ticket, next_ticket
+from gentickets.search import first_batches, first_ticket, next_ticket
 from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Ticket
 from gentickets.training import Training, Watcher
-
-CRITERION_BATCHES = 8
-"""Training batches that a plugin's criterion is given."""
 
 
 class Arm:
@@ -46,12 +42,15 @@ class Arm:
         return self.assembly.task(unit.seed, purpose=purpose, **self.narrowed)
 
     def ticket(self, training: Training, batches: Batches, since: Snapshot | None, watch: Sequence[Watcher]) -> Ticket:
-        """The ticket to train. Some need dense training first, on which ``since`` goes on and ``watch`` looks.
+        """The ticket to train, under its arm's name.
 
-        Where a watcher stops that training, the ticket is of no use.
+        Some need dense training first, on which ``since`` goes on and ``watch`` looks. Where a watcher
+        stops that training, the ticket is of no use.
         """
 
         def dense(rewind_to: int) -> Ticket:
+            if unit.longer and rewind_to:  # the start is that of the short arm, with its schedule
+                training.plan = self.assembly.plan(self.assembly.recipe["train"]["steps"])
             return first_ticket(
                 training, batches, rewind_to=rewind_to, optimizer_state=self.search["optimizer_state"],
                 components=self.assembly.components, exempt=self.search["exempt"], seed=self.unit.seed,
@@ -59,6 +58,13 @@ class Arm:
             )  # fmt: skip
 
         unit, arm, rewind = self.unit, self.unit.base_arm, self.search["rewind_to"]
+        made = self._made(training, batches, dense, arm, rewind)
+        return replace(made, origin=replace(made.origin, arm=unit.arm))
+
+    def _made(
+        self, training: Training, batches: Batches, dense: Callable[[int], Ticket], arm: str, rewind: int
+    ) -> Ticket:
+        unit = self.unit
         if arm == "dense":
             return self._stored(0)
         if arm == "ticket" and unit.longer:
@@ -67,7 +73,7 @@ class Arm:
             return self._next(training, batches) if unit.round else dense(rewind)
         if arm in ("budget", "narrow"):
             made = dense(0)
-            return replace(made, origin=replace(made.origin, method=arm, arm=arm))
+            return replace(made, origin=replace(made.origin, method=arm))
         own = self._stored(unit.round)
         if arm in ("reinit", "reinit0"):
             made = controls.reinitialized(own, dense(rewind if arm == "reinit" else 0), arm)
@@ -85,7 +91,8 @@ class Arm:
         whole = self.assembly.recipe
         task = {**whole["task"], **self.narrowed}
         return {
-            **whole, "task": task, "plugins": self.assembly.plugin_names, "saw": self.assembly.splits.fingerprint,
+            **whole, "task": task, "plugins": self.assembly.plugin_names, "image": list(self.assembly.image),
+            "saw": self.assembly.splits.fingerprint,
         }  # fmt: skip
 
     def _stored(self, round: int) -> Ticket:
@@ -97,11 +104,10 @@ class Arm:
         search, before = self.search, self.unit.round - 1
         trained, _, _ = read_snapshot(self.run.round(self.unit.seed, "ticket", before).trained)
         training.load(trained)
-        own = search["criterion"] not in CRITERIA  # the built-in ones look at no data
         return next_ticket(
             training, self._stored(before), density=search["keep"] ** self.unit.round, rewind=search["rewind"],
             optimizer_state=search["optimizer_state"], criterion=self.assembly.criterion, scope=search["scope"],
-            seed=self.unit.seed, batches=[batches(step) for step in range(CRITERION_BATCHES)] if own else [],
+            seed=self.unit.seed, batches=first_batches(batches),
         )  # fmt: skip
 
     def _narrow_width(self) -> int:

@@ -54,6 +54,13 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def settle_device(threads: int) -> None:
+    """Threads on purpose, and kernels that give the same bits twice: both are part of what a run promises."""
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
 class Assembly:
     """What a resolved recipe describes, built when first asked for."""
 

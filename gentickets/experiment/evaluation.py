@@ -17,7 +17,7 @@ from gentickets.quality import Evaluation, evaluate, reconstruction_grid, sample
 from gentickets.results import Figures
 from gentickets.runs.folder import RoundFolder, RunFolder
 from gentickets.tasks import Task
-from gentickets.tickets import copied, load_weights
+from gentickets.tickets import copied, load_weights, state_of
 from gentickets.training import Training
 
 EVALUATION_SEED = 0
@@ -54,7 +54,7 @@ class Examiner:
                 value = valid.figures[self._metric(valid.figures)]
                 if notes.best is None or value < notes.best["value"]:
                     notes.best = {"step": step, "value": value}
-                    notes.best_weights = copied(task.state_dict())
+                    notes.best_weights = copied(state_of(task))
             else:
                 checkpoint["test"] = self._on_test(task)
         notes.checkpoints.append(checkpoint)

@@ -207,9 +207,10 @@ def _setup(run: RunFolder, record: Mapping[str, Any], options: Options) -> dict[
 
 def _here(run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], tell: Any) -> None:
     """Work in this process, one unit after the other."""
-    from gentickets.experiment.assembly import Assembly
+    from gentickets.experiment.assembly import Assembly, settle_device
     from gentickets.experiment.work import Work
 
+    settle_device(setup["threads"])
     assembly = Assembly(
         setup["recipe"], root=Path(setup["root"]), device=setup["device"],
         plugins=[Path(path) for path in setup["plugins"]], download=setup["download"],

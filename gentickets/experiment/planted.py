@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gentickets.data import Batches
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
-from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.evaluation import NORM_BATCHES
 from gentickets.experiment.units import Unit
 from gentickets.experiment.work import Work
@@ -25,7 +23,7 @@ from gentickets.results import Result
 from gentickets.runs.folder import RunFolder, locked
 from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket
 from gentickets.tasks import Task
-from gentickets.tickets import Snapshot, Ticket, check_fit, load_weights
+from gentickets.tickets import Snapshot, Ticket, check_fit, load_weights, state_of
 from gentickets.training import Training, Watcher
 
 ARM = "train"
@@ -50,13 +48,16 @@ def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = No
     ticket, recipe = read_ticket(path)
     if recipe is None:
         raise TicketError(f"{path} holds no recipe, so that its networks cannot be built; load it from Python")
-    missing = sorted(set(recipe["plugins"]) - {plugin.name for plugin in place.plugins})
+    missing = sorted(set(recipe.get("plugins", [])) - {plugin.name for plugin in place.plugins})
     if missing:
         raise TicketError(f"{path} needs its plugin: give --plugin {missing[0]}", Status.TICKET)
     for section, keys in (changes or {}).items():
         recipe[section] = {**recipe[section], **keys}
-    if place.threads or place.device != "cuda":
-        torch.set_num_threads(place.threads or 1)
+    if "image" in recipe and "name" in (changes or {}).get("data", {}):
+        channels, side, _ = recipe["image"]  # whatever the data, the networks take the ticket's images
+        own = {"size": side, "channels": "grey" if channels == 1 else "rgb", "valid": None, "folder": None}
+        recipe["data"] = {**recipe["data"], **own}
+    settle_device(place.threads or 1)
     assembly = Assembly(recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download)
     return ticket, assembly
 
@@ -98,7 +99,7 @@ def pictures(
 @contextmanager
 def _grown(assembly: Assembly, ticket: Ticket, task: Task, snapshot: Snapshot) -> Iterator[None]:
     """The task as it was evaluated: with averaged weights where there are any."""
-    check_fit(snapshot.weights, task.state_dict())
+    check_fit(snapshot.weights, state_of(task))
     if not snapshot.ema:
         load_weights(task, snapshot.weights)
         yield
@@ -143,7 +144,10 @@ def train_ticket(
     """
     ticket, assembly = open_ticket(path, place, changes)
     assembly.recipe = {**assembly.recipe, "seed": ticket.origin.seed if seed is None else seed}
-    check_fit(ticket.weights, assembly.task(ticket.origin.seed).state_dict())
+    least, train = ticket.origin.rewind_to, assembly.recipe["train"]
+    if train["steps"] <= max(least, train["warmup"]):
+        raise TicketError(f"--steps {train['steps']}: must be above {max(least, train['warmup'])}, the ticket's start")
+    check_fit(ticket.weights, state_of(assembly.task(ticket.origin.seed)))
     with locked(out):
         given, fresh = out / "given.safetensors", pack_ticket(ticket, assembly.recipe)
         if given.is_file() and given.read_bytes() != fresh:

@@ -25,7 +25,8 @@ class Worker:
     """One worker process and the unit that it is at."""
 
     def __init__(self, setup: Mapping[str, Any], inbox: SimpleQueue[tuple[Worker, dict[str, Any] | None]]) -> None:
-        command = [sys.executable, "-m", "gentickets.experiment.worker"]
+        # -P: a random.py in the user's folder shadows no module
+        command = [sys.executable, "-P", "-m", "gentickets.experiment.worker"]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
             start_new_session=True,  # Ctrl-C is the parent's to handle
@@ -133,11 +134,13 @@ class Pool:
 
     def _ended(self, worker: Worker) -> None:
         self.workers.remove(worker)
-        if worker.unit is not None and not self.stopping:
+        stranded = worker.unit is not None or (self.waiting and not self.workers)
+        if stranded and not self.stopping:
             code = worker.process.returncode
             hint = "; out of memory? try --jobs 1" if code == -9 else ""
+            where = f"the worker at {worker.unit}" if worker.unit else "a worker, before its first round,"
             self._fail(
-                TicketError(f"the worker at {worker.unit} ended with status {code}{hint}", Status.FAILED),
+                TicketError(f"{where} ended with status {code}{hint}", Status.FAILED),
                 None,
             )
 

@@ -20,13 +20,13 @@ from gentickets.masks import prunable
 from gentickets.results import Result
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
 from gentickets.runs.formats import read_ticket, write_snapshot, write_ticket
-from gentickets.tickets import Snapshot, Ticket, copied
+from gentickets.tickets import Snapshot, Ticket, copied, state_of, zeroed
 from gentickets.training import Losses, train
 
 LOSS_POINTS = 50
 """Points of a training curve."""
 LOCK_SECONDS = 15.0
-"""How long to wait for a cell: the workers of a parent that was killed end within a moment."""
+"""How long to wait for a round's folder: the workers of a parent that was killed end within a moment."""
 
 
 class Stopped(Exception):  # noqa: N818 - it is no error: the round's state is stored
@@ -64,7 +64,7 @@ class Work:
             clear(self.folder)
             return done
         self.batches = self.assembly.batches(self.unit.seed)  # bad data is told before a folder is made
-        with locked(self.run.cell(self.unit.seed, self.unit.arm), wait=LOCK_SECONDS):
+        with locked(self.folder.path, wait=LOCK_SECONDS):
             clear_drafts(self.folder.path)
             try:
                 result = self._unmet() or self._worked_out()
@@ -108,6 +108,7 @@ class Work:
             with self.notes.timed("store", device):
                 write_ticket(self.folder.ticket, made, self.arm.recipe())
             snapshot = None
+            self.training.plan = self.assembly.plan(self.unit.span)
         # what is trained is what was stored, in a run that goes on and in one that was never interrupted
         ticket, _ = read_ticket(self.folder.ticket)
         ticket = replace(ticket, mask=ticket.mask.to(device))
@@ -157,7 +158,8 @@ class Work:
         grown = self.training.snapshot(self.unit.span)
         chosen, selection = examiner.chosen()
         if notes.best is not None:
-            grown = Snapshot(notes.best["step"], copied(task.state_dict()))
+            grown = Snapshot(notes.best["step"], copied(state_of(task)))
+        grown = replace(grown, weights=zeroed(grown.weights, ticket.mask))  # +0.0, where a step may leave -0.0
         with notes.timed("store", device):
             write_snapshot(self.folder.trained, grown)
             if notes.best is not None:

@@ -52,16 +52,12 @@ def _own_pipes() -> Channel:
 
 def work(channel: Channel, setup: Mapping[str, Any]) -> None:
     """Take units until told to stop."""
-    import torch
-
-    from gentickets.experiment.assembly import Assembly
+    from gentickets.experiment.assembly import Assembly, settle_device
     from gentickets.experiment.units import Unit
     from gentickets.experiment.work import Stopped, Work
     from gentickets.runs.folder import RunFolder
 
-    torch.set_num_threads(setup["threads"])
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
+    settle_device(setup["threads"])
     assembly = Assembly(
         setup["recipe"], root=Path(setup["root"]), device=setup["device"],
         plugins=[Path(path) for path in setup["plugins"]], download=setup["download"],
@@ -98,7 +94,8 @@ def main() -> None:
     except TicketError as error:
         channel.tell(error=str(error), exit=int(error.status))
     except OSError as error:
-        channel.tell(error=f"{error.strerror}: {error.filename}", exit=int(Status.STORAGE))
+        where = f": {error.filename}" if error.filename else f", writing to {setup['run']}"
+        channel.tell(error=f"{error.strerror}{where}", exit=int(Status.STORAGE))
     except Exception as error:
         import traceback
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gentickets.data import Images, Splits
-from gentickets.quality.untouched import one_thread, seeded
 from gentickets.seeds import derive
+from gentickets.untouched import one_thread, seeded
 
 FEATURES = 64
 _SEED = 20260101

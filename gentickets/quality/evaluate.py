@@ -15,9 +15,9 @@ from gentickets.quality.features import Extractor
 from gentickets.quality.figures import averages
 from gentickets.quality.frechet import distance, fit
 from gentickets.quality.reference import reference
-from gentickets.quality.untouched import untouched
 from gentickets.seeds import derive
 from gentickets.tasks.base import Task
+from gentickets.untouched import untouched
 
 MODE = "evaluation-mode batch norm"
 BLOCK = 256
@@ -59,7 +59,7 @@ def evaluate(
         return Evaluation(figures, provenance)
     if samples is not None and samples < 2:
         raise TicketError(f"samples must be at least 2 for a distance, not {samples}")
-    fakes = drawn(task, images.n if samples is None else samples, seed, tuple(images.shape))
+    fakes = drawn(task, images.n if samples is None else samples, derive(seed, split), tuple(images.shape))
     return _compared(fakes, splits, split, extractor, Evaluation(figures, provenance))
 
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from gentickets.data import Images
 from gentickets.errors import Status, TicketError
-from gentickets.quality.untouched import untouched
 from gentickets.seeds import derive
 from gentickets.tasks.base import Draw, Task
+from gentickets.untouched import untouched
 
 BLOCK = 256
 """Images that share one draw. Fixed, so that an image's noise does not depend on the chunk size."""

@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from gentickets.errors import TicketError
-from gentickets.quality.untouched import untouched
 from gentickets.seeds import derive
 from gentickets.tasks.base import Task
+from gentickets.untouched import untouched
 
 SAMPLES = 64
 RECONSTRUCTIONS = 32

@@ -124,6 +124,21 @@ def _longer(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("search.longer", "needs a declared claim.level: validation chooses one only after the rounds")
 
 
+def _rewind(recipe: Recipe) -> Iterator[Problem]:
+    way = recipe.search.rewind
+    if way == "weights":
+        return
+    if recipe.claim is not None or recipe.search.controls:
+        message = (
+            f"'{way}' goes on from the trained weights, so that round r has had r more trainings than dense and "
+            "controls: they do not compare at equal steps; remove [claim] and search.controls, or use 'weights'"
+        )
+        yield Problem("search.rewind", message)
+    if way == "none" and recipe.train.schedule != "constant":
+        message = f"'none' trains on at the last learning rate; train.schedule = '{recipe.train.schedule}' ends at 0"
+        yield Problem("search.rewind", f"{message}; use 'constant', or rewind = 'lr'")
+
+
 def _metric(recipe: Recipe) -> Iterator[Problem]:
     if recipe.claim is None:
         return
@@ -153,6 +168,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("search.rounds",), _control_rounds),
     (("claim", "search.rounds", "search.keep", "search.controls", "search.control_rounds"), _level),
     (("claim", "search.longer"), _longer),
+    (("claim", "search.rewind", "search.controls", "train.schedule"), _rewind),
     (("task.family", "claim.metric", "quality.frechet"), _metric),
 )
 """The keys whose stand-ins would mislead a check, and the check."""

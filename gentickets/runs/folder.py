@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,12 +98,11 @@ class RunFolder:
         return (json.dumps({"format": RUN_FORMAT, **record}, indent=1, sort_keys=True) + "\n").encode()
 
 
-def locked(folder: Path, wait: float = 0.0) -> FileLock:
+def locked(folder: Path, wait: float = 0.0) -> AbstractContextManager[object]:
     """Hold a folder for writing, or raise TicketError (status 6) when another process does after ``wait`` seconds."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=wait)
     try:
-        lock.acquire()
+        return lock.acquire()
     except Timeout as error:
         raise TicketError(f"{folder} is being written by another process", Status.LOCKED) from error
-    return lock

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -16,7 +16,6 @@ def untouched(module: nn.Module, seed: int) -> Iterator[None]:
     Put back exactly: each module's own mode (a frozen part of a training network stays frozen), every
     buffer, and the global random state, which is forked and seeded here for modules that draw for themselves.
     """
-    modes = [(part, part.training) for part in module.modules()]
     buffers = [
         (part, name, buffer, buffer.detach().clone())
         for part in module.modules()
@@ -24,26 +23,42 @@ def untouched(module: nn.Module, seed: int) -> Iterator[None]:
         if buffer is not None
     ]
     try:
-        module.eval()
-        with torch.no_grad(), seeded(_device(module), seed):
+        with modes_kept(module), torch.no_grad(), seeded(_device(module), seed):
+            module.eval()
             yield
     finally:
-        for part, mode in modes:
-            part.training = mode
         _put_back(buffers)
 
 
 @contextmanager
-def seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """The global random state of the CPU and of one device, forked, seeded, and put back afterwards."""
+def seeded(device: torch.device, seed: int) -> Iterator[Callable[[int], None]]:
+    """The global random state of the CPU and of one device, forked, seeded, and put back afterwards.
+
+    Yields the function that seeds it anew.
+    """
     cuda = device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if cuda else []):
+
+    def reseed(seed: int) -> None:
         # torch.manual_seed would also reseed the devices that are not forked here
         torch.default_generator.manual_seed(seed)
         if cuda:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
+
+    with torch.random.fork_rng(devices=[device] if cuda else []):
+        reseed(seed)
+        yield reseed
+
+
+@contextmanager
+def modes_kept(module: nn.Module) -> Iterator[None]:
+    """Each module's own mode, put back afterwards (a frozen part of a training network stays frozen)."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
         yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 @contextmanager

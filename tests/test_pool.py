@@ -1,0 +1,86 @@
+"""Workers side by side: what becomes of those that die, and rounds of one arm that run at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gentickets.errors import Status, TicketError
+from gentickets.experiment import find as finding
+from gentickets.experiment import work
+from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.find import Options, find
+from gentickets.experiment.pool import Pool, Worker
+from gentickets.experiment.units import Unit
+from gentickets.recipe import load_recipe
+from gentickets.runs.folder import RunFolder, locked
+
+
+def test_workers_that_die_before_their_first_round_fail_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Worker] = []
+    begin = Worker.__init__
+
+    def dying(self: Worker, *arguments: object) -> None:
+        begin(self, *arguments)  # type: ignore[arg-type]
+        started.append(self)
+        self.process.kill()
+
+    monkeypatch.setattr(Worker, "__init__", dying)
+    with pytest.raises(TicketError, match="before its first round") as caught:
+        find(load_recipe("tiny"), tmp_path / "run", Options(jobs=2, device="cpu"))
+    assert caught.value.status == Status.FAILED
+    assert len(started) == 2
+
+
+def test_a_module_of_the_users_folder_shadows_none_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('shadowed')")
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe("tiny", overrides=["search.seeds=1", "search.controls=[]", "search.budget=false"])
+    find(recipe, tmp_path / "run", Options(jobs=1, device="cpu"))
+    assert len(list((tmp_path / "run").glob("seed-0/*/*/result.json"))) == 3
+
+
+def test_two_rounds_of_one_arm_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round's folder is locked, not the arm's: another worker may be at its neighbour for long."""
+    monkeypatch.setattr(work, "LOCK_SECONDS", 0.0)
+    recipe = load_recipe("tiny", overrides=["search.seeds=1", "search.control_rounds=[1,2]"])
+    find(recipe, tmp_path / "run", Options(jobs=0, device="cpu"))
+    run = RunFolder(tmp_path / "run")
+    for round in (1, 2):
+        run.round(0, "shuffle", round).result.unlink()
+    assembly = Assembly(recipe.resolved(), root=Path("data"))
+    units = [Unit(0, "shuffle", round, 30, 25) for round in (1, 2)]
+    with locked(run.round(0, "shuffle", 1).path):
+        assert work.Work(assembly, run, units[1]).do().status == "done"
+        with pytest.raises(TicketError, match="another process"):
+            work.Work(assembly, run, units[0]).do()
+
+
+def test_units_are_handed_out_in_the_order_of_their_needs() -> None:
+    units = [
+        Unit(0, "budget", 0, 100, 100),
+        Unit(0, "ticket", 0, 10, 10),
+        Unit(0, "ticket", 1, 10, 8, ((0, "ticket", 0),)),
+        Unit(0, "shuffle", 1, 10, 8, ((0, "ticket", 1),)),
+    ]
+    pool = Pool.__new__(Pool)
+    pool.waiting, pool.done = list(units), set()
+    order = []
+    while (unit := pool._next()) is not None:
+        pool.waiting.remove(unit)
+        assert all(need in pool.done for need in unit.needs)
+        pool.done.add(unit.key)
+        order.append(unit.key)
+    assert len(order) == 4
+    assert order.index((0, "ticket", 0)) < order.index((0, "ticket", 1)) < order.index((0, "shuffle", 1))
+
+
+def test_threads_and_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "_cores", lambda: 8)
+    assert finding.jobs_for({"threads": 1, "device": "cpu"}, Options()) == 8
+    assert finding.jobs_for({"threads": 4, "device": "cpu"}, Options()) == 2
+    assert finding.jobs_for({"threads": 1, "device": "cuda"}, Options()) == 1
+    assert finding.jobs_for({"threads": 1, "device": "cpu"}, Options(jobs=3)) == 3

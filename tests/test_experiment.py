@@ -144,7 +144,8 @@ def test_units_do_what_the_search_does_in_other_ways_too(changes: list[str], tmp
     training = assembly.training(assembly.task(0), recipe.train.steps)
     for ticket in iterative(
         training, assembly.batches(0), rounds=2, keep=0.6, rewind_to=3, seed=0, rewind=search.rewind,
-        scope=search.scope, optimizer_state=search.optimizer_state, criterion=assembly.criterion, components=assembly.components,
+        scope=search.scope, optimizer_state=search.optimizer_state, criterion=assembly.criterion,
+        components=assembly.components,
     ):  # fmt: skip
         folder = RunFolder(tmp_path / "run").round(0, "ticket", ticket.origin.round)
         assert read_ticket(folder.ticket)[0].mask.distance(ticket.mask) == 0

@@ -536,7 +536,7 @@ def test_clipping_minds_gradients_that_share_memory(batches: Batches) -> None:
             self.net = nn.ParameterList([nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(3))])
 
         def objectives(self) -> list[Objective]:
-            return [Objective("sum", lambda batch, draw: 100 * (self.net[0] + self.net[1]).sum(), ("net",))]
+            return [Objective("sum", lambda batch, draw: (100 * (self.net[0] + self.net[1])).sum(), ("net",))]
 
     task = Twice()
     training = Training(task, Plan(Optim("sgd", 1.0), clip_norm=1.0))
@@ -593,3 +593,16 @@ def test_an_own_criterion_gets_batches_and_must_score_everything(batches: Batche
     with pytest.raises(TicketError, match=r"no scores for 'encoder\.1\.weight'"):
         list(iterative(training, batches, rounds=1, criterion=own))
     assert seen == [8]
+
+
+def test_a_mask_is_applied_before_the_first_forward_of_any_training(batches: Batches) -> None:
+    """Trap 2, for weights that nobody has masked yet."""
+    training = make_training("ae-mlp")
+    scores = {name: weight.detach().abs() for name, weight in prunable(training.task).items()}
+    mask = keep_top(scores, 0.3, within=full_mask(training.task))
+    seen: list[bool] = []
+    name = "encoder.1.weight"
+    layer = training.task.encoder[1]
+    layer.register_forward_pre_hook(lambda *_: seen.append(not layer.weight[~mask[name]].any()))
+    train(training, batches, range(3), mask=mask)
+    assert seen == [True] * 3

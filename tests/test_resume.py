@@ -295,3 +295,34 @@ def test_two_processes_cannot_write_one_run(uninterrupted: tuple[Path, Path]) ->
         second = subprocess.run(command(small, whole), capture_output=True, text=True, check=False)
     assert second.returncode == Status.LOCKED
     assert len(second.stderr.strip().splitlines()) == 1
+
+
+def test_a_run_can_be_given_more_seeds(tmp_path: Path) -> None:
+    few, more = recipe(tmp_path, "vae"), recipe(tmp_path, "vae", "search.seeds=2")
+    find(few, tmp_path / "run", HERE)
+    before = content(tmp_path / "run")
+    find(more, tmp_path / "run", HERE)
+    find(more, tmp_path / "whole", HERE)
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+    assert before.items() <= content(tmp_path / "run").items()
+    with pytest.raises(TicketError, match=r"search\.seeds: 2 -> 1"):
+        find(few, tmp_path / "run", HERE)
+
+
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    broken = recipe(tmp_path, "vae", "data.name=mnist")
+    with pytest.raises(TicketError, match="mnist"):
+        find(broken, tmp_path / "run", Options(jobs=0, device="cpu", root=tmp_path / "nothing"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_starter_leaves_the_first_ones_files_alone(tmp_path: Path) -> None:
+    from gentickets.runs.folder import locked
+
+    small = recipe(tmp_path, "vae")
+    run = tmp_path / "run"
+    with locked(run):
+        (run / "run.json").write_text("{}")
+        with pytest.raises(TicketError, match="another process"):
+            find(small, run, HERE)
+        assert (run / "run.json").read_text() == "{}"

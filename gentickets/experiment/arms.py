@@ -90,8 +90,10 @@ class Arm:
         """The recipe that is stored with its ticket: the networks' own keywords, plugins, and the data seen."""
         whole = self.assembly.recipe
         task = {**whole["task"], **self.narrowed}
+        # a ticket is the same, whatever other seeds its run has
+        search = {key: value for key, value in whole["search"].items() if key != "seeds"}
         return {
-            **whole, "task": task, "plugins": self.assembly.plugin_names, "image": list(self.assembly.image),
+            **{key: value for key, value in whole.items() if key != "seed"}, "task": task, "search": search, "plugins": self.assembly.plugin_names, "image": list(self.assembly.image),
             "saw": self.assembly.splits.fingerprint,
         }  # fmt: skip
 

@@ -7,7 +7,8 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -76,7 +77,7 @@ def find(
         raise TicketError(f"{out} is a file, not a folder for a run")
     if out.is_dir() and not run.record.is_file() and any(not _ours(p) for p in out.iterdir()):
         raise TicketError(f"{out} holds other files and is no run; choose another --out")
-    with locked(out):
+    with locked(out), _left_as_found(out):
         clear_drafts(out)
         record = _settle(run, recipe, options)
         units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
@@ -99,7 +100,7 @@ def find(
 
 def _ours(path: Path) -> bool:
     """What a start that was killed at once may have left."""
-    return path.name in (".lock", "recipe.toml") or path.name.endswith(".draft")
+    return path.name in (".lock", "recipe.toml", "run.json") or path.name.endswith(".draft")
 
 
 def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:
@@ -115,6 +116,10 @@ def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
     record = record_of(recipe, options)
     if started and run.record.is_file():
         before = run.read_record()
+        if _only_more_seeds(before["recipe"], record["recipe"]):
+            record = {**before, "recipe": record["recipe"], "seeds": record["seeds"]}
+            write_whole(run.record, run.record_text(record))
+            return record
         if changes := diff(before["recipe"], record["recipe"]):
             told = "\n  ".join(changes)
             raise TicketError(f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}")
@@ -128,6 +133,27 @@ def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
     write_whole(run.recipe, recipe.text.encode())
     write_whole(run.record, run.record_text(record))
     return record
+
+
+def _only_more_seeds(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Seeds are independent cells, so that a run may be given more of them."""
+    more: bool = after["search"]["seeds"] > before["search"]["seeds"]
+    same = {**after, "search": {**after["search"], "seeds": before["search"]["seeds"]}}
+    return more and not diff(before, same)
+
+
+@contextmanager
+def _left_as_found(out: Path) -> Iterator[None]:
+    """Where a run fails before its first round, nothing of it stays."""
+    try:
+        yield
+    except Exception:
+        if not any(out.glob("seed-*")) and (not out.is_dir() or all(_ours(path) for path in out.iterdir())):
+            for path in [*out.glob("*"), *out.glob(".*")]:
+                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                out.rmdir()
+        raise
 
 
 def record_of(recipe: Recipe, options: Options) -> dict[str, Any]:

@@ -236,6 +236,12 @@ def test_the_readmes_three_lines_prune_any_module() -> None:
     assert all(not weights[name][~kept].any() for name, kept in mask.items())  # type: ignore[attr-defined]
 
 
+def test_the_readmes_search_from_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    block = next(block for block in readme_blocks() if "iterative(training" in block)
+    exec(compile(block, "README.md", "exec"), {})
+    assert capsys.readouterr().out.split() == ["0", "0.0%", "1", "20.0%", "2", "36.0%", "3", "48.8%"]
+
+
 # -- commands --------------------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ class Draw(Mapping[str, Tensor]):
 
     def __init__(self, **values: Tensor) -> None:
         self._values = values
-        self.shared: dict[str, tuple[int, object]] = {}
+        self.shared: dict[str, tuple[tuple[int, bool], Tensor]] = {}
 
     def __getitem__(self, name: str) -> Tensor:
         return self._values[name]
@@ -136,11 +136,8 @@ class Task(nn.Module):
         statistics move once. Weights are watched through autograd's version counters, so a stale value is
         impossible as long as updates are in place, as optimizers' are.
         """
-        version = sum(parameter._version for parameter in getattr(self, component).parameters())
-        known = draw.shared.get(key)
-        if known is None or known[0] != version or torch.is_grad_enabled() != getattr(known[1], "requires_grad", False):
-            known = (version, make())
-            draw.shared[key] = known
-        value = known[1]
-        assert isinstance(value, Tensor)
-        return value
+        weights = sum(parameter._version for parameter in getattr(self, component).parameters())
+        version = (weights, torch.is_grad_enabled())
+        if key not in draw.shared or draw.shared[key][0] != version:
+            draw.shared[key] = (version, make())
+        return draw.shared[key][1]

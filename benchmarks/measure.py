@@ -8,13 +8,14 @@ same time even that scatters: ``--clock cpu`` counts the process's own seconds i
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median, quantiles
+from statistics import median, quantiles, stdev
 from time import perf_counter, process_time
 
 import torch
@@ -146,11 +147,12 @@ def in_turn(arms: Mapping[str, Arm], rounds: int, *, warmup: int = 1) -> Times:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of medians, with its range over consecutive parts of the run."""
+    """A ratio of medians, with its range over consecutive parts of the run and twice its standard error."""
 
     value: float
     low: float
     high: float
+    error: float
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
@@ -160,7 +162,8 @@ def ratio(times: Times, arm: str, base: str) -> Ratio:
     """How many times as long one arm's step takes as another's."""
     pairs = zip(_parts(times[arm]), _parts(times[base]), strict=True)
     parts = [median(one) / median(other) for one, other in pairs]
-    return Ratio(median(times[arm]) / median(times[base]), min(parts), max(parts))
+    error = 2 * stdev(parts) / math.sqrt(len(parts)) if len(parts) > 1 else math.inf
+    return Ratio(median(times[arm]) / median(times[base]), min(parts), max(parts), error)
 
 
 def table(title: str, times: Times, base: str) -> None:
@@ -174,10 +177,12 @@ def table(title: str, times: Times, base: str) -> None:
     sys.stdout.flush()
 
 
-def goal(what: str, value: Ratio | float, most: float) -> None:
-    """Print a figure beside what it may be at most."""
-    number = value.value if isinstance(value, Ratio) else value
-    print(f"  {'reached' if number <= most else 'MISSED '}  {what}: {number:.3f}, at most {most:g}", flush=True)
+def goal(what: str, figure: Ratio | float, most: float) -> None:
+    """Print a figure beside what it may be at most: reached, missed, or too near to tell."""
+    number, error = (figure.value, figure.error) if isinstance(figure, Ratio) else (figure, 0.0)
+    word = "unclear" if abs(number - most) < error else "reached" if number <= most else "MISSED"
+    spread = f" +- {error:.3f}" if error else ""
+    print(f"  {word:<8} {what}: {number:.3f}{spread}, at most {most:.4g}", flush=True)
 
 
 def _parts(seconds: Sequence[float]) -> list[Sequence[float]]:

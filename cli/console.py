@@ -5,12 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
+import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal
 
 import click
+
+NUMBER = re.compile(r"(as )?[+\-−]?(\d[\d,.]*(e[+-]?\d+)?|inf)( ± \d[\d.]*)?( \(\d+\))?( ?%)?")  # noqa: RUF001
+"""What stands to the right: ``12``, ``-1.7 %``, ``102.4 ± 0.1 (3)``, ``as 67.2 %``."""
+SHORT = 6
+"""Columns of the terminal that a text keeps where words must be broken."""
+GAP = 2
+"""Columns of the terminal between two of a table."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -33,16 +42,23 @@ def emit(data: Any, as_json: bool) -> None:
         click.echo(str(data))
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """Print a table to stdout: cells fold to fit a terminal, and nothing is cut in a pipe.
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    spare: Collection[str] = (),
+    more: str = "",
+) -> None:
+    """Print a table to stdout: cells wrap to fit a terminal, and nothing is cut in a pipe.
 
-    Columns of numbers stand to the right.
+    Columns of numbers stand to the right, and no number is broken. On a terminal that is too narrow the columns
+    in `spare` are left out, from the right, and the line `more` tells where they are.
     """
-    values = [list(row) for row in rows]
-    right = [_numeric(row[column] for row in values) for column in range(len(headers))]
-    cells = [[cell(value) for value in row] for row in values]
+    cells = [[cell(value) for value in row] for row in rows]
+    right = [_numeric(row[column] for row in cells) for column in range(len(headers))]
     if sys.stdout.isatty():
-        _rich_table(headers, cells, right, title)
+        _on_terminal(list(headers), cells, right, title, spare, more)
         return
     if title:
         click.echo(title)
@@ -86,21 +102,74 @@ def plain(data: Any) -> Any:
     return str(data) if isinstance(data, PurePath) else data
 
 
-def _rich_table(headers: Sequence[str], cells: list[list[str]], right: list[bool], title: str | None) -> None:
+def _on_terminal(
+    headers: list[str], cells: list[list[str]], right: list[bool], title: str | None, spare: Collection[str], more: str
+) -> None:
     """Imported here: a pipe does without rich, and starts 0.1 s sooner."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for header, to_right in zip(headers, right, strict=True):
-        shown.add_column(Text(header), justify="right" if to_right else "left", overflow="fold")
+    # Without colours rich still writes bold, and who sets NO_COLOR wants no escapes at all.
+    console = Console(color_system=None) if os.environ.get("NO_COLOR") else Console()
+    shown, widths = _fitting(headers, cells, right, console.width, spare)
+    grid = Table(box=SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, pad_edge=False)
+    grid.padding = (0, GAP - 1, 0, 0)
+    for place, width in zip(shown, widths, strict=True):
+        align: Literal["left", "right"] = "right" if right[place] else "left"
+        grid.add_column(Text(headers[place]), justify=align, overflow="fold", width=width)
     for row in cells:
-        shown.add_row(*map(Text, row))  # Text: a cell like ["reinit"] is no markup
-    Console().print(shown)
+        grid.add_row(*(Text(row[place]) for place in shown))  # Text: a cell like ["reinit"] is no markup
+    console.print(grid)
+    if len(shown) < len(headers) and more:
+        click.echo(more)
 
 
-def _numeric(column: Iterable[object]) -> bool:
-    present = [value for value in column if value is not None]
-    return bool(present) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in present)
+def _fitting(
+    headers: list[str], cells: list[list[str]], right: list[bool], width: int, spare: Collection[str]
+) -> tuple[list[int], list[int]]:
+    """The columns to show and their widths: no word and no number is broken, unless there is no other way.
+
+    Left to itself rich narrows the widest columns first, which are those with numbers.
+    """
+    columns = [[headers[place], *(row[place] for row in cells)] for place in range(len(headers))]
+    least = []
+    for texts, to_right in zip(columns, right, strict=True):
+        words = [word for text in texts for word in text.split()]
+        least.append(max(map(len, [*words, *(texts[1:] if to_right else [])]), default=0))
+    shown = list(range(len(headers)))
+    for place in reversed(shown):
+        if headers[place] in spare and _needed([least[other] for other in shown]) > width:
+            shown = [other for other in shown if other != place]
+    full = [max(map(len, columns[place])) for place in shown]
+    numbers = {place: max(map(len, columns[place][1:]), default=0) for place in shown if right[place]}
+    for smallest in (
+        [least[place] for place in shown],
+        [numbers.get(place, min(least[place], SHORT)) for place in shown],
+        [numbers.get(place, 1) for place in shown],
+        [1 for _ in shown],
+    ):
+        if _needed(smallest) <= width:
+            return shown, _widened(smallest, full, width)
+    return shown, full
+
+
+def _widened(widths: list[int], full: Sequence[int], width: int) -> list[int]:
+    """The widths with what is left of the line shared out, a character at a time to whom it brings furthest."""
+    widths = list(widths)
+    for _ in range(width - _needed(widths)):
+        place = max(range(len(widths)), key=lambda place: full[place] / max(1, widths[place]))
+        if full[place] <= widths[place]:
+            break
+        widths[place] += 1
+    return widths
+
+
+def _needed(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _numeric(column: Iterable[str]) -> bool:
+    present = [text for text in column if text not in ("-", "\N{EN DASH}", "")]
+    return bool(present) and all(NUMBER.fullmatch(text) for text in present)

@@ -12,6 +12,7 @@ from typing import TextIO
 
 import click
 
+from gentickets.disk import told
 from gentickets.errors import Status, TicketError
 
 ERROR = "gentickets: error: "
@@ -61,8 +62,7 @@ def explain(error: BaseException) -> tuple[int, list[str]]:
     if isinstance(error, click.ClickException):
         return _explain_click(error)
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        about = f": '{error.filename}'" if error.filename is not None else ""
-        return Status.STORAGE, [f"{ERROR}{error.strerror or error}{about}"]
+        return Status.STORAGE, [f"{ERROR}{told(error)}"]
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return Status.FAILED, [f"gentickets: internal error: {what} (--debug shows the traceback)"]
 

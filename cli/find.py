@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +14,7 @@ import click
 from gentickets.errors import Status, TicketError
 
 from .console import emit, json_option, note
-from .options import OVERRIDE, PLUGIN, on_data_and_device
+from .options import OVERRIDE, PLUGIN, on_data_and_device, settle_matplotlib
 
 if TYPE_CHECKING:
     from gentickets.recipe import Recipe
@@ -51,10 +49,8 @@ def find(
     from gentickets.experiment.find import Options, failed, results_of
     from gentickets.experiment.find import find as run_recipe
     from gentickets.recipe import load_recipe
-    from gentickets.report import write_report
     from gentickets.runs.folder import RunFolder
 
-    from .look import print_summary
     from .progress import Progress
 
     wanted = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
@@ -69,36 +65,43 @@ def find(
             run_recipe(loaded, folder, options, resume=resume, listener=progress)
         finally:
             progress.close()
+        settle_matplotlib()
+        from gentickets.report import write_report  # it imports matplotlib, which no error before should wait for
+
         written = write_report([folder])
+    from .look import print_summary
+
     print_summary(written, as_json)
     note(f"report: {written.page}")
     return int(failed(results_of(RunFolder(folder), loaded)))
 
 
 def _dry_run(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
+    from gentickets.experiment.blame import blaming
     from gentickets.experiment.estimate import estimate
 
-    emit(estimate(recipe, folder, options), as_json)
+    from .progress import spoken
+
+    note("measuring how long a step takes ...")
+    with blaming(options.plugins):
+        found = estimate(recipe, folder, options)
+    if as_json:
+        emit(found, True)
+        return int(Status.DONE)
+    shown = {key.replace("_", " "): value for key, value in found.items() if key not in ("disk_mb", "seconds")}
+    emit({**shown, "disk": f"at most {found['disk_mb']} MB", "time": f"about {spoken(found['seconds'])}"}, False)
     return int(Status.DONE)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which is answered like Ctrl-C and has a status of its own."""
 
 
 @contextmanager
 def _resumable(folder: Path) -> Iterator[None]:
     """Answer SIGINT and SIGTERM with the command that goes on where the run was stopped."""
+    from .stopping import stoppable
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:
-        status = Status.TERMINATED if isinstance(interrupt, Terminated) else Status.INTERRUPTED
-        command = shlex.join(["gentickets", *sys.argv[1:]])
-        raise TicketError(f"stopped, and stored in {folder}. To go on: {command}", status) from interrupt
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with stoppable("stopping, and storing what is unfinished; once more to stop at once", raises=True) as stop:
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            command = shlex.join(["gentickets", *sys.argv[1:]])
+            how = "stopped, and stored in" if len(stop.caught) < 2 else "stopped at once; what was stored is in"
+            raise TicketError(f"{how} {folder}. To go on: {command}", stop.status) from interrupt

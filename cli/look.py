@@ -10,7 +10,7 @@ import click
 from gentickets.errors import TicketError
 
 from .console import emit, json_option, note, table
-from .options import PLUGIN, on_data_and_device
+from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data, settle_matplotlib
 
 if TYPE_CHECKING:
     from gentickets.report import Report
@@ -25,33 +25,54 @@ def print_summary(report: Report, as_json: bool) -> None:
         return
     for summary in report.summaries:
         headers, rows = rows_of(summary)
-        table(headers, rows, title=summary.name if len(report.summaries) > 1 else None)
+        table(
+            headers, rows, title=summary.name if len(report.summaries) > 1 else None,
+            spare=summary.secondary, more="more figures: report.html",
+        )  # fmt: skip
+        _print_troubles(summary)
         click.echo("")
         click.echo(summary.verdict.sentence)
+
+
+def _print_troubles(summary: Any) -> None:
+    for trouble in getattr(summary, "troubles", ()):
+        note(trouble)
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @json_option
 def show(path: Path, as_json: bool) -> None:
-    """Show a ticket file (origin, density of every layer), or a run folder (its table, as far as it is)."""
-    if path.is_dir():
+    """Show a ticket (origin, density of every layer), or a run folder (its table, as far as it is).
+
+    A ticket is its file, or the folder of its round.
+    """
+    from gentickets.experiment.places import ticket_at
+
+    if (path / "run.json").is_file():
         _show_run(path, as_json)
     else:
-        _show_ticket(path, as_json)
+        _show_ticket(ticket_at(path), as_json)
 
 
 def _show_run(path: Path, as_json: bool) -> None:
+    settle_matplotlib()
+    from gentickets.experiment.places import progress_of, resuming
     from gentickets.report import read_run
     from gentickets.report import table as rows_of
+    from gentickets.runs.folder import RunFolder
 
-    summary = read_run(path).summary
+    summary, run = read_run(path).summary, RunFolder(path)
+    done, rounds = progress_of(run)
     if as_json:
-        emit(summary.as_dict(), True)
+        emit({**summary.as_dict(), "rounds_done": done, "rounds": rounds}, True)
         return
-    table(*rows_of(summary))
+    table(*rows_of(summary), spare=summary.secondary, more="more figures: report.html")
+    _print_troubles(summary)
     click.echo("")
     click.echo(summary.verdict.sentence)
+    if done < rounds:
+        note(f"unfinished: {done} of {rounds} rounds are done. To go on: {resuming(run)}")
 
 
 def _show_ticket(path: Path, as_json: bool) -> None:
@@ -88,8 +109,14 @@ def _show_ticket(path: Path, as_json: bool) -> None:
 @json_option
 def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Write report.html and report.json of a run, finished or not, or of several runs side by side."""
+    settle_matplotlib()
     from gentickets.report import write_report
 
+    seen: set[Path] = set()
+    for run in runs:
+        if run.resolve() in seen:
+            raise TicketError(f"{run} is given twice; a report has each run once")
+        seen.add(run.resolve())
     written = write_report(runs, out)
     print_summary(written, as_json)
     note(f"report: {written.page}")
@@ -101,22 +128,35 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
               help="The PNG file to write.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the latents.")
 @click.option("--number", type=click.IntRange(1, 4096), default=64, show_default=True, help="How many images.")
+@ON
+@FORCE
 @PLUGIN
 @on_data_and_device
+@json_option
 def sample(
-    ticket: Path, out: Path, seed: int, number: int, plugins: tuple[Path, ...], root: Path, download: bool,
-    device: str, threads: int | None,
+    ticket: Path, out: Path, seed: int, number: int, on: str | None, force: bool, plugins: tuple[Path, ...],
+    root: Path, download: bool, device: str, threads: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Draw images from what a ticket grew into (trained.safetensors, beside TICKET) as a PNG grid.
 
-    An autoencoder has no prior: its reconstructions of test images are drawn instead.
+    TICKET is its file, or the folder of its round or of its training. An autoencoder has no prior: its
+    reconstructions of test images are drawn instead.
     """
     from gentickets.disk import write_whole
-    from gentickets.experiment.planted import pictures
+    from gentickets.experiment.blame import blaming
+    from gentickets.experiment.places import ticket_at
 
     if out.suffix.lower() != ".png":
         raise TicketError(f"--out {out}: samples are written as a .png file")
-    what, png = pictures(ticket, number=number, seed=seed, root=root, device=device, threads=threads,
-                         plugins=plugins, download=download)  # fmt: skip
+    check_new(out, force)
+    given, changes = ticket_at(ticket), other_data(on)
+    with blaming(plugins):
+        from gentickets.experiment.planted import pictures
+
+        what, png = pictures(given, number=number, seed=seed, root=root, device=device, threads=threads,
+                             plugins=plugins, download=download, changes=changes)  # fmt: skip
     write_whole(out, png)
-    note(f"{what}: {out}")
+    if as_json:
+        emit({"file": out, "shows": what, "seed": seed}, True)
+    else:
+        note(f"{what}: {out}")

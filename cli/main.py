@@ -28,7 +28,7 @@ Completion:  eval "$(_GENTICKETS_COMPLETE=bash_source gentickets)"   (or zsh_sou
 
 \b
 Exit status: 0 done, 1 failed, 2 wrong request or recipe, 3 bad ticket,
-             4 diverged, 5 no space or I/O, 6 locked, 7 short of WINS,
+             4 diverged, 5 no space or I/O, 6 locked,
              130 and 143 interrupted (resumable)."""
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import click
+
+from gentickets.errors import TicketError
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -31,6 +37,11 @@ THREADS = click.option(
     type=click.IntRange(min=1),
     help="CPU threads of each worker (1; bits differ between counts).",
 )
+ON = click.option(
+    "--on", metavar="DATASET|FOLDER",
+    help="Another dataset, by name, or a folder of images; they are resized to the ticket's.",
+)  # fmt: skip
+FORCE = click.option("--force", is_flag=True, help="Overwrite an existing file.")
 
 
 def on_data_and_device(command: Command) -> Command:
@@ -38,3 +49,45 @@ def on_data_and_device(command: Command) -> Command:
     for option in (THREADS, DEVICE, DOWNLOAD, DATA):
         command = option(command)
     return command
+
+
+def other_data(on: str | None) -> dict[str, dict[str, object]]:
+    """What ``--on`` changes in a ticket's recipe. A dataset's name comes first; ``./digits`` is a folder."""
+    from gentickets.recipe.schema import DATASETS
+
+    if on is None:
+        return {}
+    if on not in DATASETS and Path(on).is_dir():
+        return {"data": {"name": "folder", "folder": on}}
+    if on == "folder" or (on not in DATASETS and Path(on).name != on):
+        raise TicketError(f"--on {on}: there is no such folder of images")
+    return {"data": {"name": on}}
+
+
+def check_new(target: Path, force: bool) -> None:
+    """Raise TicketError unless a file may be written there: a folder to hold it, and nothing to lose."""
+    if target.is_dir():
+        raise TicketError(f"'{target}' is a folder; name a file")
+    if target.exists() and not force:
+        raise TicketError(f"'{target}' exists and is not overwritten; name another file, or give --force")
+    if not target.parent.is_dir():
+        raise TicketError(f"no folder '{target.parent}' to write to")
+
+
+def settle_matplotlib() -> None:
+    """Where matplotlib can write no settings and caches, give it a folder for now: it would warn before any error."""
+    if "MPLCONFIGDIR" in os.environ:
+        return
+    try:
+        places = [
+            Path(os.environ.get(name) or Path.home() / default, "matplotlib")
+            for name, default in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache"))
+        ]
+        for place in places:
+            place.mkdir(parents=True, exist_ok=True)
+            if not os.access(place, os.W_OK):
+                raise PermissionError
+    except (OSError, RuntimeError):
+        folder = tempfile.mkdtemp(prefix="gentickets-matplotlib-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["MPLCONFIGDIR"] = folder

@@ -12,7 +12,7 @@ from gentickets.errors import Status, TicketError
 
 from .console import emit, json_option, note, table
 from .group import NearestGroup
-from .options import OVERRIDE, PLUGIN
+from .options import FORCE, OVERRIDE, PLUGIN, check_new
 
 if TYPE_CHECKING:
     from gentickets.recipe import Recipe
@@ -64,17 +64,24 @@ def show(recipe: str, as_json: bool) -> None:
 @recipes.command("cp")
 @click.argument("recipe")
 @click.argument("to", required=False, type=click.Path(path_type=Path))
-def cp(recipe: str, to: Path | None) -> None:
-    """Copy a recipe to a file (or into a folder) to change it; nothing is overwritten."""
+@FORCE
+@json_option
+def cp(recipe: str, to: Path | None, force: bool, as_json: bool) -> None:
+    """Copy a recipe to a file (or into a folder) to change it; nothing is overwritten without --force."""
+    from gentickets.disk import write_whole
     from gentickets.recipe import recipe_text
 
     text, _, name = recipe_text(recipe)
     target = to if to is not None else Path(f"{name}.toml")
     if target.is_dir():
         target = target / f"{name}.toml"
-    _write_new(target, text)
-    click.echo(str(target))
-    note(f"Run it with: gentickets find {target}")
+    check_new(target, force)
+    write_whole(target, text.encode("utf-8"))
+    if as_json:
+        emit({"recipe": recipe, "file": target}, True)
+    else:
+        click.echo(str(target))
+    note(f"run it with: gentickets find {target}")
 
 
 @recipes.command("validate")
@@ -142,18 +149,3 @@ def _told(text: str) -> tuple[str | None, str | None]:
     """The sentence of the second comment, and the expected time that follows its colon."""
     told = re.match(r"#[^\n]*\n#\s*(?P<about>[^\n]*?)(?::\s*(?P<takes>[^:\n]*?))?\.?\s*(?:\n|$)", text)
     return (told["about"], told["takes"]) if told else (None, None)
-
-
-def _write_new(target: Path, text: str) -> None:
-    try:
-        with target.open("x", encoding="utf-8", newline="") as file:
-            try:
-                file.write(text)
-                file.flush()
-            except OSError:
-                target.unlink(missing_ok=True)
-                raise
-    except FileExistsError as error:
-        raise TicketError(f"'{target}' exists and is not overwritten; name another file") from error
-    except FileNotFoundError as error:
-        raise TicketError(f"no folder '{target.parent}' to copy to") from error

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import signal
-import sys
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from tqdm import tqdm
+from click.core import ParameterSource
 
 from gentickets.errors import Status, TicketError
 
 from .console import emit, json_option, note
-from .options import PLUGIN, on_data_and_device
+from .options import ON, PLUGIN, on_data_and_device, other_data
+
+if TYPE_CHECKING:
+    from gentickets.experiment.planted import Place
+    from gentickets.results import Result
 
 
 @click.command()
 @click.argument("ticket", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to train (runs/TICKET-train).")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Where to train (runs/RUN-seed-S-ticket-round-RR-train).")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), help="Another data order and other draws.")
-@click.option("--on", metavar="DATASET", help="Another dataset, by name; images are resized to the ticket's.")
+@ON
 @click.option("--steps", type=click.IntRange(min=1), help="Another length of training.")
 @PLUGIN
 @on_data_and_device
@@ -30,42 +34,91 @@ def train(
     ticket: Path, out: Path | None, seed: int | None, on: str | None, steps: int | None, plugins: tuple[Path, ...],
     root: Path, download: bool, device: str, threads: int | None, resume: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Train a TICKET file from its start to the end, on other data or another seed too, and evaluate it.
+    """Train a TICKET from its start to the end, on other data or another seed too, and evaluate it.
 
-    Leaves the trained network, its figures and pictures in a folder; stopped, the same command goes on.
+    TICKET is its file, or the folder of its round. Leaves the trained network, its figures and pictures in a
+    folder; stopped, the same command goes on.
     """
-    from gentickets.experiment.planted import Place, train_ticket
-    from gentickets.experiment.work import Stopped
+    from gentickets.experiment.places import dense_beside, ticket_at, training_folder
+    from gentickets.experiment.planted import Place
 
-    folder = out or Path("runs") / f"{ticket.resolve().parent.name}-train"
+    given = ticket_at(ticket)
+    folder = out or training_folder(given)
     if resume and not (folder / "given.safetensors").is_file():
         raise TicketError(f"no training to resume at {folder}; without --resume it would start there")
-    changes: dict[str, dict[str, object]] = {}
-    if on is not None:
-        changes["data"] = {"name": on}
-    if steps is not None:
-        changes["train"] = {"steps": steps}
-    place = Place(root, device, threads, plugins, download)
-    caught: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, frame: caught.append(received))
-    bar: tqdm[Any] = tqdm(disable=not sys.stderr.isatty() or None, delay=0.5, unit="step", leave=False)
-
-    def report(taken: int, of: int) -> None:
-        bar.total = of
-        bar.update(taken - bar.n)
-
-    try:
-        with bar:
-            result = train_ticket(
-                ticket, folder, place, seed=seed, changes=changes, stop=lambda: bool(caught), report=report
-            )
-    except Stopped as stopped:
-        status = Status.TERMINATED if signal.SIGTERM in caught else Status.INTERRUPTED
-        raise TicketError(f"stopped, and stored in {folder}; the same command goes on", status) from stopped
+    changes = {**other_data(on), **({"train": {"steps": steps}} if steps is not None else {})}
+    result = _trained(given, folder, Place(root, device, threads, plugins, download), seed, changes)
     if result.status != "done":
         raise TicketError(str(result.why), Status.DIVERGED if result.status == "diverged" else Status.FAILED)
-    facts = {"folder": str(folder), "sparsity": result.sparsity, "steps": result.trained, **result.test}
-    emit(facts, as_json)
+    _tell(result, folder, as_json)
     note("figures on the test images; lower is better")
+    picture = folder / "more_samples.png"
+    note("to draw images: " + _command("sample", folder, ["--out", str(picture)], {"plugins", "root", "device"}))
+    if (dense := dense_beside(given)) is not None:
+        note(f"the dense reference, trained likewise: {_command('train', dense, [], None)}")
     return int(Status.DONE)
+
+
+def _trained(ticket: Path, folder: Path, place: Place, seed: int | None, changes: dict[str, Any]) -> Result:
+    """Train, with a bar; the first Ctrl-C stores and stops, the second stops at once."""
+    from gentickets.experiment.blame import blaming
+    from gentickets.experiment.planted import train_ticket
+    from gentickets.experiment.work import Stopped
+
+    from .progress import Bar, TimeLeft
+    from .stopping import stoppable
+
+    shown: list[tuple[Bar, TimeLeft]] = []
+
+    def report(taken: int, of: int) -> None:
+        if not shown:
+            shown.append((Bar(of), TimeLeft(of)))
+        bar, left = shown[0]
+        bar.to(taken, ", ".join(filter(None, (f"{taken}/{of} steps", left.at(taken)))))
+
+    with stoppable("stopping after this step; once more to stop at once", raises=False) as stop:
+        try:
+            with blaming(place.plugins):
+                return train_ticket(
+                    ticket, folder, place, seed=seed, changes=changes, stop=lambda: bool(stop), report=report
+                )
+        except Stopped as stopped:
+            raise TicketError(f"stopped, and stored in {folder}; the same command goes on", stop.status) from stopped
+        except KeyboardInterrupt as interrupt:
+            message = f"stopped at once; the same command goes on with what was stored in {folder}"
+            raise TicketError(message, stop.status) from interrupt
+        finally:
+            for bar, _ in shown:
+                bar.close()
+
+
+def _tell(result: Result, folder: Path, as_json: bool) -> None:
+    from gentickets.runs.folder import RunFolder
+
+    trained = RunFolder(folder).round(result.seed, result.arm, result.round).trained
+    facts = {"folder": str(folder), "trained": str(trained), "sparsity": result.sparsity}
+    start = result.steps - result.trained
+    if as_json:
+        steps = {"steps": result.steps, "starts_at": start, "steps_taken": result.trained}
+        emit({**facts, **steps, **result.test}, True)
+        return
+    after = f", {result.trained} of them after step {start}, where the ticket starts" if start else ""
+    emit({**facts, "steps": f"{result.steps}{after}", **result.test}, False)
+
+
+def _command(name: str, path: Path, more: list[str], wanted: set[str] | None) -> str:
+    """A command on another path with the options that were given, all that carry over or only those ``wanted``."""
+    context = click.get_current_context()
+    words = ["gentickets", name, str(path), *more]
+    for option in context.command.params:
+        key = str(option.name)
+        chosen = key not in ("out", "resume", "as_json", "ticket") if wanted is None else key in wanted
+        if not chosen or context.get_parameter_source(key) != ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[key]
+        if value is True:
+            words.append(option.opts[0])
+            continue
+        for one in value if isinstance(value, tuple) else [value]:
+            words += [option.opts[0], str(one)]
+    return shlex.join(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from pathlib import Path
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that at any moment either the old or the new one is there, whole.
 
-    A draft in the same folder, flushed to disk, renamed, the folder flushed; the user's umask applies.
+    A draft in the same folder, flushed to disk, renamed, the folder flushed; the user's umask applies. An OSError
+    names the file, not its draft.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
@@ -20,9 +22,11 @@ def write_whole(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             draft.unlink()
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     with contextlib.suppress(OSError):  # not every system lets a folder be opened
         folder = os.open(path.parent, os.O_RDONLY)
@@ -30,6 +34,13 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def told(error: OSError) -> str:
+    """What to say about a file that could not be written or read: why, which, and what helps when a disk is full."""
+    about = f": '{error.filename}'" if error.filename is not None else ""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT) and bool(about)
+    return f"{error.strerror or error}{about}" + ("; make room, and the same command goes on" if full else "")
 
 
 def clear_drafts(folder: Path) -> None:

@@ -18,6 +18,19 @@ from gentickets.tickets import Tensors
 
 FORMAT = 1
 _KEY = "gentickets"
+_BEGINNINGS: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"PK\x03\x04", "a zip archive, as torch.save writes"),
+    (b"\x80\x02", "a pickle"),
+    (b"\x80\x03", "a pickle"),
+    (b"\x80\x04", "a pickle"),
+    (b"\x80\x05", "a pickle"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"%PDF", "a PDF document"),
+)
+"""How files begin that are handed in by mistake."""
 
 
 def pack(kind: str, tensors: Tensors, header: Mapping[str, Any]) -> bytes:
@@ -50,7 +63,7 @@ def unpack(data: bytes, kind: str, where: Path) -> tuple[dict[str, Tensor], dict
         metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError, AttributeError, RecursionError) as error:
-        raise TicketError(f"{where} is damaged or no safetensors file: {error}", Status.TICKET) from error
+        raise TicketError(f"{where} {_what_else(data, where)}", Status.TICKET) from error
     try:
         told = json.loads(metadata[_KEY])
         form, digest, found, header = told["format"], told["sha256"], told["kind"], dict(told["header"])
@@ -64,6 +77,28 @@ def unpack(data: bytes, kind: str, where: Path) -> tuple[dict[str, Tensor], dict
     if content_hash(kind, tensors, header) != digest:
         raise TicketError(f"{where} is damaged: its content does not match its SHA-256", Status.TICKET)
     return tensors, header
+
+
+def _what_else(data: bytes, where: Path) -> str:
+    """What to say of bytes that safetensors refuses: a file of another kind, if it can be told, or damage."""
+    if not data:
+        return "is damaged: it is empty"
+    if where.suffix.lower() == ".toml":
+        return f"is no safetensors file: it looks like a recipe, and for that there is: gentickets find {where}"
+    damaged = "is damaged, cut short, or no safetensors file"
+    if data[8:9] == b"{":  # behind eight bytes of length: the header's beginning
+        return damaged
+    for beginning, kind in _BEGINNINGS:
+        if data.startswith(beginning):
+            return f"is no safetensors file: it begins like {kind}"
+    try:
+        text = data[:512].decode("utf-8").lstrip()
+    except UnicodeDecodeError:
+        return damaged
+    if "\0" in text:
+        return damaged
+    kind = "JSON" if text.startswith(("{", "[{")) else "HTML" if text.startswith("<") else "text"
+    return f"is no safetensors file: it holds {kind}"
 
 
 def content_hash(kind: str, tensors: Tensors, header: Mapping[str, Any]) -> str:

@@ -120,6 +120,8 @@ class Training:
 
     def update_ema(self) -> None:
         """Move the averages by one step."""
+        if not self.plan.ema:
+            return
         parameters = dict(self.task.named_parameters())
         for component, decay in self.plan.ema.items():
             names = [name for name in self.ema if name.split(".", 1)[0] == component]

@@ -49,7 +49,7 @@ def run(ticket: Sequence[float] = BETTER, **controls: Sequence[float]) -> list[R
 def failed(results: Sequence[Result], arm: str, seed: int, round: int, status: str = "failed") -> list[Result]:
     """The same results, with one cell failed."""
     broken: dict[str, Any] = {
-        "status": "failed",
+        "status": status,
         "test": {},
         "valid": {},
         "why": "a loss became NaN at step 31",
@@ -196,7 +196,8 @@ def test_a_seed_whose_ticket_failed_counts(round: int) -> None:
     results = run(BETTER, reinit=WORSE, shuffle=WORSE)
     verdict = judge(failed(results, "ticket", 1, round), recipe())
     assert verdict.word == "fails"
-    assert "The ticket failed in seed 1" in verdict.sentence
+    arm = "ticket" if round else "dense model"
+    assert f"The {arm} failed in seed 1 (a loss became NaN at step 31), and a claim cannot hold" in verdict.sentence
 
 
 def test_a_failure_after_the_level_does_not_count() -> None:
@@ -209,15 +210,160 @@ def test_a_failed_control_is_not_a_beaten_one() -> None:
     results = failed(run(BETTER, reinit=WORSE, shuffle=WORSE), "shuffle", 2, 2)
     verdict = judge(results, recipe())
     assert verdict.word == "holds"
-    assert "No comparison with the control 'shuffle': failed in seed 2." in verdict.notes
+    why = "failed in seed 2 (a loss became NaN at step 31)"
+    assert verdict.notes == (f"No comparison with the control 'shuffle': {why}.",)
 
 
 def test_a_ticket_that_collapsed_alone_does_not_hold() -> None:
     gone = "every sample is nearly the same image"
     results = [replace(r, collapsed=gone) if (r.seed, r.round) == (0, 2) else r for r in run()]
-    verdict = judge(results, recipe(controls=[]))
+    verdict = judge(*about_samples(results, recipe(controls=[])))
     assert verdict.word == "fails"
     assert "collapsed in seed 0" in verdict.sentence
+    other = judge(results, recipe(controls=[]))
+    assert other.word == "holds", "a negative ELBO is not flattered by collapsed samples"
+    assert "collapsed in seed 0" in other.sentence
+
+
+def about_samples(results: Sequence[Result], asked: dict[str, Any]) -> tuple[list[Result], dict[str, Any]]:
+    """The same numbers as a figure of samples, and a claim about it."""
+    named = [
+        replace(r, valid={"frechet": r.valid["negative_elbo"]}, test={"frechet": r.test["negative_elbo"]})
+        for r in results
+    ]
+    return named, {**asked, "claim": {**asked["claim"], "metric": "frechet"}}
+
+
+def collapse(results: Sequence[Result], **seeds: Sequence[int]) -> list[Result]:
+    """The same results, with the samples of `arm_round` collapsed in the given seeds."""
+    gone = "every sample is nearly the same image"
+    return [
+        replace(r, collapsed=gone) if r.seed in seeds.get(f"{r.arm}_{r.round}".replace("-", "_"), ()) else r
+        for r in results
+    ]
+
+
+def test_where_dense_collapsed_too_nothing_is_decided() -> None:
+    results = collapse(run(BETTER, reinit=WORSE, shuffle=WORSE), ticket_0=[0, 1], ticket_2=[1])
+    verdict = judge(*about_samples(results, recipe()))
+    assert verdict.word == "undecided"
+    assert "The samples of both the ticket and the dense model collapsed in seed 1: their figures" in verdict.sentence
+    assert "The samples of the dense model collapsed in seed 0." in verdict.sentence
+    assert not any(word in verdict.sentence for word in ("beats", "shown", "bound"))
+
+
+def test_a_collapsed_dense_model_is_said_beside_the_claim() -> None:
+    verdict = judge(collapse(run(), ticket_0=[2]), recipe(controls=[]))
+    assert verdict.word == "holds"
+    assert "The samples of the dense model collapsed in seed 2." in verdict.sentence
+
+
+def test_a_win_is_withheld_from_a_ticket_that_collapsed_in_longer_training() -> None:
+    tail = longer((95.0, 95.1, 95.2), (95.1, 95.2, 95.2), (96.0, 96.2, 96.1))
+    results = run(BETTER, reinit=WORSE, shuffle=WORSE) + tail
+    alone = judge(*about_samples(collapse(results, ticket_longer_2=[0]), recipe(longer=5)))
+    assert alone.word == "faster"
+    assert "The samples of the ticket, trained longer, collapsed in seed 0." in alone.sentence
+    both_gone = collapse(results, ticket_longer_2=[0], dense_longer_0=[0])
+    both = judge(*about_samples(both_gone, recipe(longer=5)))
+    assert both.word == "wins at equal steps"
+    assert "Trained longer, the samples of both" in both.sentence
+
+
+def test_the_budget_is_no_control() -> None:
+    results = run(BETTER, reinit=WORSE, shuffle=WORSE) + cells("budget", 0, (95.0, 95.5, 94.5))
+    notes = judge(collapse(results, budget_0=[1], reinit_2=[1]), recipe(budget=True)).notes
+    assert "The samples of 'dense, whole budget' collapsed in seed 1." in notes
+    assert "The samples of the control 're-initialized' collapsed in seed 1." in notes
+
+
+def test_a_run_that_diverged_everywhere_says_so() -> None:
+    results = run()
+    for seed in range(3):
+        for round in range(3):
+            results = failed(results, "ticket", seed, round, "diverged" if round == 0 else "not run")
+    for level in (0.36, "validation"):
+        asked = recipe(controls=[])
+        asked["claim"]["level"] = level
+        verdict = judge(results, asked)
+        assert verdict.word == "fails"
+        why = "The dense model diverged in seeds 0, 1 and 2 (a loss became NaN at step 31)"
+        assert why in verdict.sentence
+        assert "nothing is done yet" not in verdict.sentence
+
+
+def test_a_control_that_is_not_beaten_is_named_and_nothing_more_is_claimed() -> None:
+    said = judge(run(BETTER, reinit=WORSE, shuffle=(98.0, 101.0, 99.5)), recipe()).sentence
+    assert "the claim holds, but the ticket is not shown to be better than every control" in said
+    assert "It beats re-initialized (101.00 ± 0.60), but is not shown to be better than shuffled mask (99.50" in said
+    assert "so does" not in said
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_under_three_seeds_nothing_is_beaten(seeds: int) -> None:
+    results = run(BETTER[:seeds], reinit=WORSE[:seeds], shuffle=(95.0, 95.6)[:seeds])
+    results += cells("budget", 0, (98.0, 98.6)[:seeds])
+    verdict = judge(results, recipe(seeds=seeds))
+    count = "1 seed" if seeds == 1 else "2 seeds"
+    assert verdict.word == "undecided"
+    assert "On average it is ahead of re-initialized" in verdict.sentence
+    assert "and behind shuffled mask" in verdict.sentence
+    assert f"with {count} that is not tested" in verdict.sentence
+    assert f"ahead of the ticket (not tested: {count})" in verdict.sentence
+    assert not any(word in verdict.sentence for word in ("beat", "shown", "bound"))
+    assert [entry["beaten"] for entry in verdict.as_dict()["short"]["controls"]] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ((95.0, 95.5, 94.5), "better than the ticket."),
+        ((101.0, 101.5, 100.5), "worse than the ticket."),
+        ((95.0, 102.0, 98.5), "which is not told apart from the ticket."),
+    ],
+)
+def test_the_budget_is_compared_by_the_paired_bound(budget: Sequence[float], said: str) -> None:
+    results = run(BETTER) + cells("budget", 0, budget)
+    assert judge(results, recipe(controls=[])).sentence.endswith(said)
+
+
+@pytest.mark.parametrize(("seeds", "word"), [(1, "undecided"), (2, "undecided"), (3, "fails")])
+def test_no_level_on_validation_needs_three_seeds_to_be_a_failure(seeds: int, word: str) -> None:
+    asked = recipe(controls=[], seeds=seeds)
+    asked["claim"]["level"] = "validation"
+    verdict = judge(run(MUCH_WORSE[:seeds]), asked)
+    assert (verdict.round, verdict.word) == (None, word)
+    assert ("too few to decide" in verdict.sentence) == (word == "undecided")
+
+
+@pytest.mark.parametrize("round", [0, 1])
+def test_a_seed_that_fails_before_every_level_fails_a_level_left_to_validation(round: int) -> None:
+    asked = recipe(controls=[])
+    asked["claim"]["level"] = "validation"
+    results = run()
+    for later in range(round, 3):
+        results = failed(results, "ticket", 1, later, "diverged" if later == round else "not run")
+    verdict = judge(results, asked)
+    assert verdict.word == "fails"
+    assert "diverged in seed 1 (a loss became NaN at step 31), and a claim cannot hold" in verdict.sentence
+
+
+def test_a_narrowed_pruning_says_whose_weights_and_how_much_of_all() -> None:
+    sizes = {"kept": 40, "total": 100, "all": 240}
+    results = [replace(r, weights=sizes) if r.round == 2 else r for r in run()]
+    verdict = judge(results, recipe(controls=[], prune=["generator"]))
+    assert (
+        "At 36.0 % sparsity of the generator's weights (25.0 % of all parameters) the claim holds" in verdict.sentence
+    )
+    assert (verdict.pruned, verdict.share) == ("the generator's weights", 0.25)
+    spared = judge(results, recipe(controls=[], exempt=["*.out.*"])).sentence
+    assert "sparsity of the weights outside '*.out.*' (25.0 % of all parameters)" in spared
+    assert judge(results, recipe(controls=[])).pruned is None
+
+
+def test_rounds_that_go_on_are_not_held_against_dense() -> None:
+    said = judge(run(), {"search": {"rewind": "lr"}, "claim": None}).sentence
+    assert "With rewind = 'lr' a round goes on from the trained weights" in said
 
 
 def test_missing_seeds_and_rounds_leave_it_undecided() -> None:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +281,43 @@ def test_a_table_in_a_pipe_is_never_cut(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
+def test_texts_that_are_numbers_stand_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
+    dash = "\N{EN DASH}"
+    rows = [["a", "0.0 %", "102.4 ± 0.1 (3)", ""], ["b", "as 67.2 %", dash, "2 x 3"]]
+    table(["arm", "sparsity", "ELBO", "notes"], rows)
+    assert capsys.readouterr().out.splitlines() == [
+        "arm   sparsity             ELBO  notes",
+        "a        0.0 %  102.4 ± 0.1 (3)",
+        f"b    as 67.2 %                {dash}  2 x 3",
+    ]
+
+
+WIDE = (
+    "from gentickets_cli.console import table\n"
+    "row = ['re-initialized, scaled', '67.2 %', '102.45 ± 0.12 (3)', '-1.7 %', '0.0345', '12.5', 'compute-matched']\n"
+    "heads = ['arm', 'sparsity', 'negative ELBO ± sd (n)', 'to dense', 'Frechet distance', 'coverage gap', 'notes']\n"
+    "table(heads, [row, ['dense', *row[1:]]], spare=heads[4:6], more='more figures: report.html')"
+)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
+@pytest.mark.parametrize(("columns", "spared"), [(80, True), (120, False)])
+def test_a_narrow_terminal_breaks_no_word_and_no_number(columns: int, spared: bool) -> None:
+    shown = _in_terminal(columns, program=[sys.executable, "-c", WIDE], NO_COLOR="1")
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert lines[0].strip()
+    assert all(part in shown for part in ("re-initialized,", "102.45 ± 0.12 (3)", "-1.7 %", "compute-matched"))
+    assert ("coverage" not in shown) == spared
+    assert shown.rstrip().endswith("more figures: report.html") == spared
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
+def test_no_color_leaves_no_escapes_in_a_table() -> None:
+    assert "\x1b" in _in_terminal(80, "recipes", "ls")
+    assert "\x1b" not in _in_terminal(80, "recipes", "ls", NO_COLOR="1")
+
+
 def test_emit_prints_json_that_every_parser_reads(capsys: pytest.CaptureFixture[str]) -> None:
     emit({"a": float("nan"), "b": [Path("x"), (1, 2)], "c": "±"}, as_json=True)
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": ["x", [1, 2]], "c": "±"}
@@ -321,8 +358,8 @@ def _modules(*args: str) -> set[str]:
     return set(done.stderr.split())
 
 
-def _in_terminal(columns: int, *args: str) -> str:
-    """What a command prints on a terminal of that width."""
+def _in_terminal(columns: int, *args: str, program: Sequence[str] = PROGRAM, **variables: str) -> str:
+    """What a command (or another program) prints on a terminal of that width."""
     import fcntl
     import pty
     import struct
@@ -330,9 +367,9 @@ def _in_terminal(columns: int, *args: str) -> str:
 
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    env["TERM"] = "xterm-256color"
-    with subprocess.Popen([*PROGRAM, *args], stdin=child, stdout=child, stderr=child, env=env) as process:
+    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    env |= {"TERM": "xterm-256color", **variables}
+    with subprocess.Popen([*program, *args], stdin=child, stdout=child, stderr=child, env=env) as process:
         os.close(child)
         shown = b""
         try:

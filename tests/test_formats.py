@@ -129,7 +129,7 @@ def test_pickles_are_never_run(tmp_path: Path) -> None:
 
     path = tmp_path / "t"
     path.write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(TicketError, match="damaged"):
+    with pytest.raises(TicketError, match="no safetensors file: it begins like a pickle"):
         read_ticket(path)
     assert not (tmp_path / "executed").exists()
 

@@ -160,22 +160,22 @@ prune = ["encodr"]
 decodr = 0.5
 """
     assert errors(text) == [
-        "r.toml:1: sed: unknown section or key; Did you mean 'seed'?",
-        "r.toml:4: task.network: 'cnv' is not allowed; must be 'mlp' or 'conv'; Did you mean 'conv'?",
+        "r.toml:1: sed: unknown section or key. Did you mean 'seed'?",
+        "r.toml:4: task.network: 'cnv' is not allowed; must be 'mlp' or 'conv'. Did you mean 'conv'?",
         "r.toml:5: task.beta: unknown key; only family 'vae' has it",
         "r.toml:7: data.name: 'digit' is not allowed; must be 'digits', 'mnist', 'fashion-mnist', 'kmnist', "
-        "'cifar10', 'celeba' or 'folder'; Did you mean 'digits'?; one of your own comes with --plugin "
+        "'cifar10', 'celeba' or 'folder'. Did you mean 'digits'? One of your own comes with --plugin "
         "my_models.py",
         "r.toml:8: data.batch_size: 0 is not allowed; must be a whole number of at least 1",
         "r.toml:9: train.steps: is missing; must be a whole number of at least 1",
         "r.toml:10: train.lr: -1 is not allowed; must be a number above 0",
         "r.toml:12: train.objectives.ae.optimizer: 'adamm' is not allowed; must be 'adam', 'adamw', 'sgd' or "
-        "'rmsprop'; Did you mean 'adam'?",
+        "'rmsprop'. Did you mean 'adam'?",
         "r.toml:14: search.controls[1]: 'shufle' is not allowed; must be 'reinit', 'reinit0', 'shuffle', "
-        "'random-erk', 'random-uniform' or 'narrow'; Did you mean 'shuffle'?",
+        "'random-erk', 'random-uniform' or 'narrow'. Did you mean 'shuffle'?",
         "r.toml:18: search.keep: 1.5 is not allowed; must be a number above 0 and below 1",
-        "r.toml:19: search.prune[0]: family 'ae' has no component 'encodr'; Did you mean 'encoder'?",
-        "r.toml:21: train.ema.decodr: family 'ae' has no component 'decodr'; Did you mean 'decoder'?",
+        "r.toml:19: search.prune[0]: family 'ae' has no component 'encodr'. Did you mean 'encoder'?",
+        "r.toml:21: train.ema.decodr: family 'ae' has no component 'decodr'. Did you mean 'decoder'?",
     ]
 
 
@@ -199,19 +199,19 @@ decodr = 0.5
             "--set train.ema.decoder: 1 is not allowed; must be a number above 0 and below 1",
         ),
         ("train.ema.generator=0.9", "family 'vae' has no component 'generator'"),
-        ("train.objectives.ae.lr=0.1", "family 'vae' has no objective 'ae'; Did you mean 'vae'?"),
+        ("train.objectives.ae.lr=0.1", "family 'vae' has no objective 'ae'. Did you mean 'vae'?"),
         ("train.objectives.vae.stepz=1", "--set train.objectives.vae.stepz: unknown key"),
         ("train.momentum=0.9", "--set train.momentum: adam has no momentum; remove it"),
         ("train.objectives.vae.alpha=0.9", "adam has no alpha; remove it"),
         ("train.warmup=100", "100 is not below train.steps = 100"),
-        ("train.stepz=3", "--set train.stepz: unknown key; Did you mean 'steps'?"),
+        ("train.stepz=3", "--set train.stepz: unknown key. Did you mean 'steps'?"),
         ("task.size=16", "unknown key; it belongs in [data]"),
         ("task.clip=0.1", "unknown key; only family 'gan' has it"),
         ("task.conditional=true", "conditional models are not supported; remove it"),
         ("data.labels=true", "conditional models are not supported; remove it"),
         (
             "task.family=vaee",
-            "unknown family 'vaee'; Did you mean 'vae'? One of your own comes with --plugin",
+            "unknown family 'vaee'. Did you mean 'vae'? One of your own comes with --plugin",
         ),
         ("task=3", "--set task: 3 is not allowed; must be a section, [task]"),
         ("train=3", "--set train: 3 is not allowed; must be a section, [train]"),
@@ -294,7 +294,7 @@ def test_a_plugin_family_is_accepted_only_with_plugins() -> None:
 
 def test_a_plugins_dataset_and_criterion_are_accepted_only_with_plugins() -> None:
     overrides = ("data.name=faces", "search.criterion=mine")
-    assert [line.split("; one of your own")[0] for line in errors(SMALL, *overrides)] == [
+    assert [line.split(". One of your own")[0] for line in errors(SMALL, *overrides)] == [
         "--set data.name: 'faces' is not allowed; must be 'digits', 'mnist', 'fashion-mnist', 'kmnist', "
         "'cifar10', 'celeba' or 'folder'",
         "--set search.criterion: 'mine' is not allowed; must be 'magnitude' or 'random'",

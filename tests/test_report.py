@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import pytest
 
 from gentickets.errors import Status, TicketError
 from gentickets.report import Report, Spread, summarize, table, write_report
+from gentickets.report.anatomy import densities
+from gentickets.report.plots import comparison, quality
 from gentickets.report.words import arm_name, decimals, difference, fixed, percent, plus_minus
 from gentickets.results import Result
 
@@ -287,6 +290,102 @@ def test_failed_cells_are_listed_with_their_reason(tmp_path: Path) -> None:
     assert (row.n, row.failed) == (2, 1)
     assert report.summaries[0].verdict.word == "fails"
     assert "seed 1: the loss became NaN at step 31" in Page(report.page.read_text(encoding="utf-8")).text
+
+
+def broken(results: list[Result], arm: str, seed: int, round: int, status: str, why: str) -> list[Result]:
+    """The same results, with one cell that came to nothing."""
+    return [
+        replace(r, status=status, test={}, valid={}, why=why) if (r.arm, r.seed, r.round) == (arm, seed, round) else r
+        for r in results
+    ]
+
+
+def test_troubles_name_arm_level_seeds_and_reason(tmp_path: Path) -> None:
+    results = results_of()
+    for seed in (0, 2):
+        results = broken(results, "ticket", seed, 6, "diverged", "the loss became NaN at step 31.")
+        for arm in ("reinit", "shuffle"):
+            results = broken(results, arm, seed, 6, "not run", "it needs the ticket")
+    results = broken(results, "budget", 1, 0, "failed", "no memory")
+    report = write_report([make_run(tmp_path / "run", results)])
+    summary = report.summaries[0]
+    assert summary.troubles == (
+        "ticket at 73.8 %: diverged in seeds 0 and 2: the loss became NaN at step 31.",
+        "dense, whole budget: failed in seed 1: no memory.",
+        "Not run behind them: re-initialized (2 cells) and shuffled mask (2 cells).",
+    )
+    row = summary.row("ticket", 6)
+    assert row is not None
+    assert (row.n, row.failed, row.diverged) == (1, 0, 2)
+    lines = {(line[0], line[1]): line for line in table(summary)[1]}
+    assert lines["ticket", "73.8 %"][-1] == "2 diverged"
+    text = Page(report.page.read_text(encoding="utf-8")).text
+    assert all(trouble in text for trouble in summary.troubles)
+    assert summarize(results_of(), RECIPE).troubles == ()
+
+
+def test_a_narrow_dense_model_is_as_small_as_its_ticket(tmp_path: Path) -> None:
+    narrow = [cell("narrow", seed, 5, 103.0, sparsity=0.0) for seed in range(3)]
+    recipe = {**RECIPE, "search": {**RECIPE["search"], "controls": ["reinit", "shuffle", "narrow"]}}
+    lines = {line[0]: line for line in table(summarize(results_of() + narrow, recipe))[1]}
+    assert lines["narrow dense"][1] == "as 67.2 %"
+    text = page_of(make_run(tmp_path / "run", results_of() + narrow, recipe)).text
+    assert "narrow dense · as 67.2 %" in text
+
+
+def test_rounds_that_go_on_from_trained_weights_have_no_column_against_dense(tmp_path: Path) -> None:
+    search = {**RECIPE["search"], "rewind": "lr", "controls": []}
+    recipe = {**RECIPE, "search": search, "claim": None}
+    results = [r for r in results_of() if r.arm == "ticket"]
+    header, lines = table(summarize(results, recipe))
+    assert "to dense" not in header
+    assert all(len(line) == len(header) for line in lines)
+    note = "With rewind = 'lr' a round goes on from the trained weights of the last"
+    assert page_of(make_run(tmp_path / "run", results, recipe)).text.count(note) == 2
+
+
+def test_a_narrowed_pruning_is_said_on_the_page(tmp_path: Path) -> None:
+    recipe = {**RECIPE, "search": {**RECIPE["search"], "prune": ["decoder"]}}
+    text = page_of(make_run(tmp_path / "run", recipe=recipe)).text.replace("\xa0", " ")
+    assert "only the decoder's weights are pruned" in text
+    share = (40960 - int(40960 * 0.8**5)) / 41800
+    said = (
+        f"Sparsity is the removed share of the decoder's weights; 67.2 % of them are {percent(share)} of all parameters"
+    )
+    assert said in text
+
+
+def test_a_divergence_is_called_no_merit(tmp_path: Path) -> None:
+    results = [replace(r, test={**r.test, "kl": 12.0 + r.seed}) for r in results_of()]
+    said = "lower is better, but for KL divergence, which is a part of the negative ELBO"
+    assert said in page_of(make_run(tmp_path / "run", results)).text
+    assert "KL divergence" not in page_of(make_run(tmp_path / "other")).text
+
+
+def test_one_seed_is_not_called_seeds(tmp_path: Path) -> None:
+    recipe = {**RECIPE, "search": {**RECIPE["search"], "seeds": 1}}
+    assert "1 seeds" not in page_of(make_run(tmp_path / "run", results_of(1), recipe)).text
+
+
+def test_layers_stand_in_the_order_of_the_network() -> None:
+    names = ("out.10.weight", "in.0.weight", "a.weight")
+    results = [replace(r, densities=dict.fromkeys(names, 0.5)) for r in results_of()]
+    svg = densities(results)
+    assert sorted(names, key=svg.index) == list(names)
+
+
+def test_sparsities_of_several_runs_are_all_on_the_axis() -> None:
+    other = [replace(r, sparsity=1 - 0.5**r.round) for r in results_of() if r.arm == "ticket" and r.round < 4]
+    axis = comparison([summarize(results_of(), RECIPE, "a"), summarize(other, RECIPE, "b")])
+    shown = set(re.findall(r">([\d.]+)</text>", axis))
+    assert {"20", "36", "73.8", "87.5"} <= shown  # 50 is too close to 48.8 for both to be written
+
+
+def test_the_note_about_a_far_control_stands_beside_the_axes() -> None:
+    far = [replace(r, test={"negative_elbo": 500.0}) if r.arm == "reinit" else r for r in results_of()]
+    said = "a control lies above"
+    assert said in quality(summarize(far, RECIPE))
+    assert said not in quality(summarize(results_of(), RECIPE))
 
 
 def test_rows_start_with_dense_and_the_honest_budget() -> None:

@@ -92,10 +92,9 @@ class Arm:
         task = {**whole["task"], **self.narrowed}
         # a ticket is the same, whatever other seeds its run has
         search = {key: value for key, value in whole["search"].items() if key != "seeds"}
-        return {
-            **{key: value for key, value in whole.items() if key != "seed"}, "task": task, "search": search, "plugins": self.assembly.plugin_names, "image": list(self.assembly.image),
-            "saw": self.assembly.splits.fingerprint,
-        }  # fmt: skip
+        kept = {key: value for key, value in whole.items() if key != "seed"}
+        seen = {"image": list(self.assembly.image), "saw": self.assembly.splits.fingerprint}
+        return {**kept, "task": task, "search": search, "plugins": self.assembly.plugin_names, **seen}
 
     def _stored(self, round: int) -> Ticket:
         ticket, _ = read_ticket(self.run.round(self.unit.seed, "ticket", round).ticket)

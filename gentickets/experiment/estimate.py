@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.blame import check_family
 from gentickets.experiment.find import Options, jobs_for, record_of
 from gentickets.experiment.units import plan_units
 from gentickets.masks import full_mask
@@ -20,7 +21,10 @@ TRIAL_SECONDS = 2.0
 
 
 def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
-    """What running this would take, with what is done in ``folder`` taken off."""
+    """What running this would take, with what is done in ``folder`` taken off.
+
+    Disk in megabytes at most, seconds about.
+    """
     record = record_of(recipe, options)
     units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
     run = RunFolder(folder)
@@ -29,6 +33,7 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
         record["recipe"], root=options.root, device=record["device"], plugins=options.plugins, download=False
     )
     torch.set_num_threads(record["threads"])
+    check_family(assembly)
     task = assembly.task(recipe.seeds[0])
     jobs = min(jobs_for(record, options), max(1, len(left)))
     seconds = _seconds_per_step(assembly, recipe) * sum(unit.steps for unit in left) / jobs
@@ -41,13 +46,13 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
         "prunable": full_mask(task, exempt=recipe.search.exempt, components=assembly.components).total,
         "seeds": len(recipe.seeds),
         "arms": arms,
-        "rounds to run": len(left),
-        "rounds done": len(units) - len(left),
-        "steps to run": sum(unit.steps for unit in left),
+        "rounds_left": len(left),
+        "rounds_done": len(units) - len(left),
+        "steps_left": sum(unit.steps for unit in left),
         "workers": jobs,
         "device": record["device"],
-        "disk at most (MB)": round(_disk(weights, len(units), options.keep_all, len(recipe.seeds)) / 1e6, 1),
-        "time about (s)": round(seconds + 6),
+        "disk_mb": round(_disk(weights, len(units), options.keep_all, len(recipe.seeds)) / 1e6, 1),
+        "seconds": round(seconds + 6),
     }
 
 

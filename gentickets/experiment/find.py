@@ -234,18 +234,22 @@ def _setup(run: RunFolder, record: Mapping[str, Any], options: Options) -> dict[
 def _here(run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], tell: Any) -> None:
     """Work in this process, one unit after the other."""
     from gentickets.experiment.assembly import Assembly, settle_device
+    from gentickets.experiment.blame import blaming, check_family
     from gentickets.experiment.work import Work
 
     settle_device(setup["threads"])
-    assembly = Assembly(
-        setup["recipe"], root=Path(setup["root"]), device=setup["device"],
-        plugins=[Path(path) for path in setup["plugins"]], download=setup["download"],
-    )  # fmt: skip
-    for unit in units:
-        known = run.round(*unit.key).result.is_file()
-        result = Work(assembly, run, unit, save_every=setup["save_every"]).do()
-        if not known:
-            tell(unit, unit.steps, {"status": result.status, "why": result.why})
+    plugins = [Path(path) for path in setup["plugins"]]
+    with blaming(plugins):
+        assembly = Assembly(
+            setup["recipe"], root=Path(setup["root"]), device=setup["device"], plugins=plugins,
+            download=setup["download"],
+        )  # fmt: skip
+        check_family(assembly)
+        for unit in units:
+            known = run.round(*unit.key).result.is_file()
+            result = Work(assembly, run, unit, save_every=setup["save_every"]).do()
+            if not known:
+                tell(unit, unit.steps, {"status": result.status, "why": result.why})
 
 
 def _drop_trained(run: RunFolder, unit: Unit, kept: set[int | None]) -> None:

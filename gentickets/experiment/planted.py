@@ -14,7 +14,9 @@ from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly, settle_device
+from gentickets.experiment.blame import check_family
 from gentickets.experiment.evaluation import NORM_BATCHES
+from gentickets.experiment.places import ticket_at, untrained
 from gentickets.experiment.units import Unit
 from gentickets.experiment.work import Work
 from gentickets.quality import grid_png, reconstruction_grid
@@ -53,13 +55,22 @@ def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = No
         raise TicketError(f"{path} needs its plugin: give --plugin {missing[0]}", Status.TICKET)
     for section, keys in (changes or {}).items():
         recipe[section] = {**recipe[section], **keys}
-    if "image" in recipe and "name" in (changes or {}).get("data", {}):
+    other = (changes or {}).get("data", {})
+    if "image" in recipe and "name" in other:
         channels, side, _ = recipe["image"]  # whatever the data, the networks take the ticket's images
-        own = {"size": side, "channels": "grey" if channels == 1 else "rgb", "valid": None, "folder": None}
-        recipe["data"] = {**recipe["data"], **own}
+        own = {"size": side, "channels": "grey" if channels == 1 else "rgb", "valid": None}
+        recipe["data"] = {**recipe["data"], **own, "folder": other.get("folder")}
+    _check_folder(path, recipe["data"])
     settle_device(place.threads or 1)
     assembly = Assembly(recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download)
     return ticket, assembly
+
+
+def _check_folder(path: Path, data: Mapping[str, Any]) -> None:
+    """A recipe's folder of images is looked for from the current directory, as the recipe says it."""
+    if data["name"] == "folder" and not Path(str(data.get("folder"))).is_dir():
+        message = f"{path} was found on the images in '{data.get('folder')}', and there is no such folder here"
+        raise TicketError(f"{message}; say where they are: --on FOLDER")
 
 
 def pictures(
@@ -72,18 +83,17 @@ def pictures(
     threads: int | None,
     plugins: Sequence[Path],
     download: bool,
+    changes: Mapping[str, Any] | None = None,
 ) -> tuple[str, bytes]:
     """A PNG of samples (or, without a prior, of reconstructions), and which of the two it is.
 
-    ``path`` is a ticket with its trained network beside it, or the trained network with its ticket beside it.
+    ``path`` is a ticket with its trained network beside it, that network, or the folder of one round or training.
     """
-    ticket_path = path.with_name("ticket.safetensors") if path.name == "trained.safetensors" else path
-    ticket, assembly = open_ticket(ticket_path, Place(root, device, threads, plugins, download))
+    ticket_path = ticket_at(path)
+    ticket, assembly = open_ticket(ticket_path, Place(root, device, threads, plugins, download), changes)
     trained = ticket_path.with_name("trained.safetensors")
     if not trained.is_file():
-        raise TicketError(
-            f"{ticket_path} has no trained.safetensors beside it; train it: gentickets train {ticket_path}"
-        )
+        raise TicketError(untrained(ticket_path))
     task = assembly.task(ticket.origin.seed)
     snapshot, _, _ = read_snapshot(trained)
     with _grown(assembly, ticket, task, snapshot):
@@ -140,9 +150,12 @@ def train_ticket(
 ) -> Result:
     """Train a ticket from its start into a folder, or go on there; ``seed`` is the data order's and the draws'.
 
+    ``path`` is the ticket's file, or the folder of its round or training.
+
     Raises TicketError when the folder holds the training of another ticket, and Stopped when asked to stop.
     """
-    ticket, assembly = open_ticket(path, place, changes)
+    ticket, assembly = open_ticket(ticket_at(path), place, changes)
+    check_family(assembly)
     assembly.recipe = {**assembly.recipe, "seed": ticket.origin.seed if seed is None else seed}
     least, train = ticket.origin.rewind_to, assembly.recipe["train"]
     if train["steps"] <= max(least, train["warmup"]):

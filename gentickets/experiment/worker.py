@@ -53,6 +53,7 @@ def _own_pipes() -> Channel:
 def work(channel: Channel, setup: Mapping[str, Any]) -> None:
     """Take units until told to stop."""
     from gentickets.experiment.assembly import Assembly, settle_device
+    from gentickets.experiment.blame import check_family
     from gentickets.experiment.units import Unit
     from gentickets.experiment.work import Stopped, Work
     from gentickets.runs.folder import RunFolder
@@ -62,6 +63,7 @@ def work(channel: Channel, setup: Mapping[str, Any]) -> None:
         setup["recipe"], root=Path(setup["root"]), device=setup["device"],
         plugins=[Path(path) for path in setup["plugins"]], download=setup["download"],
     )  # fmt: skip
+    check_family(assembly)
     run = RunFolder(Path(setup["run"]))
     last = [time.monotonic()]
 
@@ -87,6 +89,7 @@ def main() -> None:
     channel = _own_pipes()
     signal.signal(signal.SIGTERM, lambda *_: channel.stop.set())
     setup = channel.orders.get()
+    from gentickets.disk import told
     from gentickets.errors import Status, TicketError
 
     try:
@@ -94,13 +97,15 @@ def main() -> None:
     except TicketError as error:
         channel.tell(error=str(error), exit=int(error.status))
     except OSError as error:
-        where = f": {error.filename}" if error.filename else f", writing to {setup['run']}"
-        channel.tell(error=f"{error.strerror}{where}", exit=int(Status.STORAGE))
+        where = "" if error.filename else f" (writing to {setup['run']})"
+        channel.tell(error=told(error) + where, exit=int(Status.STORAGE))
     except Exception as error:
         import traceback
 
-        trace = traceback.format_exc()
-        channel.tell(error=f"{type(error).__name__}: {error}", exit=int(Status.FAILED), traceback=trace)
+        from gentickets.experiment.blame import blame
+
+        plugins = [Path(path) for path in setup["plugins"]]
+        channel.tell(error=blame(error, plugins), exit=int(Status.FAILED), traceback=traceback.format_exc())
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Set
 from gentickets.errors import nearest
 from gentickets.recipe.families import FAMILIES
 from gentickets.recipe.schema import CRITERIA, DATASETS, Recipe
-from gentickets.recipe.words import Problem, listed, refusal
+from gentickets.recipe.words import Problem, did_you_mean, listed, refusal
 
 Check = Callable[[Recipe], Iterator[Problem]]
+OWN = "One of your own comes with --plugin my_models.py"
 
 
 def check(recipe: Recipe, wrong: Set[str], *, plugins: bool) -> list[Problem]:
@@ -33,7 +34,8 @@ def _names(recipe: Recipe) -> Iterator[Problem]:
     )
     for path, name, known in named:
         if name not in known:
-            yield Problem(path, f"{refusal(name, listed(known))}; one of your own comes with --plugin my_models.py")
+            refused = refusal(name, listed(known))
+            yield Problem(path, f"{refused}{'' if refused.endswith('?') else '.'} {OWN}")
 
 
 def _task(recipe: Recipe) -> Iterator[Problem]:
@@ -64,14 +66,14 @@ def _components(recipe: Recipe) -> Iterator[Problem]:
     named += [(f"search.prune[{i}]", name) for i, name in enumerate(recipe.search.prune)]
     for path, name in named:
         if known and name not in known:
-            yield Problem(path, f"family '{recipe.task.family}' has no component '{name}'; {nearest(name, known)}")
+            yield Problem(path, f"family '{recipe.task.family}' has no component '{name}'. {nearest(name, known)}")
 
 
 def _objectives(recipe: Recipe) -> Iterator[Problem]:
     known = recipe.task.options.objectives
     for name in recipe.train.objectives:
         if known and name not in known:
-            sentence = f"family '{recipe.task.family}' has no objective '{name}'; {nearest(name, known)}"
+            sentence = f"family '{recipe.task.family}' has no objective '{name}'. {nearest(name, known)}"
             yield Problem(f"train.objectives.{name}", sentence)
 
 
@@ -149,7 +151,7 @@ def _metric(recipe: Recipe) -> Iterator[Problem]:
         if metric == "kl":
             yield Problem("claim.metric", f"'kl' alone says nothing of quality, a collapsed encoder has none; {own}")
         else:
-            hint = "" if elsewhere else f"; {nearest(metric, known)}"
+            hint = "" if elsewhere else did_you_mean(metric, known)
             yield Problem("claim.metric", f"'{metric}' is no figure of merit here; {own}{hint}")
     elif metric == "frechet" and not recipe.quality.frechet:
         yield Problem("claim.metric", "'frechet' is not measured with quality.frechet = false")

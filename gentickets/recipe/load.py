@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gentickets.errors import Status, TicketError, nearest
-from gentickets.recipe.checks import check
+from gentickets.recipe.checks import OWN, check
 from gentickets.recipe.families import FAMILIES, PluginKeywords
-from gentickets.recipe.schema import Claim, Data, Quality, Recipe, Search, Section, TaskChoice, Train
+from gentickets.recipe.schema import USES, Claim, Data, Quality, Recipe, Search, Section, TaskChoice, Train
 from gentickets.recipe.shipped import recipe_text
 from gentickets.recipe.source import Source, read_source
 from gentickets.recipe.words import Problem, listed, problems, refusal
@@ -35,6 +35,7 @@ LABELS = {
     "n_classes",
     "class_conditional",
 }
+OPTIMIZERS = {name for optimizers in USES.values() for name in optimizers}
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -58,7 +59,32 @@ def parse_recipe(
 ) -> Recipe:
     """The checked recipe in a TOML text; errors say ``where:line``."""
     source = read_source(text, where or f"{name}.toml", overrides)
+    _forget_settings(source)
     return _checked(source, text=text, name=name, plugins=bool(plugins))
+
+
+def _forget_settings(source: Source) -> None:
+    """Where ``--set`` chooses another optimizer, drop the file's settings that it does not have.
+
+    Those that ``--set`` gives stay, and are refused where they mean nothing.
+    """
+    train = source.values.get("train")
+    chosen = [path for path in source.overridden if path.startswith("train.") and path.endswith(".optimizer")]
+    if not chosen or not isinstance(train, dict):
+        return
+    objectives = train.get("objectives", {})
+    objectives = objectives if isinstance(objectives, dict) else {}
+    own = {name: table for name, table in objectives.items() if isinstance(table, dict)}
+    default = str(train.get("optimizer", Train.model_fields["optimizer"].default))
+    used = {name: {str(table.get("optimizer", default))} for name, table in own.items()}
+    if not OPTIMIZERS.issuperset({default}.union(*used.values())):
+        return  # a misspelt one is refused later, and alone
+    tables = [("train", train, {default}.union(*used.values()))]
+    tables += [(f"train.objectives.{name}", table, used[name]) for name, table in own.items()]
+    for path, table, optimizers in tables:
+        for key in [key for key in USES if key in table and optimizers.isdisjoint(USES[key])]:
+            if f"{path}.{key}" in source.lines:  # stated by the file, and not laid over
+                del table[key]
 
 
 def recipe_from(resolved: Mapping[str, Any], *, name: str = "recipe", text: str = "", where: str = "") -> Recipe:
@@ -106,8 +132,7 @@ def _task(source: Source, plugins: bool, found: list[Problem]) -> TaskChoice:
         wrong = f"is missing; must be {names}" if family is None else refusal(family, f"the name of a family: {names}")
         found.append(Problem("task.family", wrong))
     elif not plugins:
-        hint = f"{nearest(family, FAMILIES)} One of your own comes with --plugin my_models.py"
-        found.append(Problem("task.family", f"unknown family '{family}'; {hint}"))
+        found.append(Problem("task.family", f"unknown family '{family}'. {nearest(family, FAMILIES)} {OWN}"))
     options = {}
     for key, value in keywords.items():
         if key in LABELS:
@@ -155,7 +180,7 @@ def _unknown(key: str, section: str, known: Iterable[str] = KNOWN) -> str:
         return f"unknown key; only family {' or '.join(map(repr, families))} has it"
     if homes or (families and section != "task"):
         return f"unknown key; it belongs in [{(homes or ['task'])[0]}]"
-    return f"unknown {'key' if section else 'section or key'}; {nearest(key, known)}"
+    return f"unknown {'key' if section else 'section or key'}. {nearest(key, known)}"
 
 
 def _without_nones(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,12 +16,12 @@ BARE_WORD = re.compile(r"[\w./~:+-]+(?: [\w./~:+-]+)*")
 
 @dataclass
 class Source:
-    """What a recipe says, and where: the line of every key's path, and the paths that ``--set`` gave."""
+    """What a recipe says, and where: the line of every key's path, and what ``--set`` gave: path -> its text."""
 
     where: str
     values: dict[str, Any]
     lines: dict[str, int] = field(default_factory=dict)
-    overridden: set[str] = field(default_factory=set)
+    overridden: dict[str, str] = field(default_factory=dict)
 
     def line(self, path: str) -> float:
         """The line of a key, or of the table that it is missing in; infinite where there is none."""
@@ -31,7 +31,10 @@ class Source:
         """One line about a key: its place, its name, and what is wrong with it."""
         stated = self._stated(path)
         if stated in self.overridden:
-            return f"--set {stated}: {message}" if stated == path else f"--set {stated}: {path}: {message}"
+            listed = path.startswith(f"{stated}[")
+            return f"--set {path}: {message}" if listed or stated == path else f"--set {stated}: {path}: {message}"
+        if stated != path and (given := [one for name, one in self.overridden.items() if name.startswith(f"{path}.")]):
+            return f"--set {given[0]}: {path}: {message}"  # the file does not name it
         place = f"{self.where}:{self.lines[stated]}" if stated in self.lines else self.where
         return f"{place}: {path}: {message}"
 
@@ -78,7 +81,7 @@ def _lay_over(source: Source, override: str) -> None:
     name = ".".join(path)
     for below in [known for known in source.lines if f"{known}.".startswith(f"{name}.")]:
         del source.lines[below]
-    source.overridden.add(name)
+    source.overridden[name] = override
 
 
 def _value(raw: str, override: str) -> Any:

@@ -61,7 +61,7 @@ def problems(
         path = ".".join([section, *keys]).lstrip(".")
         if one["type"] == "extra_forbidden":
             owner, key = _owner(model, one["loc"][:-1]), keys[-1]
-            inner = f"unknown key; {nearest(key, owner.model_fields)}"
+            inner = f"unknown key. {nearest(key, owner.model_fields)}"
             found[path] = inner if owner is not model else unknown(key, owner.model_fields)
         elif one["type"] == "missing" and one["loc"][-1] == keys[-1]:
             found[path] = f"is missing; must be {field}"
@@ -72,10 +72,19 @@ def problems(
 
 def refusal(value: Any, right: str) -> str:
     """That a value is not allowed, what is, and the nearest name where names are."""
-    hint = ""
-    if isinstance(value, str) and (names := right.split("'")[1::2]):
-        hint = f"; {nearest(value, names)}" if len(names) > 1 else ""
-    return f"{shown(value)} is not allowed; must be {right}" + (hint if "Did you mean" in hint else "")
+    names = right.split("'")[1::2]
+    hint = did_you_mean(value, names) if isinstance(value, str) and len(names) > 1 else ""
+    return f"{shown(value)} is not allowed; must be {right}{hint}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence (after a full stop) with the nearest of names that have been listed already; empty without one.
+
+    A part of a name is near it: ``elbo`` is meant for ``negative_elbo``.
+    """
+    whole = [one for one in known if len(name) > 2 and name in one]
+    hint = f"Did you mean '{whole[0]}'?" if len(whole) == 1 else nearest(name, known)
+    return f". {hint}" if "Did you mean" in hint else ""
 
 
 def _limits(metadata: Iterable[Any]) -> Iterator[str]:

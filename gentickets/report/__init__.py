@@ -4,18 +4,21 @@
 
     {"format": 1,
      "runs": [{"name": str, "path": str, "metric": str | null, "figures": [str], "seeds": [int],
-               "verdict": {"word", "sentence", "metric", "margin", "round", "level", "chosen", "seeds",
+               "pruned": str | null, "goes_on": str | null, "troubles": [str],
+               "verdict": {"word", "sentence", "metric", "margin", "round", "level", "pruned", "share", "chosen",
+                           "seeds",
                            "short": {"ticket": spread, "dense": spread, "loss": {"mean", "bound", "p", "n"},
                                      "limit", "holds", "controls": [{"control", "arm", "spread", "loss",
-                                     "beaten"}], "unfinished": {control: why}} | null,
+                                     "beaten": bool | null}], "unfinished": {control: why}} | null,
                            "longer": the same | null, "budget": spread | null, "notes": [str]},
                "rows": [{"arm", "round", "sparsity", "steps", "selection", "n", "valid": {figure: spread},
-                         "test": {figure: spread}, "collapsed", "failed", "not_run", "honest", "at_level",
-                         "flops", "weights", "why"}],
+                         "test": {figure: spread}, "collapsed", "failed", "diverged", "not_run", "honest",
+                         "at_level", "flops", "weights", "why"}],
                "seconds": {arm: {phase: seconds}}, "provenance": {figure: [str]}, "missing": [str]}]}
 
 A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. Lower is better for
-every figure; sparsities are fractions; an unknown or infinite number is null.
+every figure but KL divergence, which is a part of the negative ELBO and no merit; sparsities are fractions;
+``beaten`` is null under three seeds; an unknown or infinite number is null.
 """
 
 from __future__ import annotations

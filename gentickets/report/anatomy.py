@@ -106,7 +106,8 @@ def curves(results: Sequence[Result], summary: Summary, name: str = "curves") ->
     panels = _panels(chosen, summary.metric)
     if not panels:
         return ""
-    marks = styles([arm for arm in order if arm not in ("dense", "ticket")])
+    # By the rows, as the other figures do, so that a control keeps its colour throughout the page.
+    marks = styles([row.arm for row in summary.rows if base_arm(row.arm) not in ("dense", "ticket", "budget")])
     with styled():
         figure = Figure(figsize=(9.2 if len(panels) > 1 else 7.6, 3.2))
         axes_of = figure.subplots(1, len(panels), squeeze=False)[0]

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from gentickets.report.words import LONGER, base_arm
+from gentickets.report.words import LONGER, base_arm, listed
 from gentickets.results import Result
 
 Split = Literal["valid", "test"]
+OF_SAMPLES = ("frechet", "coverage_gap")
+"""Figures of samples."""
 
 
 class Cells:
@@ -21,6 +23,11 @@ class Cells:
         self._cells = {(cell.arm, cell.round, cell.seed): cell for cell in results}
         self.seeds = sorted({cell.seed for cell in results})
         self.wanted_seeds = max(int(self.search.get("seeds", 0)), len(self.seeds))
+
+    @property
+    def claims_samples(self) -> bool:
+        """Whether the claim's figure is one of samples, which a collapse can flatter."""
+        return (self.recipe.get("claim") or {}).get("metric") in OF_SAMPLES
 
     def get(self, arm: str, round: int, seed: int) -> Result | None:
         """The one result, or None where it is not (yet) there."""
@@ -76,6 +83,29 @@ class Cells:
             return math.fsum(known) / len(known)
         return 1 - float(self.search.get("keep", 0.8)) ** round
 
+    def share(self, round: int) -> float | None:
+        """The ticket's removed weights at a round as a fraction of all parameters; None where it is not known."""
+        known = [cell.weights for cell in self.done("ticket", round) if cell.weights.get("all")]
+        if not known or not all({"kept", "total"} <= one.keys() for one in known):
+            return None
+        return math.fsum((one["total"] - one["kept"]) / one["all"] for one in known) / len(known)
+
+    @property
+    def pruned(self) -> str | None:
+        """Whose weights the recipe prunes, e.g. ``the generator's weights``; None where it prunes all."""
+        whose = [f"the {name}'s" for name in self.search.get("prune") or ()]
+        exempt = [f"'{pattern}'" for pattern in self.search.get("exempt") or ()]
+        if not whose and not exempt:
+            return None
+        weights = f"{listed(whose)} weights" if whose else "the weights"
+        return f"{weights} outside {listed(exempt)}" if exempt else weights
+
+    @property
+    def goes_on(self) -> str | None:
+        """The way of rewinding where rounds go on from trained weights, so that their steps add up; else None."""
+        way = self.search.get("rewind")
+        return str(way) if way in ("lr", "none") else None
+
     @property
     def last_round(self) -> int:
         """The last round that the recipe asks for (or that is there)."""
@@ -98,6 +128,14 @@ class Cells:
             elif cells[0] is None or cells[-1] is None:
                 waiting.append(seed)
         return failed, waiting
+
+    def first_broken(self, round: int) -> list[Result]:
+        """Of each seed whose ticket failed at or before `round`, the cell that did (round 0: the dense run)."""
+        found = []
+        for seed in self.seeds:
+            cells = (self.get("ticket", earlier, seed) for earlier in range(round + 1))
+            found += [cell for cell in cells if cell is not None and cell.status != "done"][:1]
+        return found
 
     def collapsed(self, arm: str, round: int) -> list[int]:
         """Seeds whose samples have collapsed."""

@@ -2,7 +2,9 @@
 
 A ticket *holds* at a level when the one-sided 95 % t bound of its paired loss (ticket minus dense, seed by
 seed) is under the margin; it *wins* when it is also better than every control, each by a one-sided paired t
-test at 5 % (an intersection-union test, so that several controls need no correction; Berger, 1982).
+test at 5 % (an intersection-union test, so that several controls need no correction; Berger, 1982). Fewer than
+three seeds decide nothing, and in a claim about samples a ticket that collapsed never holds: it fails, or is
+undecided where the dense model collapsed too. Claims about other figures are told of the collapse.
 """
 
 from __future__ import annotations
@@ -13,12 +15,12 @@ from typing import Any
 
 from gentickets.errors import nearest
 from gentickets.report import sentence as say
+from gentickets.report.cautions import cautions, collapsed_seeds, collapses
 from gentickets.report.cells import Cells, Split
-from gentickets.report.verdict import Comparison, Trial, Verdict, paired
-from gentickets.report.words import LONGER, SCALED, Spread, arm_name, figure_name
+from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial, Verdict, paired
+from gentickets.report.words import LONGER, SCALED, Spread, figure_name
 from gentickets.results import Result
 
-LEAST_SEEDS = 3
 Found = tuple[str, list[str]]
 """The word, and the notes that a reader needs beside it."""
 
@@ -31,12 +33,13 @@ def judge(results: Sequence[Result], recipe: Mapping[str, Any]) -> Verdict:
     """
     claim, cells = recipe.get("claim"), Cells(results, recipe)
     if not claim:
-        return Verdict("no claim", "The recipe declares no claim, so there is nothing to hold or to win.")
+        text = "The recipe declares no claim, so there is nothing to hold or to win."
+        return Verdict("no claim", f"{text} {say.more_steps(cells.goes_on)}" if cells.goes_on else text)
     metric, margin = str(claim["metric"]), float(claim.get("margin", 0.02))
     budget = Spread.of(cells.values("budget", 0, metric, "test"))
-    blank = Verdict("undecided", "", metric, margin, seeds=len(cells.seeds), budget=budget)
+    blank = Verdict("undecided", "", metric, margin, pruned=cells.pruned, seeds=len(cells.seeds), budget=budget)
     known = cells.figures()
-    if metric not in known:
+    if not results or (known and metric not in known):
         why = f"no result has the figure '{metric}'. {nearest(metric, known)}" if known else "nothing is done yet."
         return replace(blank, sentence=f"The claim is undecided: {why}")
     round = claim_round(results, recipe)
@@ -44,11 +47,16 @@ def judge(results: Sequence[Result], recipe: Mapping[str, Any]) -> Verdict:
         return _without_level(cells, replace(blank, chosen=True))
     chosen = not _declared(claim)
     short, longer = (_trial(cells, round, metric, margin, tail) for tail in ("", LONGER))
-    word, notes = _word(cells, round, short, longer, chosen)
-    notes += _cautions(cells, round, metric)
+    word, reasons = _word(cells, round, short, longer, chosen)
+    # A collapse stands in the sentence itself: it may flatter the figures beside it.
+    telling = word in ("fails", "undecided", "faster", "wins at equal steps")
+    said = [*(reasons[:1] if telling else []), *collapses(cells, round)]
+    told = short.unfinished if short and word in ("matches", "holds") else ()
+    notes = tuple(dict.fromkeys([*reasons, *said, *cautions(cells, round, metric, told)]))
     verdict = replace(blank, word=word, round=round, level=cells.sparsity(round), chosen=chosen)
-    verdict = replace(verdict, short=short, longer=longer, notes=tuple(notes))
-    return replace(verdict, sentence=say.sentence(verdict, int(cells.search.get("longer") or 0)))
+    verdict = replace(verdict, share=cells.share(round), short=short, longer=longer, notes=notes)
+    times = int(cells.search.get("longer") or 0)
+    return replace(verdict, sentence=say.sentence(verdict, times, list(dict.fromkeys(said))))
 
 
 def claim_round(results: Sequence[Result], recipe: Mapping[str, Any]) -> int | None:
@@ -78,12 +86,20 @@ def _declared(claim: Mapping[str, Any]) -> bool:
 
 def _without_level(cells: Cells, verdict: Verdict) -> Verdict:
     """The verdict where validation has named no level: none will come, or the run is not that far."""
+    if broken := cells.first_broken(1):
+        # Every level comes after round 1, so that each would rest on a failed seed.
+        return replace(verdict, word="fails", sentence=f"The claim does not hold. {say.failed(broken)}")
     undone = any(cells.ticket_troubles(round)[1] for round in range(cells.last_round + 1))
     if undone or len(cells.seeds) < cells.wanted_seeds:
         text = "The claim is undecided: no level holds on validation so far, and the run is not finished."
         return replace(verdict, sentence=text)
+    if len(cells.seeds) < LEAST_SEEDS:
+        text = f"The claim is undecided: no level holds on validation. {say.few_seeds(len(cells.seeds), LEAST_SEEDS)}"
+        return replace(verdict, sentence=text)
     text = f"The claim does not hold: at no level is the ticket's {figure_name(str(verdict.metric))} "
     text += "on validation within the margin of the dense model's."
+    if broken := cells.first_broken(cells.last_round):
+        text += f" {say.broken(broken)}."
     return replace(verdict, word="fails", sentence=f"{text} {say.with_budget(verdict.budget)}".strip())
 
 
@@ -121,7 +137,7 @@ def _against(
         if valid is not None and valid.n == len(tested) == len(cells.seeds):
             complete[arm] = valid.mean
         elif broken := [cell for cell in found if cell.status != "done"]:
-            why = f"{broken[0].status} in seed {broken[0].seed}"
+            why = say.status(broken)
         elif cells.rounds(arm):
             # The other twin may yet turn out better on validation, so that the opponent is open.
             return f"{len(found)} of {len(cells.seeds)} seeds are done"
@@ -137,7 +153,7 @@ def _word(cells: Cells, round: int, short: Trial | None, longer: Trial | None, c
     failed, waiting = cells.ticket_troubles(round)
     seeds = len(cells.seeds)
     if failed:
-        return "fails", [say.failed(failed)]
+        return "fails", [say.failed(cells.first_broken(round))]
     if chosen:
         # A sparser round that is still running may hold, so that the level itself is open.
         later = range(round, cells.last_round + 1)
@@ -146,10 +162,12 @@ def _word(cells: Cells, round: int, short: Trial | None, longer: Trial | None, c
         return "undecided", [say.waiting(waiting, seeds, cells.wanted_seeds)]
     if seeds < LEAST_SEEDS:
         return "undecided", [say.few_seeds(seeds, LEAST_SEEDS)]
-    alone = set(cells.collapsed("ticket", round)) - set(cells.collapsed("ticket", 0))
+    alone, both = collapsed_seeds(cells, round) if cells.claims_samples else ([], [])
     if alone:
         # A collapsed generator can score better than a healthy one, so that the figure alone proves nothing.
-        return "fails", [say.collapsed("ticket", sorted(alone))]
+        return "fails", [say.collapsed("the ticket", alone)]
+    if both:
+        return "undecided", [say.both_collapsed(both)]
     if not short.holds:
         return "fails", []
     notes = say.not_compared(short.unfinished)
@@ -159,38 +177,24 @@ def _word(cells: Cells, round: int, short: Trial | None, longer: Trial | None, c
         return "holds", notes
     if not short.controls:
         return "holds", ["No control was run, so whether the ticket matches or wins is not asked."]
-    return _when_longer(cells, longer)
+    return _when_longer(cells, round, longer)
 
 
-def _when_longer(cells: Cells, longer: Trial | None) -> Found:
+def _when_longer(cells: Cells, round: int, longer: Trial | None) -> Found:
     """A win at equal steps, asked again of the longer arms."""
     arms = (f"ticket{LONGER}", f"dense{LONGER}")
     there = [cell for arm in arms for place in cells.rounds(arm) for cell in cells.of(arm, place)]
-    failed = sorted({cell.seed for cell in there if cell.arm == arms[0] and cell.status != "done"})
+    failed = [cell for cell in there if cell.arm == arms[0] and cell.status != "done"]
     if failed:
-        return "faster", [say.failed(failed).replace("The ticket", "Trained longer, the ticket")]
+        return "faster", [say.failed(failed)]
+    alone, both = collapsed_seeds(cells, round, LONGER) if cells.claims_samples else ([], [])
+    if alone:
+        return "faster", [say.collapsed("the ticket, trained longer,", alone)]
+    if both:
+        return "wins at equal steps", [say.both_collapsed(both, longer=True)]
     if longer is None or longer.loss.n < len(cells.seeds):
         return "wins at equal steps", ["The longer arms are not finished."] if there else []
     if not longer.holds or any(not other.beaten for other in longer.controls):
         return "faster", []
     notes = say.not_compared({f"{name}{LONGER}": why for name, why in longer.unfinished.items()})
     return ("wins at equal steps" if notes else "wins"), notes
-
-
-def _cautions(cells: Cells, round: int, metric: str) -> list[str]:
-    """Notes that do not change the word: collapsed controls, figures that were measured in different ways."""
-    notes = []
-    declared = cells.recipe["claim"].get("level")
-    if isinstance(declared, int | float) and abs(cells.sparsity(round) - declared) > 0.02:
-        notes.append(say.other_level(float(declared), cells.sparsity(round)))
-    if collapsed := cells.collapsed("ticket", 0):
-        notes.append(say.collapsed("dense model", collapsed))
-    reference = {cell.provenance.get(metric) for cell in cells.done("ticket", 0)}
-    others = []
-    for arm in cells.arms():
-        place = cells.round_of(arm, round) if arm in ("budget", f"dense{LONGER}") else round
-        if arm != "ticket" and (collapsed := cells.collapsed(arm, place)):
-            notes.append(say.collapsed(f"control '{arm}'", collapsed))
-        if {cell.provenance.get(metric) for cell in cells.done(arm, place)} - reference:
-            others.append(arm_name(arm))
-    return [*notes, say.incomparable(metric, others)] if others else notes

@@ -6,7 +6,7 @@ import html
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -100,11 +100,15 @@ def styles(controls: Sequence[str]) -> Mapping[str, tuple[str, str]]:
     return {name: (CONTROLS[place % len(CONTROLS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)}
 
 
-def sparsity_axis(axes: Axes, sparsities: Mapping[int, float], label: bool = True) -> None:
+def sparsity_axis(axes: Axes, sparsities: Iterable[float], label: bool = True) -> None:
     """An axis that spaces rounds evenly (logarithmic in density), labelled in percent sparsity."""
-    places = sorted(sparsities.values())
-    every = max(1, math.ceil(len(places) / 11))
-    shown = places[::every]
+    places = sorted(sparsities)
+    gap = 0.999 * (where(places[-1]) - where(places[0])) / 11 if places else 0.0
+    shown: list[float] = []
+    for place in places:
+        # By distance: rounds of several runs fall close to each other.
+        if not shown or where(place) - where(shown[-1]) > gap:
+            shown.append(place)
     axes.set_xticks([where(place) for place in shown])
     axes.set_xticklabels([_short(place) for place in shown])
     if label:

@@ -13,8 +13,20 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from gentickets.report import anatomy, plots
-from gentickets.report.summary import Row, Summary, table
-from gentickets.report.words import DASH, LONGER, arm_name, decimals, figure_name, fixed, percent, plus_minus
+from gentickets.report.sentence import more_steps
+from gentickets.report.summary import Row, Summary, size, table
+from gentickets.report.verdict import LEAST_SEEDS
+from gentickets.report.words import (
+    DASH,
+    LONGER,
+    arm_name,
+    decimals,
+    figure_name,
+    fixed,
+    numbered,
+    percent,
+    plus_minus,
+)
 from gentickets.results import Result
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -66,7 +78,8 @@ class Section:
     figures: dict[str, Markup]
     galleries: list[tuple[str, list[Picture]]]
     facts: list[tuple[str, str]]
-    failures: list[str]
+    remarks: list[str]
+    """What must be known to read the table."""
     recipe_text: str
     seed_shown: int | None
 
@@ -120,7 +133,7 @@ def _section(run: Run, anchor: str) -> Section:
         {name: Markup(text) for name, text in drawn.items()},
         [(title, pictures) for title, pictures in galleries if pictures],
         _facts(run.record),
-        [f"{row.name}, {percent(row.sparsity)}: {why}" for row in summary.rows for why in row.why],
+        _remarks(summary),
         run.recipe_text,
         seed,
     )
@@ -133,19 +146,39 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         return []
     places = decimals([short.ticket, short.dense, verdict.budget])
     found = [
-        ("dense", plus_minus(short.dense, places), f"{short.dense.n} seeds"),
+        ("dense", plus_minus(short.dense, places), numbered(short.dense.n, "seed")),
         (
             f"ticket at {percent(verdict.level or 0)}",
             plus_minus(short.ticket, places),
-            f"{short.ticket.n} seeds",
+            numbered(short.ticket.n, "seed") + (f"; of {verdict.pruned}" if verdict.pruned else ""),
         ),
     ]
-    if short.loss.n > 1:
+    if short.loss.n >= LEAST_SEEDS:
         note = f"95 % bound of ticket minus dense; the margin is {fixed(short.limit, places)}"
         found.append(("bound", fixed(short.loss.bound, places), note))
     if verdict.budget is not None:
         note = "a dense model given the whole search's compute"
         found.append(("dense, whole budget", plus_minus(verdict.budget, places), note))
+    return found
+
+
+def _remarks(summary: Summary) -> list[str]:
+    lower = "lower is better"
+    if "kl" in summary.figures:
+        lower += ", but for KL divergence, which is a part of the negative ELBO and no merit of its own"
+    found = [f"Test split, mean ± standard deviation over (n) finished seeds; {lower}."]
+    if summary.pruned is not None:
+        level, share = summary.verdict.level, summary.verdict.share
+        of_all = ""
+        if level is not None and share is not None:
+            of_all = f"; {percent(level)} of them are {percent(share)} of all parameters"
+        found.append(f"Sparsity is the removed share of {summary.pruned}{of_all}.")
+    if summary.goes_on:
+        found.append(more_steps(summary.goes_on))
+    if any(row.arm.endswith(LONGER) for row in summary.rows):
+        found.append("Longer arms are compared with the longer dense run.")
+    if any(row.arm.startswith("narrow") for row in summary.rows):
+        found.append("The narrow dense model has no mask, and as many FLOPs as the ticket beside it.")
     return found
 
 
@@ -188,9 +221,9 @@ def _cost(row: Row) -> list[str]:
 
 
 def _engineering(value: float) -> str:
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
+    for scale, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}"
     return f"{value:.3g}"
 
 
@@ -218,7 +251,8 @@ def _pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
             continue
         uri = _data_uri(run.path / f"seed-{seed}" / cell.arm / f"round-{cell.round:02d}" / file)
         if uri:
-            note = percent(cell.sparsity) if cell.sparsity else "all weights"
+            row = run.summary.row(arm, cell.round)
+            note = size(run.summary, row) if row and (cell.sparsity or arm == "narrow") else "all weights"
             found.append(Picture(arm_name(arm), f"{note}{'; collapsed' if cell.collapsed else ''}", uri))
     order = [arm_name(arm) for arm in ("dense", "ticket", "budget")]
     return sorted(found, key=lambda one: order.index(one.label) if one.label in order else len(order))
@@ -244,7 +278,8 @@ def _facts(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
         if isinstance(value, Mapping):
             found += _facts(value, f"{prefix}{name}: ")
         elif value not in (None, "", []):
-            text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            joint = ", " if isinstance(value, list) and all(isinstance(one, int) for one in value) else " "
+            text = joint.join(map(str, value)) if isinstance(value, list) else str(value)
             found.append((f"{prefix}{name}", text))
     return found
 

@@ -23,8 +23,13 @@ def quality(summary: Summary, name: str = "quality") -> str:
     with styled():
         figure = Figure(figsize=(9.2, 4.3))
         axes = figure.add_subplot()
-        _draw(axes, summary, summary.metric, seeds=True)
-        axes.set_ylabel(f"{figure_name(summary.metric)} on test (lower is better)")
+        beyond = _draw(axes, summary, summary.metric, seeds=True)
+        lower = "" if summary.metric == "kl" else " (lower is better)"
+        axes.set_ylabel(f"{figure_name(summary.metric)} on test{lower}")
+        if beyond:
+            # Beside the axes, where it stands on no mark.
+            note = "a control lies above\nthis range (see table)"
+            axes.annotate(note, (1.015, 1.0), xycoords="axes fraction", va="top", fontsize=8.5, color=MUTED)
         level = summary.verdict.level
         if level is not None:
             axes.axvline(where(level), color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=0.5)
@@ -52,8 +57,8 @@ def further(summary: Summary, name: str = "further") -> str:
         canvas = Figure(figsize=(3.25 * columns, 2.4 * lines), layout="constrained")
         for place, figure in enumerate(figures):
             axes = canvas.add_subplot(lines, columns, place + 1)
-            _draw(axes, summary, figure, seeds=False)
-            axes.set_title(figure_name(figure))
+            beyond = _draw(axes, summary, figure, seeds=False)
+            axes.set_title(figure_name(figure) + (" (a control lies above)" if beyond else ""))
             axes.set_xlabel("sparsity (%)")
             axes.set_xticks(axes.get_xticks()[::2])
         return to_svg(canvas, "Further figures against sparsity", name)
@@ -98,17 +103,20 @@ def when_longer(summary: Summary, name: str = "longer") -> str:
 
 
 def comparison(summaries: Sequence[Summary], name: str = "comparison") -> str:
-    """Tickets of several runs: difference to each run's own dense model, in percent, against sparsity."""
+    """Tickets of several runs: difference to each run's own dense model, in percent, against sparsity.
+
+    Runs whose rounds go on from trained weights are left out: they have more steps behind them than dense.
+    """
     with styled():
         figure = Figure(figsize=(9.2, 4.0))
         axes = figure.add_subplot()
         axes.axhline(0, color=INK, linewidth=1.2)
         looks = styles([f"run {place}" for place in range(len(summaries))])
-        sparsities: dict[int, float] = {}
+        sparsities: set[float] = set()
         for place, summary in enumerate(summaries):
             metric, dense = str(summary.metric), summary.row("dense")
             points = _points(summary, "ticket", metric)
-            if dense is None or metric not in dense.test or not points:
+            if dense is None or metric not in dense.test or not points or summary.goes_on:
                 continue
             reference = dense.test[metric].mean or math.nan
             colour, marker = looks[f"run {place}"]
@@ -124,8 +132,7 @@ def comparison(summaries: Sequence[Summary], name: str = "comparison") -> str:
                 capsize=2,
                 label=f"{summary.name} ({figure_name(metric)})",
             )
-            if len(points) >= len(sparsities):
-                sparsities = {place: sparsity for place, (sparsity, _) in enumerate(points)}
+            sparsities |= {sparsity for sparsity, _ in points}
         if not sparsities:
             return ""
         sparsity_axis(axes, sparsities)
@@ -134,8 +141,8 @@ def comparison(summaries: Sequence[Summary], name: str = "comparison") -> str:
         return to_svg(figure, "Tickets of several runs against sparsity", name)
 
 
-def _draw(axes: Axes, summary: Summary, metric: str, seeds: bool) -> None:
-    """Every arm's figure against sparsity, with the spread over seeds."""
+def _draw(axes: Axes, summary: Summary, metric: str, seeds: bool) -> bool:
+    """Every arm's figure against sparsity, with the spread over seeds; whether a control is off the top."""
     dense, budget = summary.row("dense"), summary.row("budget")
     seen: list[float] = []
     rounds = {row.round: row.sparsity for row in summary.rows if row.arm in ("dense", "ticket")}
@@ -152,8 +159,8 @@ def _draw(axes: Axes, summary: Summary, metric: str, seeds: bool) -> None:
         points = [(rounds.get(row.round, row.sparsity), row.test[metric]) for row in _rows(summary, arm, metric)]
         if points:
             worst += _control(axes, arm, points, marks)
-    sparsity_axis(axes, rounds)
-    _limits(axes, seen, worst)
+    sparsity_axis(axes, rounds.values())
+    return _limits(axes, seen, worst)
 
 
 def _band(axes: Axes, spread: Spread, colour: str, line: str, label: str) -> list[float]:
@@ -201,26 +208,17 @@ def _control(axes: Axes, arm: str, points: Sequence[Point], marks: Mapping[str, 
     return [spread.mean + (spread.sd or 0.0) for _, spread in points]
 
 
-def _limits(axes: Axes, seen: Sequence[float], controls: Sequence[float]) -> None:
-    """Room for ticket and dense: a logarithmic axis for wide ranges; far-off controls leave by the top."""
+def _limits(axes: Axes, seen: Sequence[float], controls: Sequence[float]) -> bool:
+    """Room for ticket and dense: a logarithmic axis for wide ranges; far-off controls leave by the top (True)."""
     low, high = min([*seen, *controls], default=0.0), max([*seen, *controls], default=1.0)
     core = max(seen, default=high)
     if low > 0 and core / low > 8:
         axes.set_yscale("log")
-        return
+        return False
     span = (core - low) or abs(low) * 0.1 or 1.0
     top = min(high, core + 2.0 * span)
     axes.set_ylim(low - 0.12 * span, top + 0.08 * (top - low or span))
-    if top < high:
-        axes.annotate(
-            "a control lies above this range (see table)",
-            (0.995, 0.985),
-            xycoords="axes fraction",
-            ha="right",
-            va="top",
-            fontsize=8.5,
-            color=MUTED,
-        )
+    return top < high
 
 
 def _rows(summary: Summary, arm: str, metric: str) -> list[Row]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from gentickets.report.verdict import Comparison, Trial, Verdict
+from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial, Verdict, paired
 from gentickets.report.words import (
     Spread,
     arm_name,
@@ -12,43 +12,52 @@ from gentickets.report.words import (
     figure_name,
     fixed,
     listed,
+    numbered,
     percent,
     plus_minus,
 )
+from gentickets.results import Result
 
 _HEADS = {
     "wins": "the ticket wins, also when trained longer",
     "wins at equal steps": "the ticket wins at equal steps",
     "faster": "the ticket is FASTER, not better: it wins at equal short steps only",
-    "matches": "the ticket matches the dense model, and so does a control",
+    "matches": "the claim holds, but the ticket is not shown to be better than every control",
     "holds": "the claim holds",
     "fails": "the claim does not hold",
     "undecided": "the claim is undecided",
 }
 
 
-def sentence(verdict: Verdict, times: int) -> str:
+def sentence(verdict: Verdict, times: int, said: Sequence[str] = ()) -> str:
     """The whole verdict for a person: level, metric, means, bound, seeds, controls, the dense model's budget.
 
-    `times` is how many times longer the longer arms train.
+    `times` is how many times longer the longer arms train; `said` are reasons and cautions that belong into it.
     """
     how = " (the sparsest that holds on validation)" if verdict.chosen else ""
-    parts = [f"At {percent(verdict.level or 0.0)} sparsity{how} {_HEADS[verdict.word]}"]
-    places = _places(verdict)
+    parts = [f"At {percent(verdict.level or 0.0)} sparsity{of_what(verdict)}{how} {_HEADS[verdict.word]}"]
+    places, decided = _places(verdict), verdict.word != "undecided"
     if verdict.short is not None:
-        parts[0] += f": {_against_dense(verdict.short, str(verdict.metric), places)}"
+        parts[0] += f": {_against_dense(verdict.short, str(verdict.metric), places, decided)}"
     parts[0] += "."
-    if verdict.word in ("fails", "undecided"):
-        parts += verdict.notes[:1]
+    parts += said
     if verdict.short is not None and verdict.short.controls:
-        parts.append(_against_controls(verdict.short, places))
+        parts.append(_against_controls(verdict.short, places, decided))
     if verdict.longer is not None:
         parts.append(_when_longer(verdict.longer, times, places))
     elif verdict.word == "wins at equal steps":
         parts.append("Whether the lead lasts in longer training was not tried.")
     if verdict.budget is not None:
-        parts.append(with_budget(verdict.budget, verdict.short))
+        parts.append(with_budget(verdict.budget, verdict.short, decided))
     return " ".join(parts)
+
+
+def of_what(verdict: Verdict) -> str:
+    """Where not all weights are pruned: whose weights the sparsity is of, and how much of all that is."""
+    if verdict.pruned is None:
+        return ""
+    share = f" ({percent(verdict.share)} of all parameters)" if verdict.share is not None else ""
+    return f" of {verdict.pruned}{share}"
 
 
 def _places(verdict: Verdict) -> int:
@@ -56,49 +65,65 @@ def _places(verdict: Verdict) -> int:
     return decimals([short.ticket, short.dense, verdict.budget] if short else [verdict.budget])
 
 
-def _against_dense(trial: Trial, metric: str, places: int) -> str:
+def _against_dense(trial: Trial, metric: str, places: int, decided: bool) -> str:
     spread = " (mean ± sd on test)" if trial.ticket.sd is not None else " (on test)"
-    seeds = f"{trial.loss.n} seed{'s' if trial.loss.n != 1 else ''}"
     text = (
         f"{figure_name(metric)} {plus_minus(trial.ticket, places)} against {plus_minus(trial.dense, places)} "
-        f"for the dense model{spread} over {seeds}"
+        f"for the dense model{spread} over {numbered(trial.loss.n, 'seed')}"
     )
-    if trial.loss.n < 2:
+    if not decided or trial.loss.n < LEAST_SEEDS:
         return text
     side = "under" if trial.holds else "not under"
     bound, limit = fixed(trial.loss.bound, places), fixed(trial.limit, places)
     return f"{text}; the one-sided 95 % bound of its paired loss, {bound}, is {side} the margin of {limit}"
 
 
-def _against_controls(trial: Trial, places: int) -> str:
+def _against_controls(trial: Trial, places: int, decided: bool) -> str:
     beaten = [other for other in trial.controls if other.beaten]
     level = [other for other in trial.controls if not other.beaten]
 
     def names(others: Sequence[Comparison], joint: str = "and") -> str:
         return listed([f"{arm_name(other.arm)} ({plus_minus(other.spread, places)})" for other in others], joint)
 
+    if not decided or not all(other.tested for other in trial.controls):
+        return _ahead_or_behind(trial, names)
     if not level:
         every = "every control" if not trial.unfinished else "the controls that have run"
         return f"It beats {every}: {names(beaten)}."
     if not beaten:
-        return f"It does not beat {names(level, 'or')}."
-    return f"It beats {names(beaten)}, but not {names(level, 'or')}."
+        return f"It is not shown to be better than {names(level, 'or')}."
+    return f"It beats {names(beaten)}, but is not shown to be better than {names(level, 'or')}."
+
+
+def _ahead_or_behind(trial: Trial, names: Callable[[Sequence[Comparison]], str]) -> str:
+    """Too few seeds for a test, or nothing to be decided: only what the means say."""
+    ahead = [other for other in trial.controls if other.loss.mean < 0]
+    behind = [other for other in trial.controls if other.loss.mean > 0]
+    level = [other for other in trial.controls if other.loss.mean == 0]
+    groups = (("ahead of", ahead), ("behind", behind), ("level with", level))
+    found = listed([f"{word} {names(others)}" for word, others in groups if others])
+    least = min(other.loss.n for other in trial.controls)
+    return f"On average it is {found}; with {numbered(least, 'seed')} that is not tested."
 
 
 def _when_longer(trial: Trial, times: int, places: int) -> str:
     length = f"Trained {times} times as long" if times > 1 else "Trained longer"
-    lost = [arm_name(other.control) for other in trial.controls if not other.beaten]
+    if trial.loss.n < LEAST_SEEDS:
+        text = f"{length}, the ticket reaches {plus_minus(trial.ticket, places)} and the dense model "
+        return f"{text}{plus_minus(trial.dense, places)}; with {numbered(trial.loss.n, 'seed')} that is not tested."
+    lost = [arm_name(other.control) for other in trial.controls if other.tested and not other.beaten]
     outcome = "holds there" if trial.holds else "does not hold there"
     if trial.holds and trial.ticket.mean > trial.dense.mean:
         outcome += " within its margin, though the dense model is ahead"
     text = f"{length}, the ticket reaches {plus_minus(trial.ticket, places)} and the dense model "
     text += f"{plus_minus(trial.dense, places)}: the claim {outcome}"
     if lost:
-        return f"{text}{', but' if trial.holds else ', and'} the ticket no longer beats {listed(lost, 'or')}."
+        joint = ", but" if trial.holds else ", and"
+        return f"{text}{joint} the ticket is no longer shown to be better than {listed(lost, 'or')}."
     return f"{text}{', and every control is still beaten' if trial.controls and trial.holds else ''}."
 
 
-def with_budget(budget: Spread | None, trial: Trial | None = None) -> str:
+def with_budget(budget: Spread | None, trial: Trial | None = None, decided: bool = True) -> str:
     """What the dense model reaches with the compute of the whole search: the honest comparison."""
     if budget is None:
         return ""
@@ -106,12 +131,65 @@ def with_budget(budget: Spread | None, trial: Trial | None = None) -> str:
     text = f"A dense model given the whole search's compute reaches {plus_minus(budget, places)}"
     if trial is None:
         return f"{text}."
-    return f"{text}, {'better than' if budget.mean < trial.ticket.mean else 'no better than'} the ticket."
+    return f"{text}{_beside_ticket(budget, trial.ticket, decided)}."
 
 
-def failed(seeds: Sequence[int]) -> str:
-    """Why a claim cannot hold when a ticket failed."""
-    return f"The ticket failed in {_seeds(seeds)}, and a claim cannot hold when a seed fails."
+def _beside_ticket(budget: Spread, ticket: Spread, decided: bool) -> str:
+    """By the same paired bound as the claim's: one of the two is better, or they are not told apart."""
+    first, second = paired(budget.values, ticket.values), paired(ticket.values, budget.values)
+    if first is None or second is None:
+        return ""
+    if not decided or first.n < LEAST_SEEDS:
+        word = "ahead of" if first.mean < 0 else "behind" if first.mean > 0 else "level with"
+        return f", {word} the ticket (not tested: {numbered(first.n, 'seed')})"
+    if first.bound < 0:
+        return ", better than the ticket"
+    return ", worse than the ticket" if second.bound < 0 else ", which is not told apart from the ticket"
+
+
+def more_steps(way: str) -> str:
+    """Why rounds that go on from trained weights are not held against the dense run."""
+    return (
+        f"With rewind = '{way}' a round goes on from the trained weights of the last, so that it has more steps behind "
+        "it than the dense model and is not held against it."
+    )
+
+
+def failed(cells: Sequence[Result]) -> str:
+    """Why a claim cannot hold when a ticket, or the dense run before it, failed."""
+    return f"{broken(cells)}, and a claim cannot hold when a seed fails."
+
+
+def broken(cells: Sequence[Result]) -> str:
+    """Which arm failed or diverged in which seeds, and why; no full stop."""
+    by_arm: dict[str, list[Result]] = {}
+    for cell in cells:
+        by_arm.setdefault(_subject(cell), []).append(cell)
+    text = "; ".join(f"{name} {status(own)}" for name, own in by_arm.items())
+    return text[:1].upper() + text[1:]
+
+
+def status(cells: Sequence[Result]) -> str:
+    """``diverged in seeds 0 and 2 (the loss became NaN)``, for the cells of one arm that are not done."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for cell in cells:
+        groups.setdefault((cell.status, reason(cell.why)), []).append(cell.seed)
+    found = [
+        f"{word.replace('not run', 'was not run')} in {seeds_of(seeds)}{f' ({why})' if why else ''}"
+        for (word, why), seeds in groups.items()
+    ]
+    return listed(found)
+
+
+def reason(why: str | None) -> str:
+    """A result's reason on one line, to stand inside a sentence."""
+    return " ".join((why or "").split()).rstrip(".")
+
+
+def _subject(cell: Result) -> str:
+    if cell.arm == "ticket":
+        return "the ticket" if cell.round else "the dense model"
+    return f"'{arm_name(cell.arm)}'"
 
 
 def waiting(seeds: Sequence[int], started: int, wanted: int) -> str:
@@ -120,7 +198,7 @@ def waiting(seeds: Sequence[int], started: int, wanted: int) -> str:
         return f"{started} of {wanted} seeds have started."
     if not seeds:
         return "The metric is not there for every seed."
-    return f"The run is not finished: {_seeds(seeds)} still {'has' if len(seeds) == 1 else 'have'} rounds to go."
+    return f"The run is not finished: {seeds_of(seeds)} still {'has' if len(seeds) == 1 else 'have'} rounds to go."
 
 
 def few_seeds(seeds: int, least: int) -> str:
@@ -130,7 +208,14 @@ def few_seeds(seeds: int, least: int) -> str:
 
 def collapsed(arm: str, seeds: Sequence[int]) -> str:
     """A collapsed generator can score well, so the flag stands beside the figure."""
-    return f"The samples of the {arm} collapsed in {_seeds(seeds)}."
+    return f"The samples of {arm} collapsed in {seeds_of(seeds)}."
+
+
+def both_collapsed(seeds: Sequence[int], longer: bool = False) -> str:
+    """Where both are broken, neither figure says anything."""
+    start = "Trained longer, the" if longer else "The"
+    text = f"{start} samples of both the ticket and the dense model collapsed in {seeds_of(seeds)}"
+    return f"{text}: their figures mean nothing there."
 
 
 def not_compared(unfinished: Mapping[str, str]) -> list[str]:
@@ -152,5 +237,6 @@ def other_level(declared: float, found: float) -> str:
     return f"The claim declares {percent(declared)}; the nearest round is at {percent(found)}."
 
 
-def _seeds(seeds: Sequence[int]) -> str:
+def seeds_of(seeds: Sequence[int]) -> str:
+    """``seed 1``, ``seeds 0 and 2``."""
     return f"seed{'' if len(seeds) == 1 else 's'} {listed([str(seed) for seed in seeds])}"

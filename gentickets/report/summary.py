@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gentickets.report.cautions import troubles
 from gentickets.report.cells import Cells, Split
 from gentickets.report.claim import judge
 from gentickets.report.verdict import Verdict, finite
@@ -43,6 +44,7 @@ class Row:
     test: Mapping[str, Spread]
     collapsed: int = 0
     failed: int = 0
+    diverged: int = 0
     not_run: int = 0
     honest: bool = False
     """The dense model with the whole search's compute: the row that keeps a report honest."""
@@ -78,6 +80,17 @@ class Summary:
     missing: tuple[str, ...]
     """What the recipe asks for and no result tells of yet."""
     seeds: tuple[int, ...]
+    troubles: tuple[str, ...] = ()
+    """Sentences about the cells that failed, diverged or were not run behind them."""
+    pruned: str | None = None
+    """Whose weights a sparsity is of, where the recipe does not prune all, e.g. ``the generator's weights``."""
+    goes_on: str | None = None
+    """``lr`` or ``none`` where rounds go on from trained weights, so that none is held against the dense run."""
+
+    @property
+    def secondary(self) -> tuple[str, ...]:
+        """The headings of `table` that a narrow terminal can do without: every figure but the metric."""
+        return tuple(figure_name(figure) for figure in self.figures[1:])
 
     def row(self, arm: str, round: int | None = None) -> Row | None:
         """The row of an arm (at a round); None where there is none."""
@@ -110,6 +123,9 @@ def summarize(results: Sequence[Result], recipe: Mapping[str, Any], name: str = 
         _provenance(results, figures),
         tuple(cells.missing(verdict.round)),
         tuple(cells.seeds),
+        troubles(cells),
+        cells.pruned,
+        cells.goes_on,
     )
 
 
@@ -123,11 +139,12 @@ def _headings(summary: Summary) -> list[str]:
     if summary.metric is None:
         return ["notes"]
     others = [figure_name(figure) for figure in summary.figures[1:]]
-    return [f"{figure_name(summary.metric)} ± sd (n)", "to dense", *others, "notes"]
+    against = [] if summary.goes_on else ["to dense"]
+    return [f"{figure_name(summary.metric)} ± sd (n)", *against, *others, "notes"]
 
 
 def _line(summary: Summary, row: Row, split: Split) -> list[str]:
-    cells = [row.name, percent(row.sparsity)]
+    cells = [row.name, size(summary, row)]
     for place, figure in enumerate(summary.figures):
         spreads = [(other.test if split == "test" else other.valid).get(figure) for other in summary.rows]
         spread = (row.test if split == "test" else row.valid).get(figure)
@@ -136,8 +153,17 @@ def _line(summary: Summary, row: Row, split: Split) -> list[str]:
             cells.append(fixed(spread.mean, digits) if spread else DASH)
             continue
         cells.append(f"{plus_minus(spread, digits)} ({spread.n})" if spread else DASH)
-        cells.append(_to_dense(summary, row, spread, split))
+        if not summary.goes_on:
+            cells.append(_to_dense(summary, row, spread, split))
     return [*cells, notes(row)]
+
+
+def size(summary: Summary, row: Row) -> str:
+    """The row's sparsity; a narrow dense model has none, but is as small as the ticket of its round."""
+    if row.arm.removesuffix(LONGER) != "narrow":
+        return percent(row.sparsity)
+    ticket = summary.row("ticket", row.round)
+    return f"as {percent(ticket.sparsity)}" if ticket else DASH
 
 
 def _to_dense(summary: Summary, row: Row, spread: Spread | None, split: Split) -> str:
@@ -157,6 +183,7 @@ def notes(row: Row) -> str:
         "compute-matched" if row.honest else "",
         f"{row.collapsed} collapsed" if row.collapsed else "",
         f"{row.failed} failed" if row.failed else "",
+        f"{row.diverged} diverged" if row.diverged else "",
         f"{row.not_run} not run" if row.not_run else "",
     ]
     return ", ".join(mark for mark in marks if mark)
@@ -182,7 +209,8 @@ def _row(cells: Cells, arm: str, round: int, figures: Iterable[str], level: int 
         spreads["valid"],
         spreads["test"],
         len(cells.collapsed(arm, round)),
-        sum(cell.status in ("failed", "diverged") for cell in found),
+        sum(cell.status == "failed" for cell in found),
+        sum(cell.status == "diverged" for cell in found),
         sum(cell.status == "not run" for cell in found),
         arm == "budget",
         level is not None and round == level,

@@ -13,6 +13,8 @@ from scipy import stats
 from gentickets.report.words import Spread
 
 CONFIDENCE = 0.95
+LEAST_SEEDS = 3
+"""With fewer, nothing is decided: no claim, and no comparison."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,14 @@ class Comparison:
     """Ticket minus control."""
 
     @property
+    def tested(self) -> bool:
+        """Whether there are seeds enough to say."""
+        return self.loss.n >= LEAST_SEEDS
+
+    @property
     def beaten(self) -> bool:
         """Whether the ticket is lower, at 5 %."""
-        return self.loss.bound < 0
+        return self.tested and self.loss.bound < 0
 
 
 @dataclass(frozen=True)
@@ -88,8 +95,9 @@ class Verdict:
     """The claim, judged. All of it on the test split, but for the choice of level and of scaled twins."""
 
     word: str
-    """``wins``, ``wins at equal steps``, ``faster``, ``matches``, ``holds``, ``fails`` (does not hold),
-    ``undecided`` (too few seeds, or unfinished) or ``no claim``."""
+    """``wins``, ``wins at equal steps``, ``faster``, ``matches`` (holds, but is not shown to be better than
+    every control), ``holds``, ``fails`` (does not hold), ``undecided`` (too few seeds, unfinished, or ticket and
+    dense model both collapsed) or ``no claim``."""
     sentence: str
     metric: str | None = None
     margin: float | None = None
@@ -97,6 +105,10 @@ class Verdict:
     round: int | None = None
     level: float | None = None
     """The sparsity at that round."""
+    pruned: str | None = None
+    """Whose weights that sparsity is of, where the recipe does not prune all: ``the generator's weights``."""
+    share: float | None = None
+    """The same sparsity as a fraction of all parameters."""
     chosen: bool = False
     """Whether the level was left to validation rather than declared."""
     seeds: int = 0
@@ -120,7 +132,7 @@ class Verdict:
             if trial is not None:
                 plain[name]["holds"] = trial.holds
                 for entry, other in zip(plain[name]["controls"], trial.controls, strict=True):
-                    entry["beaten"] = other.beaten
+                    entry["beaten"] = other.beaten if other.tested else None
         return plain
 
 

@@ -1,0 +1,85 @@
+"""Cautions: what a reader must know beside a verdict, and which cells failed, diverged or never ran."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from gentickets.report import sentence as say
+from gentickets.report.cells import Cells
+from gentickets.report.words import LONGER, arm_name, base_arm, listed, numbered, percent
+from gentickets.results import Result
+
+
+def collapses(cells: Cells, round: int) -> list[str]:
+    """Sentences about collapsed samples of the ticket at `round` and of the dense model."""
+    alone, both = collapsed_seeds(cells, round)
+    healthy = sorted(set(cells.collapsed("ticket", 0)) - set(both))
+    return [
+        *([say.collapsed("the ticket", alone)] if alone else []),
+        *([say.both_collapsed(both)] if both else []),
+        *([say.collapsed("the dense model", healthy)] if healthy else []),
+    ]
+
+
+def collapsed_seeds(cells: Cells, round: int, tail: str = "") -> tuple[list[int], list[int]]:
+    """Seeds in which the ticket collapsed alone, and those in which the dense model did so too."""
+    ticket, dense = set(cells.collapsed(f"ticket{tail}", round)), set(cells.collapsed("ticket", 0))
+    if tail:
+        dense = set(cells.collapsed(f"dense{tail}", cells.round_of(f"dense{tail}", round)))
+    return sorted(ticket - dense), sorted(ticket & dense)
+
+
+def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) -> list[str]:
+    """Notes that do not change the word: other arms that collapsed, failed or were measured in another way.
+
+    `told` are controls of which the verdict already says that they broke.
+    """
+    notes, others = [], []
+    declared = cells.recipe["claim"].get("level")
+    if isinstance(declared, int | float) and abs(cells.sparsity(round) - declared) > 0.02:
+        notes.append(say.other_level(float(declared), cells.sparsity(round)))
+    reference = {cell.provenance.get(metric) for cell in cells.done("ticket", 0)}
+    for arm in cells.arms():
+        place = cells.round_of(arm, round) if arm in ("budget", f"dense{LONGER}") else round
+        if arm != "ticket":
+            notes += _of_arm(cells, arm, place, told)
+        if {cell.provenance.get(metric) for cell in cells.done(arm, place)} - reference:
+            others.append(arm_name(arm))
+    return [*notes, say.incomparable(metric, others)] if others else notes
+
+
+def _of_arm(cells: Cells, arm: str, round: int, told: Collection[str]) -> list[str]:
+    control = base_arm(arm) not in ("ticket", "dense", "budget")
+    name = f"the control '{arm_name(arm)}'" if control else f"'{arm_name(arm)}'"
+    notes = []
+    if seeds := cells.collapsed(arm, round):
+        notes.append(say.collapsed(name, seeds))
+    broken = [cell for cell in cells.of(arm, round) if cell.status in ("failed", "diverged")]
+    return [*notes, f"{say.broken(broken)}."] if broken and base_arm(arm) not in told else notes
+
+
+def troubles(cells: Cells) -> tuple[str, ...]:
+    """A sentence for each way in which cells failed or diverged, and one for those not run behind them."""
+    broken: dict[tuple[str, str, str], list[int]] = {}
+    idle: dict[str, int] = {}
+    for cell in _undone(cells):
+        name = "dense" if (cell.arm, cell.round) == ("ticket", 0) else cell.arm
+        if cell.status == "not run":
+            idle[name] = idle.get(name, 0) + 1
+            continue
+        where = arm_name(name) + (f" at {percent(cell.sparsity)}" if cell.sparsity else "")
+        broken.setdefault((where, cell.status, say.reason(cell.why)), []).append(cell.seed)
+    found = [
+        f"{where}: {status} in {say.seeds_of(seeds)}{f': {why}' if why else ''}."
+        for (where, status, why), seeds in broken.items()
+    ]
+    if idle:
+        names = [f"{arm_name(name)} ({numbered(count, 'cell')})" for name, count in idle.items()]
+        found.append(f"Not run{' behind them' if found else ''}: {listed(names)}.")
+    return tuple(found)
+
+
+def _undone(cells: Cells) -> Iterable[Result]:
+    for arm in cells.arms():
+        for round in cells.rounds(arm):
+            yield from (cell for cell in cells.of(arm, round) if cell.status != "done")

@@ -66,7 +66,7 @@ def search(
     return training, tickets, grown
 
 
-def keeps_promises(row: tuple[str, ...], batches: Batches) -> None:
+def check_promises(row: tuple[str, ...], batches: Batches) -> None:
     before = torch.get_rng_state()
     training, tickets, grown = search(row, batches)
     assert torch.equal(torch.get_rng_state(), before), "the global random state is left alone"
@@ -101,13 +101,13 @@ def keeps_promises(row: tuple[str, ...], batches: Batches) -> None:
 
 @pytest.mark.parametrize("row", covering(), ids="/".join)
 def test_promises_over_all_pairs(row: tuple[str, ...], batches: Batches) -> None:
-    keeps_promises(row, batches)
+    check_promises(row, batches)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("row", PRODUCT, ids="/".join)
 def test_promises_over_the_product(row: tuple[str, ...], batches: Batches) -> None:
-    keeps_promises(row, batches)
+    check_promises(row, batches)
 
 
 @pytest.mark.parametrize("case", FAMILY_CASES)

@@ -1,4 +1,4 @@
-"""Training: a step is a function of its number, and what it must never do (FIELD's traps on rewinding and engines)."""
+"""Training: a step is a function of its number, and what it must never do (docs/traps.md)."""
 
 from __future__ import annotations
 

@@ -7,7 +7,9 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Literal
@@ -69,6 +71,14 @@ def table(
             for text, width, to_right in zip(row, widths, right, strict=True)
         ]
         click.echo("  ".join(aligned).rstrip())
+
+
+def paragraph(text: str) -> None:
+    """Print sentences to stdout: broken between words on a terminal, one line in a pipe."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+    click.echo(text)
 
 
 def note(message: str) -> None:

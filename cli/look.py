@@ -9,7 +9,7 @@ import click
 
 from gentickets.errors import TicketError
 
-from .console import emit, json_option, note, table
+from .console import emit, json_option, note, paragraph, table
 from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data, settle_matplotlib
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def print_summary(report: Report, as_json: bool) -> None:
         )  # fmt: skip
         _print_troubles(summary)
         click.echo("")
-        click.echo(summary.verdict.sentence)
+        paragraph(summary.verdict.sentence)
 
 
 def _print_troubles(summary: Any) -> None:
@@ -70,7 +70,7 @@ def _show_run(path: Path, as_json: bool) -> None:
     table(*rows_of(summary), spare=summary.secondary, more="more figures: report.html")
     _print_troubles(summary)
     click.echo("")
-    click.echo(summary.verdict.sentence)
+    paragraph(summary.verdict.sentence)
     if done < rounds:
         note(f"unfinished: {done} of {rounds} rounds are done. To go on: {resuming(run)}")
 

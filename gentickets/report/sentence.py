@@ -215,7 +215,7 @@ def both_collapsed(seeds: Sequence[int], longer: bool = False) -> str:
     """Where both are broken, neither figure says anything."""
     start = "Trained longer, the" if longer else "The"
     text = f"{start} samples of both the ticket and the dense model collapsed in {seeds_of(seeds)}"
-    return f"{text}: their figures mean nothing there."
+    return f"{text}: their figures of samples mean nothing there."
 
 
 def not_compared(unfinished: Mapping[str, str]) -> list[str]:

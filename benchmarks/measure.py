@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from gentickets.data import Batches
+from gentickets.experiment.find import processor
 from gentickets.masks import Mask
 from gentickets.training import Training, train
 
@@ -88,7 +89,7 @@ def slowness() -> float:
 
 def machine(threads: int | None = None) -> str:
     """The machine and what is installed on it, in a line."""
-    parts = [_processor(), f"{os.cpu_count()} cores"]
+    parts = [processor(), f"{os.cpu_count()} cores"]
     parts += [] if threads is None else [f"{threads} thread{'s' * (threads > 1)}"]
     parts += [f"load {os.getloadavg()[0]:.1f}"] if hasattr(os, "getloadavg") else []
     return ", ".join([*parts, f"PyTorch {torch.__version__}", f"Python {platform.python_version()}"])
@@ -205,11 +206,3 @@ def _product_seconds() -> float:
         left @ right
         seconds.append(perf_counter() - before)
     return median(seconds)
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -56,16 +56,11 @@ def iterative(
     for round in range(ticket.origin.round + 1, rounds + 1):
         ticket = next_ticket(
             training, ticket, density=keep**round, rewind=rewind, optimizer_state=optimizer_state,
-            criterion=criterion, scope=scope, seed=seed, batches=first_batches(batches),
+            criterion=criterion, scope=scope, seed=seed, batches=batches.first(CRITERION_BATCHES),
         )  # fmt: skip
-        with training.finetuning(rewind == "none"):
+        with training.under(training.plan.finetuning() if rewind == "none" else training.plan):
             grow(training, ticket, batches, seed=seed, watch=watch)
         yield ticket
-
-
-def first_batches(batches: Batches) -> list[Batch]:
-    """What a criterion may look at: the first training batches."""
-    return [batches(step) for step in range(CRITERION_BATCHES)]
 
 
 def first_ticket(

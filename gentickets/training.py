@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError, nearest
-from gentickets.masks import Hold, Mask
+from gentickets.masks import Hold, Mask, component_of
 from gentickets.optimizers import Schedule, build, check_state, like_parameter, read_state, write_state
 from gentickets.seeds import derive
 from gentickets.tasks import Objective, Optim, Task
@@ -101,14 +101,13 @@ class Training:
         self.renew_ema()
 
     @contextlib.contextmanager
-    def finetuning(self, on: bool = True) -> Iterator[None]:
-        """Inside, where ``on``, the learning rate is held at its last value."""
-        plan = self.plan
-        self.plan = plan.finetuning() if on else plan
+    def under(self, plan: Plan) -> Iterator[None]:
+        """Inside, another plan's schedule."""
+        before, self.plan = self.plan, plan
         try:
             yield
         finally:
-            self.plan = plan
+            self.plan = before
 
     def renew_ema(self) -> None:
         """Start the averages anew from the weights as they are."""
@@ -116,7 +115,7 @@ class Training:
             if component not in self.task.components:
                 raise TicketError(f"no component '{component}' to average. {nearest(component, self.task.components)}")
         parameters = dict(self.task.named_parameters())
-        self.ema = copied({n: p for n, p in parameters.items() if n.split(".", 1)[0] in self.plan.ema})
+        self.ema = copied({n: p for n, p in parameters.items() if component_of(n) in self.plan.ema})
 
     def update_ema(self) -> None:
         """Move the averages by one step."""
@@ -124,7 +123,7 @@ class Training:
             return
         parameters = dict(self.task.named_parameters())
         for component, decay in self.plan.ema.items():
-            names = [name for name in self.ema if name.split(".", 1)[0] == component]
+            names = [name for name in self.ema if component_of(name) == component]
             with torch.no_grad():
                 torch._foreach_lerp_([self.ema[n] for n in names], [parameters[n] for n in names], 1 - decay)
 
@@ -237,17 +236,15 @@ def grow(
     *,
     seed: int,
     since: Snapshot | None = None,
-    until: int | None = None,
     watch: Sequence[Watcher] = (),
 ) -> int:
-    """Train a ticket from its start to the end of the schedule (or ``until``), or go on from a snapshot on that way."""
+    """Train a ticket from its start to the end of the schedule, or go on from a snapshot on that way."""
     if since is None:
         training.start(ticket)
     else:
         training.load(since)
     first = ticket.origin.rewind_to if since is None else since.step
-    last = training.plan.steps if until is None else until
-    return train(training, batches, range(first, last), mask=ticket.mask, seed=seed, watch=watch)
+    return train(training, batches, range(first, training.plan.steps), mask=ticket.mask, seed=seed, watch=watch)
 
 
 def estimate_norms(task: Task, components: Sequence[str], batches: Sequence[Tensor]) -> None:

@@ -53,6 +53,10 @@ class Batches:
         """The batch of a step, float32 (batch_size, c, h, w) in [-1, 1] on the images' device."""
         return self.images.batch(self.indices(step))
 
+    def first(self, count: int) -> list[Tensor]:
+        """The batches of the first steps, the same whoever asks."""
+        return [self(step) for step in range(count)]
+
     def stream(self, steps: range) -> Iterator[Tensor]:
         """The batches of many steps in turn, each equal to the one from a call, decoded ahead by workers."""
         return self.images.stream(map(self.indices, steps), workers=self.workers)

@@ -14,7 +14,7 @@ from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.units import Unit
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
-from gentickets.search import first_batches, first_ticket, next_ticket
+from gentickets.search import CRITERION_BATCHES, first_ticket, next_ticket
 from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Ticket
 from gentickets.training import Training, Watcher
@@ -49,13 +49,14 @@ class Arm:
         """
 
         def dense(rewind_to: int) -> Ticket:
-            if unit.longer and rewind_to:  # the start is that of the short arm, with its schedule
-                training.plan = self.assembly.plan(self.assembly.recipe["train"]["steps"])
-            return first_ticket(
-                training, batches, rewind_to=rewind_to, optimizer_state=self.search["optimizer_state"],
-                components=self.assembly.components, exempt=self.search["exempt"], seed=self.unit.seed,
-                since=since, watch=watch,
-            )  # fmt: skip
+            # a longer arm's start is that of the short one, with its schedule
+            short = self.assembly.plan(self.assembly.recipe["train"]["steps"])
+            with training.under(short if unit.longer and rewind_to else training.plan):
+                return first_ticket(
+                    training, batches, rewind_to=rewind_to, optimizer_state=self.search["optimizer_state"],
+                    components=self.assembly.components, exempt=self.search["exempt"], seed=self.unit.seed,
+                    since=since, watch=watch,
+                )  # fmt: skip
 
         unit, arm, rewind = self.unit, self.unit.base_arm, self.search["rewind_to"]
         made = self._made(training, batches, dense, arm, rewind)
@@ -108,7 +109,7 @@ class Arm:
         return next_ticket(
             training, self._stored(before), density=search["keep"] ** self.unit.round, rewind=search["rewind"],
             optimizer_state=search["optimizer_state"], criterion=self.assembly.criterion, scope=search["scope"],
-            seed=self.unit.seed, batches=first_batches(batches),
+            seed=self.unit.seed, batches=batches.first(CRITERION_BATCHES),
         )  # fmt: skip
 
     def _narrow_width(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.blame import check_family
 from gentickets.experiment.find import Options, jobs_for, record_of
 from gentickets.experiment.units import plan_units
@@ -32,7 +32,7 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
     assembly = Assembly(
         record["recipe"], root=options.root, device=record["device"], plugins=options.plugins, download=False
     )
-    torch.set_num_threads(record["threads"])
+    settle_device(record["threads"])
     check_family(assembly)
     task = assembly.task(recipe.seeds[0])
     jobs = min(jobs_for(record, options), max(1, len(left)))

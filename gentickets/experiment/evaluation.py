@@ -66,9 +66,8 @@ class Examiner:
         """
         notes = self.notes
         if not self.unit.picks_best or notes.best is None:
-            return notes.checkpoints, "last" if len(
-                notes.checkpoints
-            ) == 1 else f"mean of last {len(notes.checkpoints)}"
+            count = len(notes.checkpoints)
+            return notes.checkpoints, "last" if count == 1 else f"mean of last {count}"
         load_weights(self.training.task, notes.best_weights)
         with notes.timed("evaluate", self.assembly.device):
             test = self._on_test(self.training.task)
@@ -79,7 +78,7 @@ class Examiner:
     @contextmanager
     def averaged(self) -> Iterator[Task]:
         """The task as it is to be measured: with averaged weights, where there are any."""
-        some = [self.batches(step) for step in range(NORM_BATCHES)] if self.training.ema else []
+        some = self.batches.first(NORM_BATCHES) if self.training.ema else []
         with self.training.averaged(some) as task:
             yield task
 

@@ -167,7 +167,7 @@ def record_of(recipe: Recipe, options: Options) -> dict[str, Any]:
         "threads": options.threads or 1,
         "plugins": plugins,
         "versions": _versions(),
-        "machine": {"system": platform.system(), "processor": _processor(), "cores": _cores()},
+        "machine": {"system": platform.system(), "processor": processor(), "cores": _cores()},
     }
 
 
@@ -198,7 +198,8 @@ def _device(asked: str) -> str:
     return str(pick_device("auto"))
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
@@ -233,18 +234,12 @@ def _setup(run: RunFolder, record: Mapping[str, Any], options: Options) -> dict[
 
 def _here(run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], tell: Any) -> None:
     """Work in this process, one unit after the other."""
-    from gentickets.experiment.assembly import Assembly, settle_device
-    from gentickets.experiment.blame import blaming, check_family
+    from gentickets.experiment.blame import blaming
     from gentickets.experiment.work import Work
+    from gentickets.experiment.worker import assembled
 
-    settle_device(setup["threads"])
-    plugins = [Path(path) for path in setup["plugins"]]
-    with blaming(plugins):
-        assembly = Assembly(
-            setup["recipe"], root=Path(setup["root"]), device=setup["device"], plugins=plugins,
-            download=setup["download"],
-        )  # fmt: skip
-        check_family(assembly)
+    with blaming([Path(path) for path in setup["plugins"]]):
+        assembly = assembled(setup)
         for unit in units:
             known = run.round(*unit.key).result.is_file()
             result = Work(assembly, run, unit, save_every=setup["save_every"]).do()

@@ -116,8 +116,7 @@ def _grown(assembly: Assembly, ticket: Ticket, task: Task, snapshot: Snapshot) -
         return
     training = assembly.training(task, assembly.recipe["train"]["steps"])
     training.load(snapshot)
-    batches = assembly.batches(ticket.origin.seed)
-    with training.averaged([batches(step) for step in range(NORM_BATCHES)]):
+    with training.averaged(assembly.batches(ticket.origin.seed).first(NORM_BATCHES)):
         yield
 
 

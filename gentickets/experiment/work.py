@@ -108,7 +108,6 @@ class Work:
             with self.notes.timed("store", device):
                 write_ticket(self.folder.ticket, made, self.arm.recipe())
             snapshot = None
-            self.training.plan = self.assembly.plan(self.unit.span)
         # what is trained is what was stored, in a run that goes on and in one that was never interrupted
         ticket, _ = read_ticket(self.folder.ticket)
         ticket = replace(ticket, mask=ticket.mask.to(device))

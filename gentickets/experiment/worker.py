@@ -14,7 +14,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from gentickets.experiment.assembly import Assembly
 
 REPORT_SECONDS = 0.2
 
@@ -50,13 +53,10 @@ def _own_pipes() -> Channel:
     return Channel(sys.stdin, write)
 
 
-def work(channel: Channel, setup: Mapping[str, Any]) -> None:
-    """Take units until told to stop."""
+def assembled(setup: Mapping[str, Any]) -> Assembly:
+    """What the setup's recipe describes, on its device and with its threads, a plugin's family checked."""
     from gentickets.experiment.assembly import Assembly, settle_device
     from gentickets.experiment.blame import check_family
-    from gentickets.experiment.units import Unit
-    from gentickets.experiment.work import Stopped, Work
-    from gentickets.runs.folder import RunFolder
 
     settle_device(setup["threads"])
     assembly = Assembly(
@@ -64,6 +64,16 @@ def work(channel: Channel, setup: Mapping[str, Any]) -> None:
         plugins=[Path(path) for path in setup["plugins"]], download=setup["download"],
     )  # fmt: skip
     check_family(assembly)
+    return assembly
+
+
+def work(channel: Channel, setup: Mapping[str, Any]) -> None:
+    """Take units until told to stop."""
+    from gentickets.experiment.units import Unit
+    from gentickets.experiment.work import Stopped, Work
+    from gentickets.runs.folder import RunFolder
+
+    assembly = assembled(setup)
     run = RunFolder(Path(setup["run"]))
     last = [time.monotonic()]
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gentickets.errors import TicketError, nearest
+from gentickets.masks import component_of
 
 Batch = Tensor
 """Images, float, (n, c, h, w), in [-1, 1]."""
@@ -126,7 +127,7 @@ class Task(nn.Module):
         return {
             name: parameter
             for name, parameter in self.named_parameters()
-            if name.split(".", 1)[0] in objective.trains and parameter.requires_grad
+            if component_of(name) in objective.trains and parameter.requires_grad
         }
 
     def share(self, draw: Draw, key: str, component: str, make: Callable[[], Tensor]) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.masks import Mask
+from gentickets.spectral import settle
 
 Tensors = Mapping[str, Tensor]
 """Name -> tensor. Optimizer state is flat: ``objective/parameter/slot``, as in ``generator/net.0.weight/exp_avg``."""
@@ -29,6 +30,8 @@ class Origin:
     rewind: str = "weights"
     """``weights``, ``lr`` (learning-rate rewinding) or ``none`` (fine-tuning)."""
     arm: str = "ticket"
+    tied: Mapping[str, float] = field(default_factory=dict)
+    """Group that competed -> fraction of it whose score is that of the last one kept, where that is not tiny."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,11 @@ class Ticket:
     def load_into(self, task: nn.Module) -> None:
         """Copy the masked starting weights into a network, in place; checked whole before the first copy.
 
+        Spectral norms are estimated anew for them: those of the dense weights are off by up to a factor of two.
         Raises TicketError (status 3) naming the first tensor that does not fit; the network is then untouched.
         """
         load_weights(task, self.masked_weights())
+        settle(task)
 
     def masked_weights(self) -> dict[str, Tensor]:
         """The starting weights with pruned entries at +0.0."""

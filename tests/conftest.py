@@ -15,7 +15,13 @@ from gentickets.training import Plan, Training
 
 STEPS = 10
 REWIND = 3
-SIZES = {"mlp": {"width": 12, "depth": 2, "latent": 4}, "conv": {"width": 4, "latent": 4}}
+SIZES: dict[str, dict[str, int]] = {
+    "mlp": {"width": 12, "depth": 2, "latent": 4},
+    "linear": {"width": 64, "latent": 3},
+    "maxpool": {"width": 4},
+    "resnet18": {"width": 3, "latent": 4},
+    "resnet": {"width": 8, "latent": 4},
+}
 FAMILY_CASES: dict[str, dict[str, object]] = {
     "ae-mlp": {"family": "ae", "network": "mlp"},
     "ae-conv": {"family": "ae", "network": "conv"},
@@ -25,8 +31,17 @@ FAMILY_CASES: dict[str, dict[str, object]] = {
     "gan-conv": {"family": "gan", "network": "conv"},
     "tied-mlp": {"family": "tied", "network": "mlp"},
     "wgan-mlp": {"family": "gan", "network": "mlp", "loss": "wasserstein", "critic_steps": 3, "clip": 0.1},
+    "ae-linear": {"family": "ae", "network": "linear"},
+    "ae-maxpool": {"family": "ae", "network": "maxpool"},
+    "vae-resnet18": {"family": "vae", "network": "resnet18"},
+    "gan-sngan": {"family": "gan", "network": "sngan", "loss": "hinge", "critic_steps": 2},
+    "wgan-gp-resnet": {"family": "gan", "network": "resnet", "loss": "wasserstein-gp", "critic_steps": 2},
+    "wgan-gp-conv": {"family": "gan", "network": "conv", "loss": "wasserstein-gp", "critic_width": 6},
+    "gan-conv-all": {"family": "gan", "network": "conv", "norm": "batch-all", "slope": 0.0},
 }
 """Every family that the promises are made for; a new one joins by being listed."""
+OTHER_CASES: dict[str, dict[str, object]] = {"gda": {"family": "gda", "width": 12, "latent": 4}}
+"""Families that not every criterion can score: descent-ascent is no descent on one loss, so GraSP has no Hessian."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,12 +74,12 @@ class Tied(Autoencoder):
 
 def make_task(case: str, seed: int = 0, **changes: object) -> Task:
     """A tiny task of one of the family cases."""
-    keywords = dict(FAMILY_CASES[case])
+    keywords = dict({**FAMILY_CASES, **OTHER_CASES}[case])
     family = str(keywords.pop("family"))
     with torch.random.fork_rng([]):
         torch.manual_seed(derive(seed, "init"))
         return {**FAMILIES, "tied": Tied}[family](
-            (1, 8, 8), **{**SIZES[str(keywords["network"])], **keywords, **changes}
+            (1, 8, 8), **{**SIZES.get(str(keywords.get("network")), {"width": 4, "latent": 4}), **keywords, **changes}
         )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from gentickets.errors import Status, TicketError, nearest
+from gentickets.spectral import settle
 
 from .blockwise import multiply
 from .mask import Mask, plain_name
@@ -56,6 +57,7 @@ def hold(mask: Mask, module: nn.Module, optimizer: torch.optim.Optimizer) -> Rem
     Names are those of ``module.named_parameters()``; every weight of the mask is zeroed at once, so that even
     the first forward pass is masked. The hook then touches only what this optimizer trains: call `hold` once
     for each optimizer (the two of a GAN). ``remove()`` on the handle that comes back lets the weights go.
+    Spectral norms are estimated anew for the masked weights, once (Trap 11).
 
     Raises TicketError (status 3) when the module lacks a tensor of the mask, when a shape differs, or when
     the optimizer trains none of the masked weights.
@@ -71,6 +73,7 @@ def hold(mask: Mask, module: nn.Module, optimizer: torch.optim.Optimizer) -> Rem
         message = "the optimizer trains none of the masked weights; was it built from another module's parameters?"
         raise TicketError(message, Status.TICKET)
     apply_mask(mask, named)
+    settle(module)
     return optimizer.register_step_post_hook(lambda *_: held.apply())
 
 

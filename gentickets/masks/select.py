@@ -80,7 +80,7 @@ def keep_top(
 
 
 def tied_share(scores: Scores, mask: Mask, *, within: Mask, scope: str = "component") -> dict[str, float]:
-    """How much of each group hangs on ties: the fraction of its weights whose score is the lowest kept one.
+    """How much of each group hangs on ties: the fraction of its weights that share the lowest kept score.
 
     ``mask`` is what `keep_top` made of ``scores``, ``within`` and ``scope``; the fraction is of what
     ``within`` keeps. Near 0 for ordinary weights. Clipping, as in a WGAN, ties most of a critic's weights at
@@ -92,7 +92,7 @@ def tied_share(scores: Scores, mask: Mask, *, within: Mask, scope: str = "compon
     for called, survivors in _groups(scores, mask, scope, 0).items():
         lowest = min((_lowest(*block) for block in survivors.blocks()), default=math.inf)
         tied = sum(piece.equal(lowest).numel() for piece in competed[called].pieces())
-        shares[called] = tied / max(1, competed[called].kept)
+        shares[called] = tied / competed[called].kept if tied > 1 else 0.0  # one alone ties with nothing
     return shares
 
 

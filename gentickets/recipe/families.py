@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Count = Annotated[int, Field(ge=1)]
+Network = Literal["mlp", "linear", "conv", "maxpool", "resnet18", "sngan", "resnet"]
+OF_SAMPLES = (
+    "frechet",
+    "fid",
+    "kid",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "inception_score",
+    "accuracy_on_samples",
+)
 
 
 class Keywords(BaseModel):
@@ -19,23 +31,28 @@ class Keywords(BaseModel):
     objectives: ClassVar[tuple[str, ...]] = ()
     metrics: ClassVar[tuple[str, ...]] = ()
     """Figures that a claim may be about."""
-    only_with: ClassVar[dict[str, tuple[str, str]]] = {}
-    """Keyword -> the (keyword, value) without which it means nothing."""
+    only_with: ClassVar[dict[str, tuple[str, tuple[str, ...]]]] = {}
+    """Keyword -> the keyword, and its values, without one of which it means nothing."""
 
     def applying(self) -> dict[str, Any]:
-        """The keywords that mean something here, defaults filled: what the constructor is called with."""
-        return {name: value for name, value in self.model_dump().items() if self._applies(name)}
+        """The keywords that mean something here, defaults filled: what the constructor is called with.
+
+        Those that are none are left out.
+        """
+        given = self.model_dump().items()
+        return {name: value for name, value in given if value is not None and self._applies(name)}
 
     def misplaced(self) -> Iterator[tuple[str, str]]:
         """Keywords that were given and mean nothing here, each with the ``other = "value"`` that it needs."""
         for name in sorted(self.model_fields_set):
             if not self._applies(name):
-                other, value = self.only_with[name]
-                yield name, f'{other} = "{value}"'
+                other, values = self.only_with[name]
+                *more, last = (f'"{value}"' for value in values)
+                yield name, f"{other} = {', '.join(more)} or {last}" if more else f"{other} = {last}"
 
     def _applies(self, name: str) -> bool:
-        other, value = self.only_with.get(name, ("", ""))
-        return not other or getattr(self, other) == value
+        other, values = self.only_with.get(name, ("", ()))
+        return not other or getattr(self, other) in values
 
 
 class PluginKeywords(Keywords):
@@ -44,47 +61,101 @@ class PluginKeywords(Keywords):
     model_config = ConfigDict(extra="allow")
 
 
-class AeKeywords(Keywords):
-    """An autoencoder's keywords; the image's size comes from the data."""
+class NetworkKeywords(Keywords):
+    """The networks' keywords; the image's size comes from the data."""
 
-    components: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
-    objectives: ClassVar[tuple[str, ...]] = ("ae",)
-    metrics: ClassVar[tuple[str, ...]] = ("reconstruction",)
-    only_with: ClassVar[dict[str, tuple[str, str]]] = {"depth": ("network", "mlp")}
+    only_with: ClassVar[dict[str, tuple[str, tuple[str, ...]]]] = {
+        "depth": ("network", ("mlp",)),
+        "bottleneck": ("network", ("conv",)),
+    }
 
-    network: Literal["mlp", "conv"] = "mlp"
+    network: Network = "mlp"
     width: Count = 64
-    """Hidden units of an mlp; channels next to the image of a conv network."""
+    """Hidden units of an mlp; channels next to the image of a convolutional network."""
     depth: Count = 2
-    """Hidden layers of an mlp; a conv network's follow from the image."""
+    """Hidden layers of an mlp; other networks' follow from the image."""
+    bottleneck: Count = 4
+    """The side at which a conv network stops halving."""
     latent: Count = 16
 
 
-class VaeKeywords(AeKeywords):
+class AeKeywords(NetworkKeywords):
+    """An autoencoder's keywords. The code of ``maxpool`` is its map, so that ``latent`` means nothing there."""
+
+    components: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+    objectives: ClassVar[tuple[str, ...]] = ("ae",)
+    metrics: ClassVar[tuple[str, ...]] = ("reconstruction", "accuracy_on_reconstructions")
+    only_with: ClassVar[dict[str, tuple[str, tuple[str, ...]]]] = {
+        **NetworkKeywords.only_with,
+        "latent": ("network", tuple(name for name in get_args(Network) if name != "maxpool")),
+    }
+
+
+class VaeKeywords(NetworkKeywords):
     """A variational autoencoder's keywords."""
 
+    components: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
     objectives: ClassVar[tuple[str, ...]] = ("vae",)
-    metrics: ClassVar[tuple[str, ...]] = ("negative_elbo", "reconstruction", "frechet")
+    metrics: ClassVar[tuple[str, ...]] = (
+        "negative_elbo",
+        "reconstruction",
+        *OF_SAMPLES,
+        "accuracy_on_reconstructions",
+    )
 
     beta: Annotated[float, Field(ge=0)] = 1.0
     likelihood: Literal["bernoulli", "gaussian"] = "gaussian"
 
 
-class GanKeywords(AeKeywords):
+class GanKeywords(NetworkKeywords):
     """A generative adversarial network's keywords."""
 
     components: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
     objectives: ClassVar[tuple[str, ...]] = ("discriminator", "generator")
-    metrics: ClassVar[tuple[str, ...]] = ("frechet",)
-    only_with: ClassVar[dict[str, tuple[str, str]]] = {
-        "depth": ("network", "mlp"),
-        "clip": ("loss", "wasserstein"),
+    metrics: ClassVar[tuple[str, ...]] = OF_SAMPLES
+    only_with: ClassVar[dict[str, tuple[str, tuple[str, ...]]]] = {
+        **NetworkKeywords.only_with,
+        "clip": ("loss", ("wasserstein",)),
+        "penalty": ("loss", ("wasserstein-gp",)),
+        "slope": ("network", tuple(name for name in get_args(Network) if name != "resnet")),
     }
 
-    loss: Literal["nonsaturating", "hinge", "wasserstein"] = "nonsaturating"
+    critic_width: Count | None = None
+    """The discriminator's width; none: the generator's."""
+    loss: Literal["nonsaturating", "hinge", "wasserstein", "wasserstein-gp"] = "nonsaturating"
     critic_steps: Count = 1
     clip: Annotated[float, Field(gt=0)] = 0.01
+    penalty: Annotated[float, Field(ge=0)] = 10.0
+    """The gradient penalty's weight."""
+    norm: Literal["auto", "batch", "batch-all", "spectral", "none"] = "auto"
+    """Of the discriminator; batch: on all layers but the first."""
+    slope: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Of the discriminator's leaky ReLUs; 0: plain ones. Those of resnet are plain."""
+
+    def misplaced(self) -> Iterator[tuple[str, str]]:
+        """Also batch norm under a gradient penalty."""
+        yield from super().misplaced()
+        if self.loss == "wasserstein-gp" and self.norm.startswith("batch"):
+            why = "its penalty is taken for each image, and batch norm mixes them"
+            yield "norm", f'a loss other than "wasserstein-gp" ({why})'
 
 
-FAMILIES: dict[str, type[Keywords]] = {"ae": AeKeywords, "vae": VaeKeywords, "gan": GanKeywords}
+class GdaKeywords(Keywords):
+    """Keywords of gradient descent-ascent with a linear discriminator."""
+
+    components: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
+    objectives: ClassVar[tuple[str, ...]] = ("game",)
+    metrics: ClassVar[tuple[str, ...]] = ("mean_gap", "frechet")
+
+    width: Count = 64
+    """Hidden units of the generator."""
+    latent: Count = 16
+
+
+FAMILIES: dict[str, type[Keywords]] = {
+    "ae": AeKeywords,
+    "vae": VaeKeywords,
+    "gan": GanKeywords,
+    "gda": GdaKeywords,
+}
 """Built-in family -> the keywords that a recipe's [task] may give."""

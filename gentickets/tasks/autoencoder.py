@@ -10,22 +10,34 @@ from torch import Tensor, nn
 
 from gentickets.errors import TicketError, nearest
 from gentickets.tasks.base import Batch, Draw, Objective, Task
-from gentickets.tasks.networks import Image, down, up
+from gentickets.tasks.networks import Image, Style, down, kind, up
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 
 
 class Autoencoder(Task):
-    """An autoencoder: encoder to ``latent`` numbers, decoder back, mean squared error.
+    """An autoencoder: encoder to ``latent`` numbers, decoder back with a tanh, mean squared error.
 
-    ``reconstruction`` is the mean squared error per pixel, with pixels in [-1, 1] (Kalibhat et al., 2021).
+    ``reconstruction`` is the mean squared error per pixel, with pixels in [-1, 1] (Kalibhat et al., 2021). The code
+    of ``maxpool`` is its map, whatever ``latent`` says. Initial weights are PyTorch's defaults.
     """
 
-    def __init__(self, image: Image, network: str = "mlp", width: int = 64, depth: int = 2, latent: int = 16) -> None:
+    def __init__(
+        self,
+        image: Image,
+        network: str = "mlp",
+        width: int = 64,
+        depth: int = 2,
+        bottleneck: int = 4,
+        latent: int = 16,
+    ) -> None:
         super().__init__()
         self.image = image
-        self.encoder = down(network, image, latent, width=width, depth=depth, norm=True)
-        self.decoder = nn.Sequential(*up(network, latent, image, width=width, depth=depth), nn.Tanh())
+        style = Style(width, depth, bottleneck, norm=kind(network).norm)
+        length = kind(network).code
+        code = latent if length is None else length(image, style)
+        self.encoder = down(network, image, code, style)
+        self.decoder = nn.Sequential(*up(network, code, image, style), nn.Tanh())
 
     def objectives(self) -> Sequence[Objective]:
         """One turn: both components learn to reconstruct."""
@@ -54,7 +66,7 @@ class VAE(Task):
 
     ``likelihood`` is ``gaussian`` (sum of squared errors on [-1, 1], as in the paper: a variance of 1/2, its
     constant left out) or ``bernoulli`` (cross-entropy on pixels in [0, 1], in nats, where the decoder gives logits).
-    The figures are taken at beta = 1 whatever the training's beta.
+    The figures are taken at beta = 1 whatever the training's beta. Initial weights are PyTorch's defaults.
     """
 
     def __init__(
@@ -63,6 +75,7 @@ class VAE(Task):
         network: str = "mlp",
         width: int = 64,
         depth: int = 2,
+        bottleneck: int = 4,
         latent: int = 16,
         beta: float = 1.0,
         likelihood: str = "gaussian",
@@ -71,8 +84,9 @@ class VAE(Task):
         if likelihood not in LIKELIHOODS:
             raise TicketError(f"unknown likelihood '{likelihood}'. {nearest(likelihood, LIKELIHOODS)}")
         self.image, self.latent, self.beta, self.likelihood = image, latent, beta, likelihood
-        self.encoder = down(network, image, 2 * latent, width=width, depth=depth, norm=True)
-        self.decoder = up(network, latent, image, width=width, depth=depth)
+        style = Style(width, depth, bottleneck, norm=kind(network).norm)
+        self.encoder = down(network, image, 2 * latent, style)
+        self.decoder = up(network, latent, image, style)
 
     def objectives(self) -> Sequence[Objective]:
         """One turn: both components maximize the evidence lower bound."""

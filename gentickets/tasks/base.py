@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gentickets.errors import TicketError, nearest
 from gentickets.masks import component_of
+from gentickets.seeds import derive
 
 Batch = Tensor
 """Images, float, (n, c, h, w), in [-1, 1]."""
@@ -79,6 +80,8 @@ class Task(nn.Module):
     """
 
     image: tuple[int, int, int]
+    temperature: float = 1.0
+    """What a discriminator's logits are divided by; other families have none. GraSP sets it (Wang et al., 2020)."""
 
     def objectives(self) -> Sequence[Objective]:
         """The turns of one step, in order."""
@@ -114,6 +117,11 @@ class Task(nn.Module):
         return [name for name, child in self.named_children() if any(True for _ in child.parameters())]
 
     @property
+    def compiles(self) -> list[str]:
+        """Names of the components that may be compiled; one that is differentiated twice may not."""
+        return self.components
+
+    @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
@@ -142,3 +150,9 @@ class Task(nn.Module):
         if key not in draw.shared or draw.shared[key][0] != version:
             draw.shared[key] = (version, make())
         return draw.shared[key][1]
+
+
+def fixed_latents(task: Task, n: int) -> Tensor:
+    """The first n of a task's latents that are always the same, (n, latent): a generator's inputs."""
+    rng = torch.Generator(task.device).manual_seed(derive(0, "fixed latents"))
+    return task.draw(n, rng)["latent"]

@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gentickets import spectral
 from gentickets.errors import TicketError, nearest
-from gentickets.seeds import derive
-from gentickets.tasks.base import Batch, Draw, Objective, Task
-from gentickets.tasks.networks import Image, down, up
+from gentickets.masks import PRUNABLE
+from gentickets.tasks import initial
+from gentickets.tasks.adversarial import JUDGES, gradient_penalty
+from gentickets.tasks.base import Batch, Draw, Objective, Task, fixed_latents
+from gentickets.tasks.networks import Image, PiecewiseLinear, Style, down, kind, up
 
-Critic = Callable[[Tensor, Tensor], Tensor]
-
-
-def _nonsaturating(real: Tensor, fake: Tensor) -> Tensor:
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
-
-
-def _hinge(real: Tensor, fake: Tensor) -> Tensor:
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-
-
-def _wasserstein(real: Tensor, fake: Tensor) -> Tensor:
-    return fake.mean() - real.mean()
-
-
-CRITICS: dict[str, Critic] = {
-    "nonsaturating": _nonsaturating,
-    "hinge": _hinge,
-    "wasserstein": _wasserstein,
-}
+PENALIZED = "wasserstein-gp"
+NORMS = ("auto", "batch", "batch-all", "spectral", "none")
 
 
 class GAN(Task):
-    """A GAN (Goodfellow, 2014) with the ``nonsaturating``, ``hinge`` or ``wasserstein`` loss.
+    """A GAN (Goodfellow, 2014) with the ``nonsaturating``, ``hinge``, ``wasserstein`` or ``wasserstein-gp`` loss.
 
-    The convolutional pair is DCGAN's (Radford, 2016): no norm on the discriminator's first layer, leaky ReLU,
-    weights from N(0, 0.02), norm scales from N(1, 0.02). The discriminator acts in every step, the generator in
-    every ``critic_steps``-th. With ``wasserstein``, the critic's weights are clipped to ``clip`` after each of its
-    steps (Arjovsky, 2017).
+    The discriminator acts in every step, the generator in every ``critic_steps``-th. ``wasserstein`` clips the
+    critic's weights to ``clip`` after each of its steps (Arjovsky, 2017); ``wasserstein-gp`` adds ``penalty`` times
+    the gradient penalty (Gulrajani, 2017).
+
+    ``norm`` is the discriminator's: ``batch`` on all layers but the first (Radford, 2016), ``batch-all`` on the first
+    too, ``spectral`` (Miyato, 2018), ``none``. ``auto``: ``batch`` for conv, ``batch-all`` for resnet18, ``spectral``
+    for sngan, else none; never any under a gradient penalty, which is each image's own. Its activations are ReLUs
+    with ``slope`` on the negative side; those of resnet are plain. ``critic_width`` is the discriminator's width.
+
+    Initial weights: N(0, 0.02) with norm scales N(1, 0.02) for conv and sngan; Gulrajani's for resnet, and for conv
+    under a gradient penalty; PyTorch's defaults for the others. See `gentickets.tasks.initial`.
     """
 
     def __init__(
@@ -50,26 +43,32 @@ class GAN(Task):
         network: str = "mlp",
         width: int = 64,
         depth: int = 2,
+        bottleneck: int = 4,
         latent: int = 16,
+        critic_width: int | None = None,
         loss: str = "nonsaturating",
         critic_steps: int = 1,
         clip: float = 0.01,
+        penalty: float = 10.0,
+        norm: str = "auto",
+        slope: float = 0.2,
     ) -> None:
         super().__init__()
-        if loss not in CRITICS:
-            raise TicketError(f"unknown GAN loss '{loss}'. {nearest(loss, CRITICS)}")
-        self.image, self.latent, self.loss, self.critic_steps, self.clip = (
-            image,
-            latent,
-            loss,
-            critic_steps,
-            clip,
-        )
-        self.generator = nn.Sequential(*up(network, latent, image, width=width, depth=depth), nn.Tanh())
-        leaky = nn.LeakyReLU(0.2)
-        self.discriminator = down(network, image, 1, width=width, depth=depth, norm=True, activation=leaky)
-        if network == "conv":
-            self.apply(_dcgan_weights)
+        if loss not in JUDGES:
+            raise TicketError(f"unknown GAN loss '{loss}'. {nearest(loss, JUDGES)}")
+        self.image, self.latent, self.loss, self.critic_steps = image, latent, loss, critic_steps
+        self.clip, self.penalty = clip, penalty
+        norm = _norm(network, loss, norm)
+        slope = 0.0 if network == "resnet" else slope
+        style = Style(width, depth, bottleneck)
+        self.generator = nn.Sequential(*up(network, latent, image, style), nn.Tanh())
+        batch = norm if norm.startswith("batch") else "none"
+        critic = Style(critic_width or width, depth, bottleneck, batch, _activation(slope, loss))
+        self.discriminator = down(network, image, 1, critic)
+        if (initialize := _initial(network, loss)) is not None:
+            initialize(self)
+        if norm == "spectral":
+            spectral.normalize(self.discriminator, PRUNABLE)
 
     def objectives(self) -> Sequence[Objective]:
         """The discriminator's turn, then the generator's."""
@@ -80,28 +79,48 @@ class GAN(Task):
         ]
 
     def draw(self, n: int, rng: torch.Generator) -> Draw:
-        """Latents, (n, latent), for the fake that both players see."""
-        return Draw(latent=torch.randn(n, self.latent, generator=rng, device=self.device))
+        """Latents, (n, latent), for the fake that both players see; for the penalty ``mix``, (n, 1, 1, 1)."""
+        latent = torch.randn(n, self.latent, generator=rng, device=self.device)
+        if self.loss != PENALIZED:
+            return Draw(latent=latent)
+        return Draw(latent=latent, mix=torch.rand(n, 1, 1, 1, generator=rng, device=self.device))
 
     def discriminator_loss(self, batch: Batch, draw: Draw) -> Tensor:
-        """Real against fake; the fake is detached (Trap 31)."""
+        """Real against fake, and the penalty; the fake is detached (Trap 31)."""
         fake = self._fake(draw).detach()
-        return CRITICS[self.loss](self.discriminator(batch), self.discriminator(fake))
+        of_real, of_fake = JUDGES[self.loss](self._judged(batch), self._judged(fake))
+        loss = of_real.mean() + of_fake.mean()
+        if self.loss != PENALIZED:
+            return loss
+        return loss + self.penalty * gradient_penalty(self.discriminator, batch, fake, draw["mix"]).mean()
 
     def generator_loss(self, batch: Batch, draw: Draw) -> Tensor:
         """How little the discriminator believes the fake."""
-        logit = self.discriminator(self._fake(draw))
+        logit = self._judged(self._fake(draw))
         return F.softplus(-logit).mean() if self.loss == "nonsaturating" else -logit.mean()
+
+    def figures(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        """``discriminator_loss``: on each image and the fake beside it, without the penalty."""
+        of_real, of_fake = JUDGES[self.loss](self._judged(batch), self._judged(self.generator(draw["latent"])))
+        return {"discriminator_loss": (of_real + of_fake).flatten()}
 
     def inputs(self, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
         """Fixed latents for the generator, images for the discriminator."""
-        rng = torch.Generator(self.device).manual_seed(derive(0, "fixed latents"))
-        return {"generator": (self.draw(len(batch), rng)["latent"],), "discriminator": (batch,)}
+        return {"generator": (fixed_latents(self, len(batch)),), "discriminator": (batch,)}
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Generated images from the prior N(0, 1)."""
         image: Tensor = self.generator(self.draw(n, rng)["latent"])
         return image
+
+    @property
+    def compiles(self) -> list[str]:
+        """Without the critic under a gradient penalty: compiled code cannot be differentiated twice."""
+        return [name for name in self.components if name != "discriminator" or self.loss != PENALIZED]
+
+    def _judged(self, images: Tensor) -> Tensor:
+        logit: Tensor = self.discriminator(images)
+        return logit if self.temperature == 1.0 else logit / self.temperature
 
     def _fake(self, draw: Draw) -> Tensor:
         return self.share(draw, "fake", "generator", lambda: self.generator(draw["latent"]))
@@ -112,8 +131,25 @@ class GAN(Task):
                 parameter.clamp_(-self.clip, self.clip)
 
 
-def _dcgan_weights(layer: nn.Module) -> None:
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
-    elif isinstance(layer, nn.BatchNorm2d):
-        nn.init.normal_(layer.weight, 1.0, 0.02)
+def _norm(network: str, loss: str, norm: str) -> str:
+    """The discriminator's norm, ``auto`` made out."""
+    if norm not in NORMS:
+        raise TicketError(f"unknown norm '{norm}'. {nearest(norm, NORMS)}")
+    if loss == PENALIZED and norm.startswith("batch"):
+        message = f"norm '{norm}' mixes the images of a batch, and the gradient penalty is taken for each by itself"
+        raise TicketError(f"{message}: use 'none' or 'spectral' with loss '{PENALIZED}'")
+    if norm != "auto":
+        return norm
+    own = "spectral" if network == "sngan" else kind(network).norm
+    return "none" if loss == PENALIZED else own
+
+
+def _activation(slope: float, loss: str) -> Callable[[], nn.Module]:
+    if loss == PENALIZED:
+        return partial(PiecewiseLinear, slope)
+    return partial(nn.LeakyReLU, slope) if slope else nn.ReLU
+
+
+def _initial(network: str, loss: str) -> initial.Initial | None:
+    convolutional = initial.strided if loss == PENALIZED else initial.dcgan
+    return {"conv": convolutional, "sngan": initial.sngan, "resnet": initial.gulrajani}.get(network)

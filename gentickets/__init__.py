@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gentickets.criteria import magnitude, random
+    from gentickets.criteria import gradient, grasp, grasp_abs, lamp, magnitude, random, snip, synflow
     from gentickets.data import Batches, Splits
     from gentickets.errors import Status, TicketError
     from gentickets.masks import (
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from gentickets.training import Plan, Training, train
 
 _HOMES = {
-    "gentickets.criteria": ("magnitude", "random"),
+    "gentickets.criteria": (
+        "gradient", "grasp", "grasp_abs", "lamp", "magnitude", "random", "snip", "synflow",
+    ),
     "gentickets.data": ("Batches", "Splits"),
     "gentickets.errors": ("Status", "TicketError"),
     "gentickets.masks": (
@@ -47,8 +49,8 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "GAN", "VAE", "Autoencoder", "Batches", "Draw", "Mask", "Objective", "Optim", "Origin", "Plan", "Schedule",
     "Snapshot", "Splits", "Status", "Task", "Ticket", "TicketError", "Training", "from_torch_prune", "full_mask",
-    "hold", "iterative", "keep_top", "magnitude", "masked_state_dict", "prunable", "random", "read_ticket", "train",
-    "write_ticket",
+    "gradient", "grasp", "grasp_abs", "hold", "iterative", "keep_top", "lamp", "magnitude", "masked_state_dict",
+    "prunable", "random", "read_ticket", "snip", "synflow", "train", "write_ticket",
 ]  # fmt: skip
 
 

@@ -16,18 +16,35 @@ def untouched(module: nn.Module, seed: int) -> Iterator[None]:
     Put back exactly: each module's own mode (a frozen part of a training network stays frozen), every
     buffer, and the global random state, which is forked and seeded here for modules that draw for themselves.
     """
+    with buffers_kept(module), modes_kept(module), torch.no_grad(), seeded(_device(module), seed):
+        module.eval()
+        yield
+
+
+@contextmanager
+def buffers_kept(module: nn.Module) -> Iterator[Callable[[], None]]:
+    """Every buffer of a module, put back afterwards; yields the function that puts them back at once.
+
+    So are plain tensors that a forward pass leaves on a module (the weight of the old spectral norm).
+    """
     buffers = [
         (part, name, buffer, buffer.detach().clone())
         for part in module.modules()
         for name, buffer in part._buffers.items()
         if buffer is not None
     ]
-    try:
-        with modes_kept(module), torch.no_grad(), seeded(_device(module), seed):
-            module.eval()
-            yield
-    finally:
+    plain = [(vars(part), name, value) for part in module.modules() for name, value in vars(part).items()]
+    plain = [entry for entry in plain if isinstance(entry[2], Tensor)]
+
+    def put_back() -> None:
         _put_back(buffers)
+        for attributes, name, value in plain:
+            attributes[name] = value
+
+    try:
+        yield put_back
+    finally:
+        put_back()
 
 
 @contextmanager
@@ -70,6 +87,11 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def has_float64(device: torch.device) -> bool:
+    """Whether a device has float64 (Trap 37: MPS has not)."""
+    return device.type != "mps"
 
 
 def _device(module: nn.Module) -> torch.device:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gentickets.criteria import CRITERIA
 from gentickets.data import Batches
+from gentickets.errors import TicketError
 from gentickets.masks import keep_top, prunable
 from gentickets.optimizers import OPTIMIZERS
 from gentickets.search import REWINDS, first_ticket, iterative, next_ticket
@@ -30,6 +31,16 @@ AXES = {
     "optimizer": OPTIMIZERS,
     "rewind": REWINDS,
 }
+REFUSED = {
+    ("wgan-mlp", "grasp-abs", "global"),
+    ("gan-sngan", "grasp", "component"),
+    ("gan-sngan", "grasp", "global"),
+    ("gan-sngan", "grasp-abs", "global"),
+    ("wgan-gp-resnet", "grasp", "component"),
+    ("wgan-gp-resnet", "synflow", "component"),
+    *(("wgan-gp-resnet", name, "global") for name in ("snip", "grasp", "grasp-abs", "synflow", "gradient")),
+}
+"""Where a layer of a few weights (a 1x1 shortcut, a last layer) may lose them all: refused by name (Trap 9)."""
 PRODUCT = list(itertools.product(*AXES.values()))
 
 
@@ -68,7 +79,14 @@ def search(
 
 def check_promises(row: tuple[str, ...], batches: Batches) -> None:
     before = torch.get_rng_state()
-    training, tickets, grown = search(row, batches)
+    try:
+        training, tickets, grown = search(row, batches)
+    except TicketError as error:
+        if row[:3] not in REFUSED or "would leave nothing of" not in str(error):
+            raise
+        assert torch.equal(torch.get_rng_state(), before)
+        check_promises((*row[:2], "layer", *row[3:]), batches)
+        return
     assert torch.equal(torch.get_rng_state(), before), "the global random state is left alone"
     assert [ticket.origin.round for ticket in tickets] == [0, 1, 2]
     weights = set(prunable(training.task))
@@ -155,7 +173,8 @@ def test_the_first_forward_after_a_rewind_is_masked(case: str, batches: Batches)
 
     modules = dict(training.task.named_modules())
     for name in ticket.mask:
-        modules[name.removesuffix(".weight")].register_forward_pre_hook(look(name))
+        path = name.removesuffix(".parametrizations.weight.original").removesuffix(".weight")
+        modules[path].register_forward_pre_hook(look(name))
     grow(training, ticket, batches, seed=0)
     assert len(seen) == len(ticket.mask)
     assert all(seen.values())

@@ -1,0 +1,182 @@
+"""SynFlow: what flows through a network whose weights are all positive."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
+
+from gentickets.arithmetic import eager
+from gentickets.criteria.judged import judge
+from gentickets.criteria.losses import laid_out
+from gentickets.errors import Status, TicketError
+from gentickets.masks import Scores, component_of, prunable, prunable_layers
+from gentickets.tasks import Batch, Task
+from gentickets.untouched import has_float64, untouched
+
+_SHAPING = {"View", "UnsafeView", "ReshapeAlias", "Transpose", "T", "Permute", "Squeeze", "Unsqueeze", "Clone", "Alias"}
+_SQUASHING = {"Tanh", "Sigmoid", "Hardtanh", "Hardsigmoid", "Clamp", "Softmax", "LogSigmoid"}
+_ROUNDING = 1e-9
+"""Share of the largest score that a sum in float64 may be off by."""
+
+
+def synflow(task: Task, batches: Sequence[Batch] = (), seed: int = 0) -> Scores:
+    """w dR/dw with |w| everywhere, R the sum of a component's output for ones as input (Tanaka et al., 2020).
+
+    Each component by itself, in float64 and evaluation mode; its input has the shapes that `Task.inputs` gives for one
+    image (ones for a decoder's code too), and integers stay as given there. R is taken before a final tanh, sigmoid or
+    clamp, which would zero most scores. Biases and norm parameters are taken as their absolute values; so is a batch
+    norm's running mean, *added* as a shift (the published script subtracts it, which can silence whole channels of a
+    trained network; before training it is 0). Under spectral norm the flow goes through |raw weight| / sigma with sigma
+    held constant: as a function of the weight it would make every sum zero. Devices without float64 (MPS) are scored on
+    the CPU, and the scores stay there.
+
+    Scores are shares of their component's flow: divided by the largest sum over a tensor there, which is R but for
+    biases. That changes no order within a component, and across components it is the SynFlow of the product of their
+    Rs; undivided, the component with the smaller R would lose all its weights at the global scope.
+
+    One call is one cut: the many cuts of the paper (100) are made by calling again with the mask in place. ``batches``
+    are not looked at, and the task is left as it was.
+
+    Raises TicketError for a weight when its score is asked for: nothing flows through it, or scores are negative, as
+    behind a layer that normalizes by its own input.
+    """
+    weights, found, refused = prunable(task), dict[str, Tensor](), dict[str, TicketError]()
+    layers = prunable_layers(task)
+    with untouched(task, seed), eager(task):
+        inputs = _inputs(task)
+        for component in dict.fromkeys(map(component_of, layers)):
+            if component not in inputs:
+                refused[component] = TicketError(f"SynFlow needs Task.inputs to say what '{component}' takes")
+                continue
+            own = {
+                id(weight): (name, weight) for path, (name, weight) in layers.items() if component_of(path) == component
+            }
+            flows = _flows(getattr(task, component), inputs[component], [weight for _, weight in own.values()])
+            largest = max((flow.sum() for flow in flows.values()), default=torch.zeros(()))
+            for key, flow in flows.items():
+                name, weight = own[key]
+                share = laid_out(flow / torch.where(largest > 0, largest, 1.0), weight, weights[name])
+                found[name] = found[name] + share if name in found else share
+            if any(bool((flow < -_ROUNDING * flow.abs().max()).any()) for flow in flows.values()):
+                refused[component] = TicketError(
+                    f"SynFlow scores of '{component}' are negative: a layer there normalizes by its own input (layer, "
+                    "group or instance norm, or batch norm without running statistics); use magnitude or lamp",
+                    Status.FAILED,
+                )
+    scores: dict[str, Tensor | TicketError] = {}
+    for name in weights:
+        why = TicketError(f"no gradient path to '{name}': nothing flows through it; exempt it", Status.FAILED)
+        scores[name] = refused.get(component_of(name), found.get(name, why))
+    return judge(scores, "SynFlow", "a layer lets nothing through, all its weights are zero; use magnitude")
+
+
+def _inputs(task: Task) -> dict[str, tuple[object, ...]]:
+    """Ones for each component, in the shapes that it gets for one image."""
+    try:
+        given = task.inputs(torch.zeros(1, *task.image, device=task.device))
+    except NotImplementedError as error:
+        raise TicketError(f"SynFlow needs {type(task).__name__}.inputs to say what its components take") from error
+    place = _place(task)
+    return {
+        component: tuple(_ones(value, place) if isinstance(value, Tensor) else value for value in arguments)
+        for component, arguments in given.items()
+    }
+
+
+def _ones(value: Tensor, place: torch.device) -> Tensor:
+    if value.is_floating_point():
+        return torch.ones(value.shape, dtype=torch.float64, device=place)
+    return value.to(place)
+
+
+def _place(module: nn.Module) -> torch.device:
+    device = next(module.parameters()).device
+    return device if has_float64(device) else torch.device("cpu")
+
+
+def _flows(component: nn.Module, arguments: tuple[object, ...], weights: Sequence[nn.Parameter]) -> dict[int, Tensor]:
+    """w dR/dw of those of a component's weights that R depends on, by their identity."""
+    place = _place(component)
+    positive = {id(p): p.detach().to(place, torch.float64).abs().requires_grad_() for p in component.parameters()}
+    values = {name: positive[id(p)] for name, p in component.named_parameters(remove_duplicate=False)}
+    with torch.enable_grad(), _constant_sigmas(component):
+        output = torch.func.functional_call(component, values | _buffers(component, place), arguments)
+    outputs = [one for one in (output if isinstance(output, tuple | list) else [output]) if one.requires_grad]
+    if not outputs:
+        return {}
+    for one in outputs:
+        _skip_squashing(one)
+    leaves = [positive[id(weight)] for weight in weights]
+    gradients = torch.autograd.grad(outputs, leaves, [torch.ones_like(one) for one in outputs], allow_unused=True)
+    found = zip(weights, leaves, gradients, strict=True)
+    return {id(weight): leaf.detach() * slope for weight, leaf, slope in found if slope is not None}
+
+
+def _buffers(component: nn.Module, place: torch.device) -> dict[str, Tensor]:
+    """The buffers in float64; running means negative, so that subtracting them adds."""
+    means = {
+        f"{path}.running_mean".lstrip(".")
+        for path, layer in component.named_modules(remove_duplicate=False)
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+    }
+    values = {}
+    for name, buffer in component.named_buffers(remove_duplicate=False):
+        values[name] = buffer.clone().to(place, torch.float64 if buffer.is_floating_point() else None)
+        if name in means:
+            values[name] = -values[name].abs()
+    return values
+
+
+def _skip_squashing(output: Tensor) -> None:
+    """Let gradients pass a final squashing unchanged: those of the sum are then those of the sum before it."""
+    node = output.grad_fn
+    while node is not None and _kind(node) in _SHAPING:
+        node = node.next_functions[0][0]
+    if node is not None and _kind(node) in _SQUASHING:
+        node.register_hook(lambda inward, outward: outward)
+
+
+def _kind(node: object) -> str:
+    return re.sub(r"Backward\d*$", "", type(node).__name__)
+
+
+@contextmanager
+def _constant_sigmas(component: nn.Module) -> Iterator[None]:
+    """Spectral norms, of both PyTorch APIs, that divide by the sigma of the weights as they are."""
+    patched: list[tuple[dict[str, object], str]] = []
+    try:
+        for layer in component.modules():
+            for hook in layer._forward_pre_hooks.values():
+                if isinstance(hook, SpectralNorm):
+                    raw = getattr(layer, f"{hook.name}_orig")
+                    scale = _scale(raw, hook.compute_weight(layer, do_power_iteration=False))
+                    patched.append((vars(hook), "compute_weight"))
+                    vars(hook)["compute_weight"] = partial(_divided_old, name=f"{hook.name}_orig", scale=scale)
+            for stack in getattr(layer, "parametrizations", {}).values():
+                for norm in stack:
+                    if isinstance(norm, _SpectralNorm):
+                        scale = _scale(stack.original, norm(stack.original))
+                        patched.append((vars(norm), "forward"))
+                        vars(norm)["forward"] = partial(torch.mul, scale)
+        yield
+    finally:
+        for attributes, name in patched:
+            attributes.pop(name, None)
+
+
+def _divided_old(layer: nn.Module, do_power_iteration: bool, *, name: str, scale: Tensor) -> Tensor:
+    weight: Tensor = getattr(layer, name) * scale
+    return weight
+
+
+def _scale(raw: Tensor, effective: Tensor) -> Tensor:
+    """What spectral norm multiplies a weight by, 1 / sigma; 1 for a weight of zeros."""
+    before, after = (tensor.detach().cpu().double().norm() for tensor in (raw, effective))
+    return torch.where(before > 0, after / before, 1.0)

@@ -1,4 +1,4 @@
-"""Extractor: the pinned, named network in whose features images are compared, and where it is kept."""
+"""Own features: those of a small classifier of the data itself, and where it is kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from gentickets.data import Splits
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.quality.classifier import accuracy_on, architecture_for, build, features_and_logits, fitted
+from gentickets.quality.classifier import BLOCK, accuracy_on, architecture_for, build, fitted
+from gentickets.quality.extractor import Extractor, Seen
 from gentickets.tensorfile import content_hash, pack, unpack
 
 RECIPE = 1
@@ -37,16 +38,18 @@ class Facts:
     recipe: int = RECIPE
 
 
-class Extractor:
-    """Images in, 64 features and classes out, always in evaluation mode.
+class OwnFeatures(Extractor):
+    """64 features of a small classifier of the data, or of a random network where the data has no labels.
 
-    Not an `nn.Module`, on purpose: held by one, it is no submodule, so a parent's ``.train()`` or ``.to()``
-    does not reach it (Trap 30b). It runs in float32 on the CPU wherever the images are.
+    It runs in float32 on the CPU wherever the images are.
     """
+
+    block = BLOCK
 
     def __init__(self, network: nn.Sequential, facts: Facts) -> None:
         self.facts = facts
         self.hash = content_hash(KIND, network.state_dict(), asdict(facts))
+        self.classifies = facts.classes is not None
         self._network = network.eval().requires_grad_(False)
 
     @property
@@ -64,28 +67,19 @@ class Extractor:
         told = "accuracy unknown" if accuracy is None else f"accuracy {100 * accuracy:.1f} %"
         return f"features {self.name} ({told})"
 
-    def features(self, images: Tensor) -> Tensor:
-        """Features (n, 64) of images (n, c, h, w) in [-1, 1], on the CPU, no gradients."""
-        return self.both(images)[0]
-
-    def classes(self, images: Tensor) -> Tensor | None:
-        """Predicted classes, int64 (n,); None for the random network."""
-        return self.both(images)[1]
-
-    def both(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`features` and `classes` in one pass."""
+    def _block(self, images: Tensor) -> Seen:
         if tuple(images.shape[1:]) != self.facts.image:
             raise TicketError(f"{self.name} takes images {self.facts.image}, not {tuple(images.shape[1:])}")
-        features, logits = features_and_logits(self._network, images)
-        return features, None if self.facts.classes is None else logits.argmax(1)
+        features = self._network[0](images.cpu().float())
+        return Seen(features, self._network[1](features) if self.classifies else None)
 
     def to_bytes(self) -> bytes:
         """The features file, as every tensor file of gentickets (docs/runs.md)."""
         return pack(KIND, self._network.state_dict(), asdict(self.facts))
 
 
-def extractor(splits: Splits, folder: Path | None = None) -> Extractor:
-    """The extractor of a data set: ``folder/features.safetensors``, else from the cache, else trained now.
+def extractor(splits: Splits, folder: Path | None = None) -> OwnFeatures:
+    """The data set's own features: ``folder/features.safetensors``, else from the cache, else trained now.
 
     What is found in the cache or trained is also written to the folder, which pins it: a file there that is
     damaged or belongs to other data is refused (TicketError, status 3), because the figures already in that
@@ -105,7 +99,7 @@ def extractor(splits: Splits, folder: Path | None = None) -> Extractor:
     return found
 
 
-def parse_extractor(data: bytes, where: Path, splits: Splits) -> Extractor:
+def parse_extractor(data: bytes, where: Path, splits: Splits) -> OwnFeatures:
     """The extractor in a features file, checked whole; TicketError (status 3) if damaged or of other data."""
     weights, header = unpack(data, KIND, where)
     try:
@@ -117,7 +111,7 @@ def parse_extractor(data: bytes, where: Path, splits: Splits) -> Extractor:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TicketError(f"{where} is damaged: {error}; remove it to make it anew", Status.TICKET) from error
-    return Extractor(network, facts)
+    return OwnFeatures(network, facts)
 
 
 def cache_folder() -> Path:
@@ -127,7 +121,7 @@ def cache_folder() -> Path:
     return Path.home() / ".cache" / "gentickets"
 
 
-def _from_cache(splits: Splits, cached: Path) -> Extractor:
+def _from_cache(splits: Splits, cached: Path) -> OwnFeatures:
     with _lock(cached):
         try:
             return parse_extractor(cached.read_bytes(), cached, splits)
@@ -139,13 +133,17 @@ def _from_cache(splits: Splits, cached: Path) -> Extractor:
         return made
 
 
-def _made(splits: Splits) -> Extractor:
-    classes = splits.classes if splits.train.labels is not None else None
+def _made(splits: Splits) -> OwnFeatures:
+    labels = splits.train.labels
+    classes = None if labels is None else splits.classes
     architecture = architecture_for(splits.image, classes)
-    network = fitted(architecture, splits, classes)
-    accuracy = None if classes is None else accuracy_on(network, splits.test)
+    if labels is None or classes is None:
+        network, accuracy = build(architecture, splits.image, None), None
+    else:
+        network = fitted(architecture, splits.train.batch, labels, splits.image, classes)
+        accuracy = accuracy_on(network, splits.test)
     facts = Facts(architecture, splits.name, splits.fingerprint, splits.image, classes, accuracy)
-    return Extractor(network, facts)
+    return OwnFeatures(network, facts)
 
 
 def _require_fit(facts: Facts, splits: Splits, where: Path) -> None:

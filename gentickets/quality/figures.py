@@ -18,7 +18,7 @@ BLOCK = 256
 
 
 def averages(task: Task, images: Images, *, seed: int, chunk: int = BLOCK) -> dict[str, float]:
-    """Mean of each of the task's per-image figures over a split, summed in float64; lower is better.
+    """Mean of each of the task's per-image figures over a split, summed in float64.
 
     Evaluation mode; the task and the global random state are put back exactly. Draws follow from ``seed`` and
     the block of 256 images alone, so every arm sees the same noise. ``chunk`` is how many images go through

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
-from gentickets.errors import Status, TicketError
+from gentickets.errors import TicketError
+from gentickets.quality.pairs import checked_features
 
 Array = npt.NDArray[np.float64]
 
@@ -54,15 +54,6 @@ def frechet(fake: Tensor, real: Tensor) -> float:
     """Frechet distance between two sets of features, (n, d) and (m, d). See `fit` and `distance`.
 
     It shrinks as n grows, so compare values at the same n, m and features only. It is called FID only with
-    the Inception network of Heusel (2017), which is not used here.
+    the Inception network of Heusel (2017): see `gentickets.quality.inception`.
     """
     return distance(fit(fake, "samples"), fit(real, "real images"))
-
-
-def checked_features(features: Tensor, what: str) -> Tensor:
-    """The features as float64 on the CPU; TicketError unless they are (n, d) and finite."""
-    if features.dim() != 2:
-        raise TicketError(f"{what} have features of shape {tuple(features.shape)}, not (n, d)")
-    if not torch.isfinite(features).all():
-        raise TicketError(f"{what} have features that are not finite: the network has diverged", Status.DIVERGED)
-    return features.detach().cpu().double()

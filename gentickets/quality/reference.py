@@ -1,79 +1,122 @@
-"""Reference: the real side of a comparison, computed once for an extractor, a split and a sample size."""
+"""Reference: the real side of a comparison, computed once for an extractor and a split."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from gentickets.data import Images, Splits
-from gentickets.quality.collapse import radii, spread
-from gentickets.quality.features import Extractor
+from gentickets.quality.collapse import spread
+from gentickets.quality.extractor import Extractor, Seen, joined
 from gentickets.quality.frechet import Gaussian, distance, fit
+from gentickets.quality.kernel import kid
+from gentickets.quality.neighbours import radii
 from gentickets.seeds import derive
 
+Split = Literal["train", "valid", "test"]
 _BLOCK = 256
-_KEEP = 4
-_known: OrderedDict[tuple[str, str, str, int], Reference] = OrderedDict()
+_KEEP = 6
+_known: OrderedDict[tuple[str, str, str], Reference] = OrderedDict()
 
 
-@dataclass(frozen=True)
-class Reference:
-    """What samples are compared with. ``classes`` are predicted ones, None without a classifier."""
-
-    features: Tensor
-    classes: Tensor | None
-    gaussian: Gaussian
-    radii: Tensor
-    spread: float
-    floor: float
-    """Frechet distance of as many real images, from another split, to these."""
-    floor_told: str
-    """``floor real against real 2.01 (500 train images)``."""
-
-
-def reference(extractor: Extractor, splits: Splits, split: str, n: int) -> Reference:
-    """The real side for n samples against the split ``valid`` or ``test``; the last four are remembered."""
-    key = (extractor.hash, splits.fingerprint, split, n)
-    if key not in _known:
-        _known[key] = _computed(extractor, splits, split, n)
+def reference(extractor: Extractor, splits: Splits, split: Split) -> Reference:
+    """The real side of a split; the last six are remembered in this process."""
+    key = (extractor.hash, splits.fingerprint, split)
+    if key in _known:
+        _known.move_to_end(key)
+    else:
+        _known[key] = Reference(extractor, splits, split)
         while len(_known) > _KEEP:
             _known.popitem(last=False)
     return _known[key]
 
 
-def _computed(extractor: Extractor, splits: Splits, split: str, n: int) -> Reference:
-    images = splits.valid if split == "valid" else splits.test
-    passes = [extractor.both(block) for block in images.chunks(_BLOCK)]
-    features = torch.cat([found for found, _ in passes])
-    labels = [found for _, found in passes if found is not None]
-    gaussian = fit(features, "real images")
-    other = _others(splits, split, n)
-    chosen = _some(splits, other, n)
-    floor = distance(fit(extractor.features(chosen), "real images"), gaussian)
-    return Reference(
-        features=features,
-        classes=torch.cat(labels) if labels else None,
-        gaussian=gaussian,
-        radii=radii(features),
-        spread=spread(features),
-        floor=floor,
-        floor_told=f"floor real against real {floor:.3g} ({len(chosen)} {other} images)",
-    )
+def images_of(splits: Splits, split: Split) -> Images:
+    """The images that figures of a split are taken on: all of ``valid`` or ``test``.
+
+    Of ``train`` as many as the test split has, the same ones always, since distances depend on N.
+    """
+    if split != "train":
+        return splits.valid if split == "valid" else splits.test
+    train = splits.train
+    chosen = _order(splits, "train", "train part")[: splits.test.n].sort().values
+    labels = None if train.labels is None else train.labels[chosen.to(train.labels.device)]
+    if isinstance(train.source, Tensor):
+        return Images(train.source.index_select(0, chosen.to(train.device)), labels, device=train.device)
+    names = tuple(train.source.names[index] for index in chosen.tolist())
+    return Images(replace(train.source, names=names), labels, device=train.device)
 
 
-def _others(splits: Splits, split: str, n: int) -> str:
-    """The other held-out split if it has n images, else the training split, which the classifier has seen."""
-    other, images = ("test", splits.test) if split == "valid" else ("valid", splits.valid)
-    return other if images.n >= n else "train"
+@dataclass(frozen=True)
+class Floor:
+    """What as many real images score: the size of a difference that says nothing (Trap 30h)."""
+
+    frechet: float
+    kid: float
+    of: str
+    """``500 train images``."""
 
 
-def _some(splits: Splits, split: str, n: int) -> Tensor:
-    """n images of a split in an order that never follows the run's seed; all of them where it has fewer."""
-    images: Images = {"train": splits.train, "valid": splits.valid, "test": splits.test}[split]
-    rng = torch.Generator().manual_seed(derive(0, "floor", split))
-    order = torch.randperm(images.n, generator=rng)[:n]
-    starts = range(0, len(order), _BLOCK)
-    return torch.cat([images.batch(order[start : start + _BLOCK]).cpu() for start in starts])
+class Reference:
+    """The real images of a split as an extractor sees them; what is not asked for is not computed."""
+
+    def __init__(self, extractor: Extractor, splits: Splits, split: Split) -> None:
+        self.extractor, self.split = extractor, split
+        images = images_of(splits, split)
+        self.n, self.labels = images.n, None if images.labels is None else images.labels.cpu()
+        self.seen: Seen = joined(extractor.look(block) for block in images.chunks(_BLOCK))
+        self._floors: dict[int, Floor] = {}
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        """The Gaussian fit of the features."""
+        return fit(self.seen.features, "real images")
+
+    @cached_property
+    def radii(self) -> Tensor:
+        """Distances to the five nearest other images, (n, 5)."""
+        return radii(self.seen.features)
+
+    @cached_property
+    def spread(self) -> float:
+        """Mean distance between two images."""
+        return spread(self.seen.features)
+
+    @cached_property
+    def accuracy(self) -> float | None:
+        """Share of the images that the extractor classifies correctly; None without labels or classes."""
+        if self.labels is None or self.seen.classes is None:
+            return None
+        return float((self.seen.classes == self.labels).double().mean())
+
+    def floor(self, splits: Splits, n: int) -> Floor:
+        """Real against real: n images of another split in place of the samples. One draw, the same always."""
+        if n not in self._floors:
+            other = _other(splits, self.split, n)
+            images: Images = getattr(splits, other)
+            order = _order(splits, other, "floor")[:n]
+            starts = range(0, len(order), _BLOCK)
+            seen = joined(self.extractor.look(images.batch(order[start : start + _BLOCK])) for start in starts)
+            apart = distance(fit(seen.features, "real images"), self.gaussian)
+            told = f"{len(order)} {other} images"
+            self._floors[n] = Floor(apart, kid(seen.features, self.seen.features), told)
+        return self._floors[n]
+
+
+def _other(splits: Splits, split: Split, n: int) -> Split:
+    """Another held-out split if it has n images, else the training split, which the own classifier has seen."""
+    if split == "train":
+        return "test"
+    other: Split = "test" if split == "valid" else "valid"
+    return other if images_of(splits, other).n >= n else "train"
+
+
+def _order(splits: Splits, split: Split, purpose: str) -> Tensor:
+    """The images of a split in an order that never follows the run's seed."""
+    images: Images = getattr(splits, split)
+    return torch.randperm(images.n, generator=torch.Generator().manual_seed(derive(0, purpose, split)))

@@ -16,10 +16,12 @@ from typing import Any, Literal
 
 import click
 
-NUMBER = re.compile(r"(as )?[+\-−]?(\d[\d,.]*(e[+-]?\d+)?|inf)( ± \d[\d.]*)?( \(\d+\))?( ?%)?")  # noqa: RUF001
-"""What stands to the right: ``12``, ``-1.7 %``, ``102.4 ± 0.1 (3)``, ``as 67.2 %``."""
+NUMBER = re.compile(r"(as |≥ )?[+\-−]?(\d[\d,.]*(e[+-]?\d+)?|inf)( ± \d[\d.]*)?( \(\d+\))?( ?%)?")  # noqa: RUF001
+"""What stands to the right: ``12``, ``-1.7 %``, ``102.4 ± 0.1 (3)``, ``as 67.2 %``, ``≥ 500 ± 0``."""
 SHORT = 6
 """Columns of the terminal that a text keeps where words must be broken."""
+INDENT = 4
+"""Columns of the terminal before a sentence that stands below its row."""
 GAP = 2
 """Columns of the terminal between two of a table."""
 
@@ -64,13 +66,40 @@ def table(
         return
     if title:
         click.echo(title)
-    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
-    for row in [list(headers), *cells]:
+    for line in _aligned([list(headers), *cells], right):
+        click.echo(line)
+
+
+def listing(headers: Sequence[str], groups: Iterable[Iterable[tuple[Sequence[object], str]]]) -> None:
+    """Print a table of things with a sentence each: (cells, sentence), with an empty line between the groups.
+
+    On a terminal the sentence stands below its row, in a pipe behind it on the same line.
+    """
+    found = [[([cell(value) for value in cells], text) for cells, text in group] for group in groups]
+    rows = [cells for group in found for cells, _ in group]
+    right = [_numeric(row[column] for row in rows) for column in range(len(headers))]
+    if sys.stdout.isatty():
+        _listing_on_terminal(list(headers), found, right)
+        return
+    header, *lines = _aligned([list(headers), *rows], right, strip=False)
+    click.echo(header.rstrip())
+    for place, group in enumerate(found):
+        if place:
+            click.echo("")
+        for _, text in group:
+            click.echo(f"{lines.pop(0)}  {text}".rstrip())
+
+
+def _aligned(rows: Sequence[Sequence[str]], right: Sequence[bool], *, strip: bool = True) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
         aligned = [
             text.rjust(width) if to_right else text.ljust(width)
             for text, width, to_right in zip(row, widths, right, strict=True)
         ]
-        click.echo("  ".join(aligned).rstrip())
+        lines.append("  ".join(aligned).rstrip() if strip else "  ".join(aligned))
+    return lines
 
 
 def paragraph(text: str) -> None:
@@ -134,6 +163,38 @@ def _on_terminal(
     console.print(grid)
     if len(shown) < len(headers) and more:
         click.echo(more)
+
+
+def _listing_on_terminal(
+    headers: list[str], groups: Sequence[Sequence[tuple[list[str], str]]], right: list[bool]
+) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(color_system=None) if os.environ.get("NO_COLOR") else Console()
+    rows = [cells for group in groups for cells, _ in group]
+    _, widths = _fitting(headers, rows, right, console.width, ())
+
+    def grid(header: bool) -> Table:
+        made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, show_header=header)
+        made.padding = (0, GAP - 1, 0, 0)
+        for name, width, to_right in zip(headers, widths, right, strict=True):
+            made.add_column(Text(name), justify="right" if to_right else "left", overflow="fold", width=width)
+        return made
+
+    console.print(grid(header=True))
+    for place, group in enumerate(groups):
+        if place:
+            console.print()
+        for cells, text in group:
+            # a table of one row, because rich has no cell that spans the columns for the sentence
+            row = grid(header=False)
+            row.add_row(*(Text(value, style="" if column else "bold") for column, value in enumerate(cells)))
+            console.print(row)
+            console.print(Padding(Text(text), (0, 0, 0, INDENT)))
 
 
 def _fitting(

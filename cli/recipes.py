@@ -10,12 +10,17 @@ import click
 
 from gentickets.errors import Status, TicketError
 
-from .console import emit, json_option, note, table
+from .console import emit, json_option, listing, note
 from .group import NearestGroup
 from .options import FORCE, OVERRIDE, PLUGIN, check_new
 
 if TYPE_CHECKING:
     from gentickets.recipe import Recipe
+
+GROUPS = ("", "quick", "paper", "width")
+"""Folders of recipes in the order in which they are listed; others follow."""
+SIDES = {"digits": 8, "mnist": 28, "fashion-mnist": 28, "kmnist": 28, "cifar10": 32}
+"""Pixels of a side where the recipe asks for no size: the data is not looked at, nor need it be there."""
 
 
 @click.group(cls=NearestGroup)
@@ -26,26 +31,17 @@ def recipes() -> None:
 @recipes.command("ls")
 @json_option
 def ls(as_json: bool) -> None:
-    """List the recipes that come with gentickets."""
+    """List the recipes that come with gentickets: what each is, its data and size, how long it takes."""
     from gentickets.recipe import load_recipe, shipped_recipes
 
-    rows = [{"recipe": name, **_row(load_recipe(name))} for name in shipped_recipes()]
+    rows = [{"recipe": name, "group": name.rpartition("/")[0], **_row(load_recipe(name))} for name in shipped_recipes()]
     if as_json:
         emit(rows, as_json)
         return
-    headers = ["recipe", "family", "data", "seeds x rounds", "steps", "takes"]
-    table(
-        headers,
-        [
-            [
-                *(row[name] for name in headers[:3]),
-                f"{row['seeds']} x {row['rounds']}",
-                row["steps"],
-                row["takes"],
-            ]
-            for row in rows
-        ],
-    )
+    headers = ["recipe", "family", "data", "size", "weights", "seeds x rounds", "steps"]
+    order = [*GROUPS, *sorted({row["group"] for row in rows} - {*GROUPS})]
+    groups = [[row for row in rows if row["group"] == group] for group in order]
+    listing(headers, [[(_cells(row), _sentence(row)) for row in group] for group in groups if group])
 
 
 @recipes.command("show")
@@ -72,9 +68,10 @@ def cp(recipe: str, to: Path | None, force: bool, as_json: bool) -> None:
     from gentickets.recipe import recipe_text
 
     text, _, name = recipe_text(recipe)
-    target = to if to is not None else Path(f"{name}.toml")
+    file = f"{Path(name).name}.toml"
+    target = to if to is not None else Path(file)
     if target.is_dir():
-        target = target / f"{name}.toml"
+        target = target / file
     check_new(target, force)
     write_whole(target, text.encode("utf-8"))
     if as_json:
@@ -121,7 +118,7 @@ def summary(recipe: Recipe) -> str:
     search, claim = recipe.search, recipe.claim
     parts = [
         f"{recipe.name}: {recipe.task.family} on {recipe.data.name}",
-        f"{search.seeds} seeds x {search.rounds} rounds of {recipe.train.steps} steps",
+        f"{search.seeds} seeds x {_levels(recipe)} of {recipe.train.steps} steps",
     ]
     if search.controls:
         rounds = " and ".join(map(str, recipe.control_rounds))
@@ -132,20 +129,54 @@ def summary(recipe: Recipe) -> str:
     return "; ".join(parts)
 
 
+def _levels(recipe: Recipe) -> str:
+    """What a seed has: ``6 rounds``, ``3 levels at the start by snip``, ``5 widths``."""
+    search, count = recipe.search, len(recipe.rounds)
+    by = f" by {search.criterion}" if search.criterion != "magnitude" else ""
+    return {
+        "iterative": f"{count} rounds{by}",
+        "one_shot": f"{count} levels in one shot{by}",
+        "at_start": f"{count} levels at the start by {search.criterion}",
+        "widths": f"{count} widths",
+    }[search.method]
+
+
 def _row(recipe: Recipe) -> dict[str, Any]:
     about, takes = _told(recipe.text)
     return {
-        "family": recipe.task.family,
-        "data": recipe.data.name,
-        "seeds": recipe.search.seeds,
-        "rounds": recipe.search.rounds,
-        "steps": recipe.train.steps,
-        "takes": takes,
         "about": about,
+        "takes": takes,
+        "family": recipe.task.family,
+        "network": recipe.task.keywords.get("network"),
+        "data": recipe.data.name,
+        "size": recipe.data.size or SIDES.get(recipe.data.name),
+        "weights": _weights(about),
+        "method": recipe.search.method,
+        "criterion": recipe.search.criterion,
+        "seeds": recipe.search.seeds,
+        "rounds": len(recipe.rounds),
+        "steps": recipe.train.steps,
+        "claim": recipe.claim.metric if recipe.claim else None,
     }
+
+
+def _cells(row: dict[str, Any]) -> list[object]:
+    size = f"{row['size']}x{row['size']}" if row["size"] else None
+    runs = f"{row['seeds']} x {row['rounds']}"
+    return [row["recipe"], row["family"], row["data"], size, row["weights"], runs, row["steps"]]
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    return ": ".join(filter(None, [row["about"], row["takes"]]))
 
 
 def _told(text: str) -> tuple[str | None, str | None]:
     """The sentence of the second comment, and the expected time that follows its colon."""
     told = re.match(r"#[^\n]*\n#\s*(?P<about>[^\n]*?)(?::\s*(?P<takes>[^:\n]*?))?\.?\s*(?:\n|$)", text)
     return (told["about"], told["takes"]) if told else (None, None)
+
+
+def _weights(about: str | None) -> str | None:
+    """How many weights the sentence tells of: to count them would take torch, and so a second."""
+    told = re.search(r"(\d[\d.,]*(?: ?[kMG])?) weights", about or "")
+    return told[1] if told else None

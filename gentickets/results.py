@@ -6,18 +6,39 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gentickets.errors import Status, TicketError
 
 FORMAT = 1
 Figures = dict[str, float]
 """Figure of merit -> value, e.g. ``{"negative_elbo": 101.8, "frechet": 12.3}``."""
+HIGHER = frozenset(
+    {
+        "inception_score",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "accuracy_on_reconstructions",
+        "accuracy_on_samples",
+    }
+)
+"""Figures of which more is better."""
+SILENT = frozenset({"kl", "discriminator_loss"})
+"""Figures that say nothing of quality by themselves."""
+
+
+def better(figure: str) -> Literal["lower", "higher"] | None:
+    """Which way a figure is good; None for one that says nothing of quality alone. Lower, unless it is known."""
+    if figure in SILENT:
+        return None
+    return "higher" if figure in HIGHER else "lower"
 
 
 @dataclass(frozen=True)
 class Result:
-    """One finished (or failed) round. Lower is better for every figure."""
+    """One finished (or failed) round. `better` says which way a figure is good."""
 
     arm: str
     """``ticket``, ``budget``, ``narrow``, ``reinit``, ``reinit-scaled``, ``ticket-longer``, ``dense-longer``, ..."""
@@ -40,12 +61,20 @@ class Result:
     """A sentence where the samples have collapsed."""
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
     """``{"step": int, "valid": Figures, "test": Figures}`` of every evaluation; no ``test`` where one is picked."""
+    train: Figures = field(default_factory=dict)
+    """Figures on the training split, where they are asked for."""
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    """``{"step": int, "valid": Figures}`` along the training, where asked for."""
     losses: list[dict[str, Any]] = field(default_factory=list)
     """``{"step": int, "<objective>": float}`` along the training."""
     densities: Figures = field(default_factory=dict)
     """Kept fraction of each prunable tensor, in the network's order."""
+    tied: Figures = field(default_factory=dict)
+    """Group that competed -> fraction of its weights whose score is that of the last one kept (Trap 11a)."""
     weights: dict[str, int] = field(default_factory=dict)
     """``kept`` and ``total`` prunable weights, ``all`` parameters."""
+    width: int | None = None
+    """The family's keyword ``width``, where the networks are not the recipe's."""
     flops: dict[str, float] = field(default_factory=dict)
     """Forward FLOPs per image: ``dense`` and ``masked`` (theoretical). 1 multiply-add = 2 FLOPs."""
     seconds: dict[str, float] = field(default_factory=dict)

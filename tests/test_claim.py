@@ -479,3 +479,164 @@ def test_an_unknown_metric_and_no_claim_are_sentences() -> None:
 def test_values_that_are_not_finite_are_no_values() -> None:
     results = [replace(r, test={"negative_elbo": math.nan}) if r.seed == 1 and r.round == 2 else r for r in run()]
     assert judge(results, recipe(controls=[])).word == "undecided"
+
+
+def named(results: Sequence[Result], figure: str, sign: float = 1.0) -> list[Result]:
+    """The same results under another figure's name, with `sign` before every value."""
+
+    def renamed(values: Mapping[str, float]) -> dict[str, float]:
+        return dict.fromkeys([figure] * len(values), sign * sum(values.values()))
+
+    return [replace(r, valid=renamed(r.valid), test=renamed(r.test)) for r in results]
+
+
+def about(figure: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """The same recipe with its claim about another figure."""
+    return {**asked, "claim": {**asked["claim"], "metric": figure}}
+
+
+MIRRORED = {
+    "wins": run(BETTER, reinit=WORSE, shuffle=WORSE)
+    + longer((95.0, 95.1, 95.2), (95.1, 95.2, 95.2), (96.0, 96.2, 96.1)),
+    "faster": run(BETTER, reinit=WORSE, shuffle=WORSE)
+    + longer((95.0, 95.1, 95.2), (91.1, 91.2, 91.2), (96.0, 96.2, 96.1)),
+    "matches": run(BETTER, reinit=WORSE, shuffle=BETTER),
+    "fails": run(MUCH_WORSE, reinit=WORSE, shuffle=WORSE),
+    "holds": run(BETTER, reinit=WORSE),
+    "twins": run(BETTER, shuffle=WORSE)
+    + cells("reinit", 2, BETTER, valid=MUCH_WORSE)
+    + cells("reinit-scaled", 2, MUCH_WORSE, valid=BETTER),
+}
+
+
+@pytest.mark.parametrize("level", [0.36, "validation"])
+@pytest.mark.parametrize("case", MIRRORED)
+def test_a_claim_about_more_mirrors_one_about_less(case: str, level: float | str) -> None:
+    results = MIRRORED[case] + cells("budget", 0, (95.0, 95.5, 94.5))
+    asked = recipe(longer=5 if "ticket-longer" in {r.arm for r in results} else 0)
+    asked["claim"]["level"] = level
+    less, more = (
+        judge(named(results, figure, sign), about(figure, asked))
+        for figure, sign in (("frechet", 1.0), ("inception_score", -1.0))
+    )
+    assert (less.word, less.round, less.notes) == (more.word, more.round, more.notes)
+    assert claim_round(named(results, "recall", -1.0), about("recall", asked)) == less.round
+    for one, other in ((less.short, more.short), (less.longer, more.longer)):
+        assert (one is None) == (other is None)
+        if one is None or other is None:
+            continue
+        assert (one.loss, one.limit, one.holds) == (other.loss, other.limit, other.holds)
+        assert [(c.arm, c.loss, c.beaten) for c in one.controls] == [(c.arm, c.loss, c.beaten) for c in other.controls]
+        assert one.ticket.mean == -other.ticket.mean
+    minus = "\N{MINUS SIGN}"
+    plain = [verdict.sentence.replace(minus, "").split("Score")[-1].split("distance")[-1] for verdict in (less, more)]
+    assert plain[0] == plain[1]
+
+
+def test_a_higher_score_beats_and_a_lower_one_fails() -> None:
+    scores = {"dense": (3.0, 3.1, 2.9), "up": (3.3, 3.41, 3.2), "down": (2.0, 2.11, 1.9)}
+    for ticket, control, word in (("up", "dense", "wins at equal steps"), ("down", "dense", "fails")):
+        results = [*cells("ticket", 0, scores["dense"]), *cells("ticket", 1, scores[ticket])]
+        results += [*cells("ticket", 2, scores[ticket]), *cells("reinit", 2, scores[control])]
+        results += cells("budget", 0, scores["dense"])
+        verdict = judge(
+            named(results, "accuracy_on_samples"), about("accuracy_on_samples", recipe(controls=["reinit"]))
+        )
+        assert verdict.word == word
+        assert f"{'worse' if word != 'fails' else 'better'} than the ticket" in verdict.sentence
+
+
+def test_a_figure_that_says_nothing_of_quality_carries_no_claim() -> None:
+    for figure in ("kl", "discriminator_loss"):
+        verdict = judge(named(run(BETTER, reinit=WORSE, shuffle=WORSE), figure), about(figure, recipe()))
+        assert verdict.word == "no claim"
+        assert "says nothing of quality by itself" in verdict.sentence
+        assert verdict.short is None
+
+
+@pytest.mark.parametrize("method", ["one_shot", "at_start"])
+def test_levels_that_stand_alone_need_no_rounds_between(method: str) -> None:
+    asked = recipe(method=method, criterion="snip", rounds=5, only_rounds=[2, 5], controls=["reinit"])
+    results = run(BETTER, reinit=WORSE)
+    alone = [r for r in results if r.round != 1]
+    assert judge(alone, asked).word == "wins at equal steps"
+    left = {**asked, "claim": {**asked["claim"], "level": "validation"}}
+    assert judge(alone, left).word == "undecided", "round 5 is asked for, and may hold"
+    whole = alone + cells("ticket", 5, MUCH_WORSE)
+    verdict = judge(failed(whole, "ticket", 1, 5), asked)
+    assert verdict.word == "wins at equal steps"
+    how = {"one_shot": "pruned in one shot by SNIP", "at_start": "found at the start by SNIP"}[method]
+    assert verdict.sentence.startswith(f"At 36.0 % sparsity ({how}) the ticket wins at equal steps: ")
+
+
+def test_a_broken_level_that_stands_alone_leaves_the_others_to_validation() -> None:
+    asked = recipe(method="at_start", criterion="snip", only_rounds=[1, 2], controls=[])
+    asked["claim"]["level"] = "validation"
+    broken = failed(run(), "ticket", 1, 1)
+    assert (claim_round(broken, asked), judge(broken, asked).word) == (2, "holds")
+    assert judge(failed(run(), "ticket", 1, 0), asked).word == "fails"
+    unfinished = [r for r in broken if r.round < 2]
+    assert judge(unfinished, asked).word == "undecided", "the level that is still to come may hold"
+
+
+def test_the_sentence_says_how_an_unusual_ticket_was_found() -> None:
+    options = {"criterion": "grasp", "pooled": True, "scope": "erk", "prune": ["generator"], "other": "fresh"}
+    said = judge(run(), recipe(controls=[], **options)).sentence
+    assert "pruned by GraSP pooled over the players, at ERK layer densities" in said
+    assert "the components that are not pruned starting afresh" in said
+    plain = judge(run(), recipe(controls=[], method="iterative", criterion="magnitude", scope="global")).sentence
+    assert plain.startswith("At 36.0 % sparsity the claim holds: ")
+
+
+@pytest.mark.parametrize(
+    ("other", "word"),
+    [
+        ("features a; N = 500 samples against 500 test images; floor real against real 2 (N = 500)", "holds"),
+        ("features a; N = 100 samples against 500 test images; floor real against real 1 (N = 500)", "undecided"),
+        ("features a; N = 500 samples against 500 test images; averaged weights (generator 0.99)", "undecided"),
+    ],
+)
+def test_a_ticket_that_was_measured_in_another_way_is_not_held_against_dense(other: str, word: str) -> None:
+    told = "features a; N = 500 samples against 500 test images; floor real against real 1 (N = 500)"
+    results = [replace(r, provenance={"negative_elbo": other if r.round == 2 else told}) for r in run()]
+    verdict = judge(results, recipe(controls=[]))
+    assert verdict.word == word
+    assert (verdict.short is None) == (word == "undecided")
+    assert ("measured in another way" in verdict.sentence) == (word == "undecided")
+
+
+def test_a_control_that_was_measured_in_another_way_is_neither_beaten_nor_level() -> None:
+    results = run(BETTER, reinit=WORSE, shuffle=WORSE)
+    odd = [
+        replace(r, provenance={"negative_elbo": "N = 9"}) if r.arm == "reinit" and r.seed == 1 else r for r in results
+    ]
+    verdict = judge(odd, recipe())
+    assert verdict.word == "holds"
+    assert verdict.short is not None
+    assert [other.control for other in verdict.short.controls] == ["shuffle"]
+    why = "its figure was measured in another way in seed 1 (see provenance)"
+    assert f"No comparison with the control 'reinit': {why}." in verdict.notes
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.05, True), (0.049, False)])
+def test_ties_at_the_cut_are_a_caution(share: float, told: bool) -> None:
+    results = [replace(r, tied={"discriminator": share if r.seed else 0.0}) if r.round else r for r in run()]
+    for asked in (recipe(controls=[]), {**recipe(), "claim": None}):
+        notes = judge(results, asked).notes
+        assert any("5.0 % of the weights of 'discriminator' tie at the cut" in note for note in notes) == told
+        assert any("magnitude says little there" in note for note in notes) == told
+
+
+def test_collapsed_samples_are_ahead_of_nothing() -> None:
+    results = run(BETTER, reinit=WORSE, shuffle=WORSE) + cells("budget", 0, (101.0, 101.5, 100.5))
+    for broken in ({"ticket_2": [1]}, {"ticket_0": [1], "ticket_2": [1]}):
+        said = judge(*about_samples(collapse(results, **broken), recipe())).sentence
+        assert "collapsed in seed 1" in said
+        assert not any(word in said for word in ("beats", "ahead", "better", "worse"))
+        assert said.endswith("given the whole search's compute reaches 101.00 ± 0.50.")
+
+
+def test_collapsed_samples_do_not_hold_whatever_figure_of_samples_is_claimed() -> None:
+    results = collapse(run(), ticket_2=[0])
+    for figure, sign in (("kid", 1.0), ("coverage", -1.0), ("fid", 1.0), ("accuracy_on_samples", -1.0)):
+        assert judge(named(results, figure, sign), about(figure, recipe(controls=[]))).word == "fails"

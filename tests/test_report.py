@@ -267,7 +267,7 @@ def test_a_run_without_any_result_is_reported_too(tmp_path: Path) -> None:
     assert report.summaries[0].rows == ()
     assert "nothing is done yet" in report.sentence
     assert table(report.summaries[0]) == (
-        ["arm", "sparsity", "negative ELBO ± sd (n)", "to dense", "notes"],
+        ["arm", "sparsity", "negative ELBO ↓ ± sd (n)", "to dense", "notes"],
         [],
     )
 
@@ -328,9 +328,9 @@ def test_a_narrow_dense_model_is_as_small_as_its_ticket(tmp_path: Path) -> None:
     narrow = [cell("narrow", seed, 5, 103.0, sparsity=0.0) for seed in range(3)]
     recipe = {**RECIPE, "search": {**RECIPE["search"], "controls": ["reinit", "shuffle", "narrow"]}}
     lines = {line[0]: line for line in table(summarize(results_of() + narrow, recipe))[1]}
-    assert lines["narrow dense"][1] == "as 67.2 %"
+    assert lines["narrow dense of equal FLOPs"][1] == "as 67.2 %"
     text = page_of(make_run(tmp_path / "run", results_of() + narrow, recipe)).text
-    assert "narrow dense · as 67.2 %" in text
+    assert "narrow dense of equal FLOPs · as 67.2 %" in text
 
 
 def test_rounds_that_go_on_from_trained_weights_have_no_column_against_dense(tmp_path: Path) -> None:
@@ -357,8 +357,9 @@ def test_a_narrowed_pruning_is_said_on_the_page(tmp_path: Path) -> None:
 
 def test_a_divergence_is_called_no_merit(tmp_path: Path) -> None:
     results = [replace(r, test={**r.test, "kl": 12.0 + r.seed}) for r in results_of()]
-    said = "lower is better, but for KL divergence, which is a part of the negative ELBO"
-    assert said in page_of(make_run(tmp_path / "run", results)).text
+    text = page_of(make_run(tmp_path / "run", results)).text
+    assert "KL divergence is a part of the negative ELBO and no merit of its own" in text
+    assert "says nothing of quality by itself" in text
     assert "KL divergence" not in page_of(make_run(tmp_path / "other")).text
 
 
@@ -412,8 +413,8 @@ def test_numbers_of_a_row_are_those_of_the_seeds() -> None:
 
 def test_the_table_of_the_terminal() -> None:
     header, lines = table(summarize(results_of(), RECIPE))
-    assert header[:4] == ["arm", "sparsity", "negative ELBO ± sd (n)", "to dense"]
-    assert header[4:] == ["Fréchet distance", "reconstruction", "notes"]
+    assert header[:4] == ["arm", "sparsity", "negative ELBO ↓ ± sd (n)", "to dense"]
+    assert header[4:] == ["Fréchet distance ↓", "reconstruction ↓", "notes"]
     by_arm = {(line[0], line[1]): line for line in lines}
     assert by_arm["dense", "0.0 %"][2:4] == ["102.56 ± 0.02 (3)", "\N{EN DASH}"]
     assert by_arm["ticket", "67.2 %"][3] == "\N{MINUS SIGN}0.70 %"

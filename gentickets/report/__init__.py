@@ -4,21 +4,24 @@
 
     {"format": 1,
      "runs": [{"name": str, "path": str, "metric": str | null, "figures": [str], "seeds": [int],
-               "pruned": str | null, "goes_on": str | null, "troubles": [str],
-               "verdict": {"word", "sentence", "metric", "margin", "round", "level", "pruned", "share", "chosen",
-                           "seeds",
+               "pruned": str | null, "goes_on": str | null, "troubles": [str], "method": str, "widened": str,
+               "facts": [[str, str]], "better": {figure: "lower" | "higher" | null},
+               "verdict": {"word", "sentence", "metric", "margin", "round", "level", "pruned", "share", "found",
+                           "chosen", "seeds",
                            "short": {"ticket": spread, "dense": spread, "loss": {"mean", "bound", "p", "n"},
                                      "limit", "holds", "controls": [{"control", "arm", "spread", "loss",
                                      "beaten": bool | null}], "unfinished": {control: why}} | null,
                            "longer": the same | null, "budget": spread | null, "notes": [str]},
-               "rows": [{"arm", "round", "sparsity", "steps", "selection", "n", "valid": {figure: spread},
-                         "test": {figure: spread}, "collapsed", "failed", "diverged", "not_run", "honest",
+               "rows": [{"arm", "name", "round", "sparsity", "width", "steps", "selection", "n",
+                         "train": {figure: spread}, "valid": {figure: spread}, "test": {figure: spread},
+                         "stops": {"steps": spread, "never", "figure"} | null, "tied": {group: share},
+                         "apart": {figure: seeds}, "collapsed", "failed", "diverged", "not_run", "honest",
                          "at_level", "flops", "weights", "why"}],
                "seconds": {arm: {phase: seconds}}, "provenance": {figure: [str]}, "missing": [str]}]}
 
-A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. Lower is better for
-every figure but KL divergence, which is a part of the negative ELBO and no merit; sparsities are fractions;
-``beaten`` is null under three seeds; an unknown or infinite number is null.
+A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. A loss says by how much the
+ticket is worse, whichever way the figure is good; sparsities are fractions; ``beaten`` is null under three seeds; an
+unknown or infinite number is null.
 """
 
 from __future__ import annotations
@@ -31,8 +34,11 @@ from pathlib import Path
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.report.claim import claim_round, judge
-from gentickets.report.page import Run, render
-from gentickets.report.summary import Row, Summary, summarize, table
+from gentickets.report.gallery import Run
+from gentickets.report.page import render
+from gentickets.report.stopping import Stops, early_stop
+from gentickets.report.summary import Row, Summary, summarize
+from gentickets.report.tables import table
 from gentickets.report.verdict import Comparison, Paired, Trial, Verdict, paired
 from gentickets.report.words import Spread
 from gentickets.results import read_results
@@ -44,10 +50,12 @@ __all__ = [
     "Report",
     "Row",
     "Spread",
+    "Stops",
     "Summary",
     "Trial",
     "Verdict",
     "claim_round",
+    "early_stop",
     "judge",
     "paired",
     "read_run",

@@ -10,9 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from gentickets.report.drawing import INK, PHASES, TICKET, styled, styles, to_svg
+from gentickets.report.cells import WIDTH
+from gentickets.report.drawing import CONTROLS, INK, PHASES, TICKET, styled, styles, to_svg
+from gentickets.report.stopping import curve_of
 from gentickets.report.summary import Summary
-from gentickets.report.words import LONGER, SCALED, arm_name, base_arm, figure_name, percent
+from gentickets.report.words import LONGER, SCALED, arm_name, base_arm, heading, percent
 from gentickets.results import Result
 
 POINTS = 150
@@ -94,27 +96,32 @@ def time_spent(summary: Summary, name: str = "time") -> str:
 def curves(results: Sequence[Result], summary: Summary, name: str = "curves") -> str:
     """Training curves of dense, ticket and controls at the claim's level (else the last round), over seeds.
 
-    The metric on validation where checkpoints were evaluated along the way, else the objectives' losses.
+    Of a sweep, those of every width. The metric on validation where it was evaluated along the way, else the
+    objectives' losses.
     """
+    widths = {row.round: row.name for row in summary.rows if row.arm == WIDTH}
     level = summary.verdict.round or max((cell.round for cell in results if cell.arm == "ticket"), default=0)
     chosen: dict[str, list[Result]] = {}
     for cell in results:
         arm = "dense" if cell.arm == "ticket" and cell.round == 0 else cell.arm
-        if cell.status == "done" and not arm.endswith(LONGER) and (arm == "dense" or cell.round == level):
+        if arm == WIDTH and cell.status == "done":
+            chosen.setdefault(widths[cell.round], []).append(cell)
+        elif cell.status == "done" and not arm.endswith(LONGER) and (arm == "dense" or cell.round == level):
             chosen.setdefault(arm, []).append(cell)
     order = [arm for arm in summary.seconds if arm in chosen] or list(chosen)
     panels = _panels(chosen, summary.metric)
     if not panels:
         return ""
     # By the rows, as the other figures do, so that a control keeps its colour throughout the page.
-    marks = styles([row.arm for row in summary.rows if base_arm(row.arm) not in ("dense", "ticket", "budget")])
+    marks = styles([row.arm for row in summary.rows if base_arm(row.arm) not in ("dense", "ticket", "budget", WIDTH)])
+    swept = {name: CONTROLS[place % len(CONTROLS)] for place, name in enumerate(widths.values())}
     with styled():
         figure = Figure(figsize=(9.2 if len(panels) > 1 else 7.6, 3.2))
         axes_of = figure.subplots(1, len(panels), squeeze=False)[0]
         for axes, (title, lines) in zip(axes_of, panels.items(), strict=True):
             for arm in order:
                 if points := lines.get(arm):
-                    look = _look(arm, marks)
+                    look = {"color": swept[arm]} if arm in swept else _look(arm, marks)
                     axes.plot(*zip(*points, strict=True), label=arm_name(arm), **look)
             _scale(axes, lines.values())
             axes.set_title(title)
@@ -138,7 +145,7 @@ def _panels(chosen: Mapping[str, list[Result]], metric: str | None) -> dict[str,
     if metric is not None:
         along = {arm: [_checkpoints(cell, metric) for cell in cells] for arm, cells in chosen.items()}
         if any(len(points) > 2 for found in along.values() for points in found):
-            title = f"{figure_name(metric)} on validation"
+            title = f"{heading(metric)} on validation"
             return {title: {arm: _over_seeds(found) for arm, found in along.items()}}
     points = (point for cells in chosen.values() for cell in cells for point in cell.losses)
     names = dict.fromkeys(key for point in points for key in point if key != "step")
@@ -151,6 +158,9 @@ def _panels(chosen: Mapping[str, list[Result]], metric: str | None) -> dict[str,
 
 
 def _checkpoints(cell: Result, metric: str) -> Curve:
+    """The curve that the recipe asked for, else the checkpoints that stand for the cell."""
+    if curve := curve_of(cell, metric):
+        return curve
     found = ((point.get("step"), (point.get("valid") or {}).get(metric)) for point in cell.checkpoints)
     return [(int(step), float(value)) for step, value in found if step is not None and value is not None]
 

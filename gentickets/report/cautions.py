@@ -6,8 +6,12 @@ from collections.abc import Collection, Iterable
 
 from gentickets.report import sentence as say
 from gentickets.report.cells import Cells
+from gentickets.report.method import scores_say
 from gentickets.report.words import LONGER, arm_name, base_arm, listed, numbered, percent
 from gentickets.results import Result
+
+TIED = 0.05
+"""Share of a group's weights from which on ties at the cut are told."""
 
 
 def collapses(cells: Cells, round: int) -> list[str]:
@@ -38,12 +42,11 @@ def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) 
     declared = cells.recipe["claim"].get("level")
     if isinstance(declared, int | float) and abs(cells.sparsity(round) - declared) > 0.02:
         notes.append(say.other_level(float(declared), cells.sparsity(round)))
-    reference = {cell.provenance.get(metric) for cell in cells.done("ticket", 0)}
     for arm in cells.arms():
         place = cells.round_of(arm, round) if arm in ("budget", f"dense{LONGER}") else round
         if arm != "ticket":
             notes += _of_arm(cells, arm, place, told)
-        if {cell.provenance.get(metric) for cell in cells.done(arm, place)} - reference:
+        if cells.apart(arm, place, metric):
             others.append(arm_name(arm))
     return [*notes, say.incomparable(metric, others)] if others else notes
 
@@ -56,6 +59,21 @@ def _of_arm(cells: Cells, arm: str, round: int, told: Collection[str]) -> list[s
         notes.append(say.collapsed(name, seeds))
     broken = [cell for cell in cells.of(arm, round) if cell.status in ("failed", "diverged")]
     return [*notes, f"{say.broken(broken)}."] if broken and base_arm(arm) not in told else notes
+
+
+def ties(cells: Cells) -> list[str]:
+    """A sentence for each group of which many weights tie at the cut in some round of the ticket."""
+    most: dict[str, float] = {}
+    for round in cells.levels:
+        for cell in cells.done("ticket", round):
+            for group, share in tied(cell).items():
+                most[group] = max(share, most.get(group, 0.0))
+    return [say.tied(group, share, scores_say(cells.recipe)) for group, share in most.items()]
+
+
+def tied(cell: Result) -> dict[str, float]:
+    """The groups of which too many weights tie at the cut, with their shares."""
+    return {group: share for group, share in cell.tied.items() if share >= TIED}
 
 
 def troubles(cells: Cells) -> tuple[str, ...]:

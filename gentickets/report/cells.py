@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Literal
 
+from gentickets.provenance import comparable
+from gentickets.recipe.families import OF_SAMPLES
 from gentickets.report.words import LONGER, base_arm, listed
-from gentickets.results import Result
+from gentickets.results import Result, better
 
-Split = Literal["valid", "test"]
-OF_SAMPLES = ("frechet", "coverage_gap")
-"""Figures of samples."""
+Split = Literal["train", "valid", "test"]
+PREFERRED = ("negative_elbo", "reconstruction", "fid", "frechet")
+WIDTH = "width"
+"""The arm of a dense network at one of several widths; its round is the width's place."""
 
 
 class Cells:
@@ -21,13 +26,29 @@ class Cells:
         self.recipe = recipe
         self.search: Mapping[str, Any] = recipe.get("search") or {}
         self._cells = {(cell.arm, cell.round, cell.seed): cell for cell in results}
+        self.method = str(self.search.get("method") or "iterative")
         self.seeds = sorted({cell.seed for cell in results})
         self.wanted_seeds = max(int(self.search.get("seeds", 0)), len(self.seeds))
+
+        self.measured = cache(self._measured)
 
     @property
     def claims_samples(self) -> bool:
         """Whether the claim's figure is one of samples, which a collapse can flatter."""
         return (self.recipe.get("claim") or {}).get("metric") in OF_SAMPLES
+
+    @property
+    def levels(self) -> list[int]:
+        """The ticket's rounds after the dense run, as the recipe asks for them or as they are there, in order."""
+        asked = self.search.get("only_rounds") or range(1, int(self.search.get("rounds", 0)) + 1)
+        there = self.rounds("ticket")
+        return sorted({*(asked if self.method != "widths" else ()), *there} - {0})
+
+    def way(self, round: int) -> list[int]:
+        """The ticket's rounds that lead to one, with it: every earlier one, or the dense run alone."""
+        if self.method == "iterative":
+            return list(range(round + 1))
+        return sorted({0, round})
 
     def get(self, arm: str, round: int, seed: int) -> Result | None:
         """The one result, or None where it is not (yet) there."""
@@ -63,18 +84,55 @@ class Cells:
         return rounds[0] if len(rounds) == 1 and level not in rounds else level
 
     def values(self, arm: str, round: int, figure: str, split: Split) -> dict[int, float]:
-        """Seed -> value of one figure, of the finished cells in which it is there and finite."""
+        """Seed -> value of one figure, of the finished cells in which it is there and finite.
+
+        Values that were measured in another way than most do not compare, and are left out: see `apart`.
+        """
         found: dict[int, float] = {}
         for cell in self.done(arm, round):
-            value = (cell.test if split == "test" else cell.valid).get(figure)
-            if value is not None and math.isfinite(value):
+            value = getattr(cell, split).get(figure)
+            if value is not None and math.isfinite(value) and not self._is_apart(cell, figure):
                 found[cell.seed] = float(value)
         return found
+
+    def apart(self, arm: str, round: int, figure: str) -> list[int]:
+        """Seeds whose figure was measured in another way (extractor, N, averaged weights) than the run's is."""
+        return [cell.seed for cell in self.done(arm, round) if self._is_apart(cell, figure)]
+
+    def _is_apart(self, cell: Result, figure: str) -> bool:
+        there = figure in cell.test or figure in cell.valid
+        return there and not comparable(cell.provenance.get(figure, ""), self.measured(figure))
+
+    def _measured(self, figure: str) -> str:
+        """How the run measures a figure: as its dense runs do, else (no dense run, or several ways) as most do."""
+        everything = (cell for cell in self._cells.values() if cell.status == "done")
+        done = [cell for cell in everything if figure in cell.valid or figure in cell.test]
+        dense = [cell for cell in done if (cell.arm, cell.round) == ("ticket", 0)]
+        ways = Counter(cell.provenance.get(figure, "") for cell in dense or done)
+        return ways.most_common(1)[0][0] if ways else ""
 
     def figures(self) -> list[str]:
         """The names of all figures, in the order in which the results give them."""
         done = (cell for cell in self._cells.values() if cell.status == "done")
-        return list(dict.fromkeys(name for cell in done for name in (*cell.test, *cell.valid)))
+        return list(dict.fromkeys(name for cell in done for name in (*cell.test, *cell.valid, *cell.train)))
+
+    @property
+    def metric(self) -> str | None:
+        """The claim's figure, or without a claim the first one that says something of quality."""
+        if claimed := (self.recipe.get("claim") or {}).get("metric"):
+            return str(claimed)
+        known = self.figures()
+        return next((name for name in (*PREFERRED, *known) if name in known and better(name)), None)
+
+    @property
+    def widths(self) -> list[tuple[int, int]]:
+        """Of a width sweep, each width and its round, by width; without those that nothing is known of."""
+        asked = self.search.get("widths") or ()
+        found = []
+        for place in self.rounds(WIDTH):
+            width = asked[place] if place < len(asked) else self.of(WIDTH, place)[0].width
+            found.append((int(width or 0), place))
+        return sorted(found)
 
     def sparsity(self, round: int) -> float:
         """Mean sparsity of the ticket's round; before it has run, what the recipe's schedule gives."""
@@ -102,38 +160,43 @@ class Cells:
 
     @property
     def goes_on(self) -> str | None:
-        """The way of rewinding where rounds go on from trained weights, so that their steps add up; else None."""
+        """Where rounds go on from trained weights, so that their steps add up; else None.
+
+        ``lr`` and ``none``: the way of rewinding; ``trained``: what the unpruned components go on from.
+        """
         way = self.search.get("rewind")
-        return str(way) if way in ("lr", "none") else None
+        if way in ("lr", "none"):
+            return str(way)
+        return "trained" if self.search.get("other") == "trained" else None
 
     @property
     def last_round(self) -> int:
         """The last round that the recipe asks for (or that is there)."""
-        return max([int(self.search.get("rounds", 0)), *self.rounds("ticket")])
+        return max(self.levels, default=0)
 
     @property
     def controls(self) -> list[str]:
         """The controls that the recipe declares or that ran, without their scaled twins."""
         ran = (base_arm(arm) for arm in self.arms())
         names = dict.fromkeys([*map(str, self.search.get("controls") or ()), *ran])
-        return [name for name in names if name not in ("ticket", "budget", "dense")]
+        return [name for name in names if name not in ("ticket", "budget", "dense", WIDTH)]
 
     def ticket_troubles(self, round: int) -> tuple[list[int], list[int]]:
         """Seeds whose ticket failed at or before `round`, and seeds whose ticket is not there yet."""
         failed, waiting = [], []
         for seed in self.seeds:
-            cells = [self.get("ticket", earlier, seed) for earlier in range(round + 1)]
+            cells = [self.get("ticket", earlier, seed) for earlier in self.way(round)]
             if any(cell is not None and cell.status != "done" for cell in cells):
                 failed.append(seed)
             elif cells[0] is None or cells[-1] is None:
                 waiting.append(seed)
         return failed, waiting
 
-    def first_broken(self, round: int) -> list[Result]:
-        """Of each seed whose ticket failed at or before `round`, the cell that did (round 0: the dense run)."""
+    def first_broken(self, rounds: Sequence[int]) -> list[Result]:
+        """Of each seed whose ticket failed at one of the rounds, the first cell that did (round 0: the dense run)."""
         found = []
         for seed in self.seeds:
-            cells = (self.get("ticket", earlier, seed) for earlier in range(round + 1))
+            cells = (self.get("ticket", round, seed) for round in rounds)
             found += [cell for cell in cells if cell is not None and cell.status != "done"][:1]
         return found
 
@@ -146,20 +209,26 @@ class Cells:
         found = []
         if len(self.seeds) < self.wanted_seeds:
             found.append(f"{len(self.seeds)} of {self.wanted_seeds} seeds have started")
-        wanted = {"ticket": list(range(self.last_round + 1))}
+        if self.method == "widths":
+            places = range(len(self.search.get("widths") or ()))
+            pairs = [(place, seed) for place in places for seed in self.seeds]
+            return [*found, *self._open("the sweep", (WIDTH,), pairs)]
+        wanted: dict[str, list[int]] = {"ticket": [0, *self.levels]}
         chosen = self.search.get("control_rounds")
         rounds = sorted({*(chosen or ([level] if level else [])), *([] if chosen else [self.last_round])})
         wanted |= {control: [round for round in rounds if round] for control in self.controls}
         if self.search.get("budget", False):
             wanted["budget"] = [0]
-        for arm, places in wanted.items():
-            failed = set(self.ticket_troubles(max(places, default=0))[0])
-            pairs = [(round, seed) for round in places for seed in self.seeds if seed not in failed]
-            twins = (arm, f"{arm}-scaled")
-            open_pairs = [pair for pair in pairs if all(self.get(twin, *pair) is None for twin in twins)]
-            if open_pairs:
-                found.append(f"{arm}: {len(pairs) - len(open_pairs)} of {len(pairs)} rounds are done")
+        for arm, rounds in wanted.items():
+            broken = {seed for round in rounds for seed in self.ticket_troubles(round)[0]}
+            pairs = [(round, seed) for round in rounds for seed in self.seeds if seed not in broken]
+            found += self._open(arm, (arm, f"{arm}-scaled"), pairs)
         if level and int(self.search.get("longer", 0)) > 1:
             arms = [f"{arm}{LONGER}" for arm in ("dense", "ticket")]
             found += [f"{arm}: not run yet" for arm in arms if not self.rounds(arm)]
         return found
+
+    def _open(self, name: str, twins: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
+        """A sentence where rounds (round, seed) of an arm and its twin are still to come."""
+        left = [pair for pair in pairs if all(self.get(twin, *pair) is None for twin in twins)]
+        return [f"{name}: {len(pairs) - len(left)} of {len(pairs)} rounds are done"] if left else []

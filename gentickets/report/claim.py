@@ -1,10 +1,12 @@
-"""The claim of a recipe, judged over paired seeds: does the ticket hold, match or win? Lower is better.
+"""The claim of a recipe, judged over paired seeds: does the ticket hold, match or win?
 
-A ticket *holds* at a level when the one-sided 95 % t bound of its paired loss (ticket minus dense, seed by
-seed) is under the margin; it *wins* when it is also better than every control, each by a one-sided paired t
-test at 5 % (an intersection-union test, so that several controls need no correction; Berger, 1982). Fewer than
-three seeds decide nothing, and in a claim about samples a ticket that collapsed never holds: it fails, or is
-undecided where the dense model collapsed too. Claims about other figures are told of the collapse.
+A ticket *holds* at a level when the one-sided 95 % t bound of its paired loss is under the margin, a fraction of the
+dense mean. A seed's loss is ticket minus dense, or dense minus ticket for a figure of which more is better. The ticket
+*wins* when it is also better than every control, each by a one-sided paired t test at 5 % (an intersection-union test,
+so that several controls need no correction; Berger, 1982). Fewer than three seeds decide nothing, and in a claim about
+samples a ticket that collapsed never holds: it fails, or is undecided where the dense model collapsed too. Claims about
+other figures are told of the collapse. Values that were measured in another way than the dense model's are compared
+with nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from typing import Any
 
 from gentickets.errors import nearest
 from gentickets.report import sentence as say
-from gentickets.report.cautions import cautions, collapsed_seeds, collapses
+from gentickets.report.cautions import cautions, collapsed_seeds, collapses, ties
 from gentickets.report.cells import Cells, Split
+from gentickets.report.method import how_found
 from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial, Verdict, paired
-from gentickets.report.words import LONGER, SCALED, Spread, figure_name
-from gentickets.results import Result
+from gentickets.report.widths import swept
+from gentickets.report.words import LONGER, SCALED, Spread, figure_name, is_higher
+from gentickets.results import Result, better
 
 Found = tuple[str, list[str]]
 """The word, and the notes that a reader needs beside it."""
@@ -32,12 +36,15 @@ def judge(results: Sequence[Result], recipe: Mapping[str, Any]) -> Verdict:
     only chooses the level (where the recipe leaves it to validation) and each control's better twin.
     """
     claim, cells = recipe.get("claim"), Cells(results, recipe)
-    if not claim:
-        text = "The recipe declares no claim, so there is nothing to hold or to win."
-        return Verdict("no claim", f"{text} {say.more_steps(cells.goes_on)}" if cells.goes_on else text)
+    if cells.method == "widths":
+        return Verdict("no claim", swept(cells), seeds=len(cells.seeds))
+    found = how_found(recipe)
+    if not claim or better(str(claim["metric"])) is None:
+        return Verdict("no claim", _no_claim(cells), found=found, notes=tuple(ties(cells)))
     metric, margin = str(claim["metric"]), float(claim.get("margin", 0.02))
     budget = Spread.of(cells.values("budget", 0, metric, "test"))
-    blank = Verdict("undecided", "", metric, margin, pruned=cells.pruned, seeds=len(cells.seeds), budget=budget)
+    blank = Verdict("undecided", "", metric, margin, found=found, seeds=len(cells.seeds), budget=budget)
+    blank = replace(blank, pruned=cells.pruned, notes=tuple(ties(cells)))
     known = cells.figures()
     if not results or (known and metric not in known):
         why = f"no result has the figure '{metric}'. {nearest(metric, known)}" if known else "nothing is done yet."
@@ -52,11 +59,12 @@ def judge(results: Sequence[Result], recipe: Mapping[str, Any]) -> Verdict:
     telling = word in ("fails", "undecided", "faster", "wins at equal steps")
     said = [*(reasons[:1] if telling else []), *collapses(cells, round)]
     told = short.unfinished if short and word in ("matches", "holds") else ()
-    notes = tuple(dict.fromkeys([*reasons, *said, *cautions(cells, round, metric, told)]))
+    notes = tuple(dict.fromkeys([*reasons, *said, *cautions(cells, round, metric, told), *blank.notes]))
     verdict = replace(blank, word=word, round=round, level=cells.sparsity(round), chosen=chosen)
     verdict = replace(verdict, share=cells.share(round), short=short, longer=longer, notes=notes)
     times = int(cells.search.get("longer") or 0)
-    return replace(verdict, sentence=say.sentence(verdict, times, list(dict.fromkeys(said))))
+    hollow = cells.claims_samples and any(collapsed_seeds(cells, round))
+    return replace(verdict, sentence=say.sentence(verdict, times, list(dict.fromkeys(said)), hollow))
 
 
 def claim_round(results: Sequence[Result], recipe: Mapping[str, Any]) -> int | None:
@@ -68,7 +76,7 @@ def claim_round(results: Sequence[Result], recipe: Mapping[str, Any]) -> int | N
     claim, cells = recipe.get("claim"), Cells(results, recipe)
     if not claim:
         return None
-    rounds = range(1, cells.last_round + 1)
+    rounds = cells.levels
     if _declared(claim):
         declared = float(claim["level"])
         return min(rounds, key=lambda round: abs(cells.sparsity(round) - declared), default=None)
@@ -80,16 +88,24 @@ def claim_round(results: Sequence[Result], recipe: Mapping[str, Any]) -> int | N
     return None
 
 
+def _no_claim(cells: Cells) -> str:
+    """Why there is no verdict, and why a claim would not do."""
+    text = "The recipe declares no claim, so there is nothing to hold or to win."
+    if claim := cells.recipe.get("claim"):
+        text = f"The {figure_name(str(claim['metric']))} says nothing of quality by itself, so it can carry no claim."
+    return f"{text} {say.more_steps(cells.goes_on)}" if cells.goes_on else text
+
+
 def _declared(claim: Mapping[str, Any]) -> bool:
     return isinstance(claim.get("level"), int | float)
 
 
 def _without_level(cells: Cells, verdict: Verdict) -> Verdict:
     """The verdict where validation has named no level: none will come, or the run is not that far."""
-    if broken := cells.first_broken(1):
-        # Every level comes after round 1, so that each would rest on a failed seed.
+    # What every level rests on: the dense run, and where each round prunes the last one's, the first round.
+    if broken := cells.first_broken([0, 1] if cells.method == "iterative" else [0]):
         return replace(verdict, word="fails", sentence=f"The claim does not hold. {say.failed(broken)}")
-    undone = any(cells.ticket_troubles(round)[1] for round in range(cells.last_round + 1))
+    undone = any(cells.ticket_troubles(round)[1] for round in [0, *cells.levels])
     if undone or len(cells.seeds) < cells.wanted_seeds:
         text = "The claim is undecided: no level holds on validation so far, and the run is not finished."
         return replace(verdict, sentence=text)
@@ -98,9 +114,9 @@ def _without_level(cells: Cells, verdict: Verdict) -> Verdict:
         return replace(verdict, sentence=text)
     text = f"The claim does not hold: at no level is the ticket's {figure_name(str(verdict.metric))} "
     text += "on validation within the margin of the dense model's."
-    if broken := cells.first_broken(cells.last_round):
+    if broken := cells.first_broken([0, *cells.levels]):
         text += f" {say.broken(broken)}."
-    return replace(verdict, word="fails", sentence=f"{text} {say.with_budget(verdict.budget)}".strip())
+    return replace(verdict, word="fails", sentence=f"{text} {say.with_budget(verdict)}".strip())
 
 
 def _trial(cells: Cells, round: int, metric: str, margin: float, tail: str = "", split: Split = "test") -> Trial | None:
@@ -108,7 +124,8 @@ def _trial(cells: Cells, round: int, metric: str, margin: float, tail: str = "",
     dense_arm = f"dense{tail}" if tail else "ticket"
     ticket = cells.values(f"ticket{tail}", round, metric, split)
     dense = cells.values(dense_arm, cells.round_of(dense_arm, round) if tail else 0, metric, split)
-    loss, of_ticket, of_dense = paired(ticket, dense), Spread.of(ticket), Spread.of(dense)
+    loss = paired(ticket, dense, higher=is_higher(metric))
+    of_ticket, of_dense = Spread.of(ticket), Spread.of(dense)
     if loss is None or of_ticket is None or of_dense is None:
         return None
     compared: list[Comparison] = []
@@ -140,12 +157,15 @@ def _against(
             why = say.status(broken)
         elif cells.rounds(arm):
             # The other twin may yet turn out better on validation, so that the opponent is open.
+            if seeds := cells.apart(arm, round, metric):
+                return say.apart(seeds)
             return f"{len(found)} of {len(cells.seeds)} seeds are done"
     if not complete:
         return why
-    arm = min(complete, key=lambda name: complete[name])
+    higher = is_higher(metric)
+    arm = (max if higher else min)(complete, key=lambda name: complete[name])
     values = cells.values(arm, round, metric, "test")
-    loss, spread = paired(ticket, values), Spread.of(values)
+    loss, spread = paired(ticket, values, higher=higher), Spread.of(values)
     return Comparison(control, arm, spread, loss) if loss is not None and spread is not None else why
 
 
@@ -153,11 +173,14 @@ def _word(cells: Cells, round: int, short: Trial | None, longer: Trial | None, c
     failed, waiting = cells.ticket_troubles(round)
     seeds = len(cells.seeds)
     if failed:
-        return "fails", [say.failed(cells.first_broken(round))]
+        return "fails", [say.failed(cells.first_broken(cells.way(round)))]
     if chosen:
         # A sparser round that is still running may hold, so that the level itself is open.
-        later = range(round, cells.last_round + 1)
+        later = [place for place in cells.levels if place >= round]
         waiting = sorted({seed for place in later for seed in cells.ticket_troubles(place)[1]})
+    metric = str(cells.recipe["claim"]["metric"])
+    if apart := sorted({*cells.apart("ticket", 0, metric), *cells.apart("ticket", round, metric)}):
+        return "undecided", [say.odd_seeds(metric, apart)]
     if waiting or seeds < cells.wanted_seeds or short is None or short.loss.n < seeds:
         return "undecided", [say.waiting(waiting, seeds, cells.wanted_seeds)]
     if seeds < LEAST_SEEDS:

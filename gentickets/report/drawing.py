@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from gentickets.report.words import base_arm, fixed
 
@@ -32,6 +33,8 @@ _VARIABLES = {
     **{colour: f"control-{place}" for place, colour in enumerate(CONTROLS)},
 }
 ENLARGED = 1.1
+WIDE = 8
+"""From this ratio of largest to smallest on, a figure of which less is better gets a logarithmic axis."""
 MARKERS = ("s", "^", "D", "v", "P", "X")
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -114,6 +117,13 @@ def sparsity_axis(axes: Axes, sparsities: Iterable[float], label: bool = True) -
     if label:
         axes.set_xlabel("sparsity (%), rounds evenly spaced")
     axes.grid(visible=False, axis="x")
+
+
+def logarithmic(axes: Axes) -> None:
+    """A logarithmic axis of figures, with plain numbers: its powers of ten would come as mathematics, unrendered."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def where(sparsity: float) -> float:

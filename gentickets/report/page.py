@@ -2,56 +2,38 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from gentickets.report import anatomy, plots
+from gentickets.report import along, anatomy, plots
+from gentickets.report.cells import WIDTH
+from gentickets.report.gallery import Picture, Run, pictures, seed_shown
 from gentickets.report.sentence import more_steps
-from gentickets.report.summary import Row, Summary, size, table
+from gentickets.report.summary import Row, Summary, alike
+from gentickets.report.tables import every_figure, notes, table
 from gentickets.report.verdict import LEAST_SEEDS
 from gentickets.report.words import (
     DASH,
     LONGER,
     arm_name,
     decimals,
+    direction,
     figure_name,
     fixed,
+    heading,
+    is_higher,
     numbered,
     percent,
     plus_minus,
 )
-from gentickets.results import Result
 
-PNG = b"\x89PNG\r\n\x1a\n"
-LARGEST_IMAGE = 4 << 20
-"""Bytes of one grid of images; a larger one is left out rather than making the page unreadable."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What is read from one run folder."""
-
-    path: Path
-    record: Mapping[str, Any]
-    recipe_text: str
-    results: Sequence[Result]
-    summary: Summary
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A grid of images, as a data URI."""
-
-    label: str
-    note: str
-    uri: str
+MOST_FIGURES = 5
+"""Figures in the first table, which a page is wide enough for; another table has them all."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +42,7 @@ class Line:
 
     kind: str
     cells: list[str]
-    note: str
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -74,6 +56,10 @@ class Section:
     header: list[str]
     tables: list[tuple[str, list[Line]]]
     """Title and lines; the first table is open, the others fold."""
+    everything: tuple[list[str], list[Line]] | None
+    """The table of every figure with its spread, where the first one leaves something out."""
+    measured: list[tuple[str, str, str]]
+    """How each figure was measured: heading, which way is good, provenance."""
     costs: list[list[str]]
     figures: dict[str, Markup]
     galleries: list[tuple[str, list[Picture]]]
@@ -87,7 +73,7 @@ class Section:
 def render(runs: Sequence[Run]) -> str:
     """The HTML of one run, or of several compared."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure_name": figure_name, "unbroken": _unbroken}
+    environment.filters |= {"figure_name": figure_name, "direction": direction, "unbroken": _unbroken}
     template = environment.from_string(files("gentickets.report").joinpath("page.html").read_text("utf-8"))
     sections = [_section(run, f"run{place}") for place, run in enumerate(runs)]
     summaries = [run.summary for run in runs]
@@ -97,7 +83,7 @@ def render(runs: Sequence[Run]) -> str:
         title=title,
         sections=sections,
         overview=Markup(overview),
-        compared=[_compared(one) for one in summaries],
+        compared=_compared(summaries),
     )
 
 
@@ -108,8 +94,12 @@ def _unbroken(text: str) -> str:
 
 def _section(run: Run, anchor: str) -> Section:
     summary = run.summary
-    header, lines = table(summary)
+    header, lines = table(summary, most=MOST_FIGURES)
+    whole_header, whole = every_figure(summary)
+    wider = len(whole_header) > len(header) or len(summary.figures) > MOST_FIGURES
     drawn = {
+        "sweep": along.sweep(summary, f"{anchor}-sweep"),
+        "stops": along.early_stopping(summary, f"{anchor}-stops"),
         "quality": plots.quality(summary, f"{anchor}-quality"),
         "further": plots.further(summary, f"{anchor}-further"),
         "longer": plots.when_longer(summary, f"{anchor}-longer"),
@@ -117,9 +107,9 @@ def _section(run: Run, anchor: str) -> Section:
         "time": anatomy.time_spent(summary, f"{anchor}-time"),
         "curves": anatomy.curves(run.results, summary, f"{anchor}-curves"),
     }
-    seed = _seed_shown(run)
+    seed = seed_shown(run)
     galleries = [
-        (title, _pictures(run, f"{kind}.png", seed))
+        (title, pictures(run, f"{kind}.png", seed))
         for kind, title in (("samples", "Samples"), ("reconstructions", "Reconstructions"))
     ]
     return Section(
@@ -129,9 +119,11 @@ def _section(run: Run, anchor: str) -> Section:
         _tiles(summary),
         header[:-1],
         _tables(summary, lines),
+        (whole_header[:-1], _lines(summary, whole)) if wider else None,
+        _measured(summary),
         [_cost(row) for row in summary.rows if _is_shown(row, summary)],
         {name: Markup(text) for name, text in drawn.items()},
-        [(title, pictures) for title, pictures in galleries if pictures],
+        [(title, found) for title, found in galleries if found],
         _facts(run.record),
         _remarks(summary),
         run.recipe_text,
@@ -154,7 +146,8 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         ),
     ]
     if short.loss.n >= LEAST_SEEDS:
-        note = f"95 % bound of ticket minus dense; the margin is {fixed(short.limit, places)}"
+        loss = "dense minus ticket" if is_higher(verdict.metric) else "ticket minus dense"
+        note = f"95 % bound of {loss}; the margin is {fixed(short.limit, places)}"
         found.append(("bound", fixed(short.loss.bound, places), note))
     if verdict.budget is not None:
         note = "a dense model given the whole search's compute"
@@ -163,38 +156,59 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
 
 
 def _remarks(summary: Summary) -> list[str]:
-    lower = "lower is better"
+    where = "" if summary.is_sweep else "Test split. "
+    found = [f"{where}Mean ± standard deviation over (n) finished seeds; an arrow says which way a figure is good."]
     if "kl" in summary.figures:
-        lower += ", but for KL divergence, which is a part of the negative ELBO and no merit of its own"
-    found = [f"Test split, mean ± standard deviation over (n) finished seeds; {lower}."]
+        found.append("KL divergence is a part of the negative ELBO and no merit of its own.")
     if summary.pruned is not None:
         level, share = summary.verdict.level, summary.verdict.share
         of_all = ""
         if level is not None and share is not None:
             of_all = f"; {percent(level)} of them are {percent(share)} of all parameters"
         found.append(f"Sparsity is the removed share of {summary.pruned}{of_all}.")
+    if summary.method in ("one_shot", "at_start"):
+        found.append("Each level is pruned by itself; dense is the same training without a mask.")
     if summary.goes_on:
         found.append(more_steps(summary.goes_on))
+    arms = {row.arm.removesuffix(LONGER) for row in summary.rows}
     if any(row.arm.endswith(LONGER) for row in summary.rows):
         found.append("Longer arms are compared with the longer dense run.")
-    if any(row.arm.startswith("narrow") for row in summary.rows):
-        found.append("The narrow dense model has no mask, and as many FLOPs as the ticket beside it.")
+    for arm, what in (("narrow", "FLOPs"), ("narrow-weights", "weights")):
+        if arm in arms:
+            found.append(f"A {arm_name(arm)} has no mask, and as many {what} as the ticket of its level.")
+    if any(row.stops for row in summary.rows):
+        found.append(
+            "A training that the early-stopping rule did not stop before the end counts with its last step; "
+            "\N{GREATER-THAN OR EQUAL TO} stands before such a mean."
+        )
+    if any(row.apart for row in summary.rows):
+        found.append("Values measured in another way than the dense model's are left out of their column.")
     return found
+
+
+def _measured(summary: Summary) -> list[tuple[str, str, str]]:
+    return [
+        (heading(figure), direction(figure), " · ".join(summary.provenance.get(figure, ("not told",))))
+        for figure in summary.figures
+    ]
 
 
 def _tables(summary: Summary, lines: Sequence[list[str]]) -> list[tuple[str, list[Line]]]:
     """Ticket and what it is compared with, and apart from them the controls at other rounds."""
     first: list[Line] = []
     rest: list[Line] = []
-    for row, cells in zip(summary.rows, lines, strict=True):
-        line = Line(_kind(row), cells[:-1], cells[-1])
+    for row, line in zip(summary.rows, _lines(summary, lines), strict=True):
         (first if row.arm == "ticket" or _is_shown(row, summary) else rest).append(line)
     return [(title, found) for title, found in (("", first), ("Controls at other rounds", rest)) if found]
 
 
+def _lines(summary: Summary, lines: Sequence[list[str]]) -> list[Line]:
+    return [Line(_kind(row), cells[:-1], notes(row)) for row, cells in zip(summary.rows, lines, strict=True)]
+
+
 def _kind(row: Row) -> str:
     """The style of a row in the table."""
-    if row.arm in ("dense", "budget"):
+    if row.arm in ("dense", "budget", WIDTH):
         return row.arm
     if row.arm.endswith(LONGER):
         return "longer"
@@ -204,7 +218,7 @@ def _kind(row: Row) -> str:
 def _is_shown(row: Row, summary: Summary) -> bool:
     last = max((other.round for other in summary.rows if other.arm == "ticket"), default=0)
     level = summary.verdict.round or last
-    return row.arm in ("dense", "budget") or row.arm.endswith(LONGER) or row.round == level
+    return row.arm in ("dense", "budget", WIDTH) or row.arm.endswith(LONGER) or row.round == level
 
 
 def _cost(row: Row) -> list[str]:
@@ -227,48 +241,6 @@ def _engineering(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _seed_shown(run: Run) -> int | None:
-    """The first seed whose ticket is there: never the prettiest."""
-    level = run.summary.verdict.round
-    done = [cell for cell in run.results if cell.arm == "ticket" and cell.status == "done"]
-    seeds = sorted(cell.seed for cell in done if level in (None, cell.round)) or sorted(cell.seed for cell in done)
-    return seeds[0] if seeds else None
-
-
-def _pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
-    """The same grid of every arm at the claim's level (else at the last round), side by side."""
-    rounds = [cell.round for cell in run.results if cell.seed == seed and cell.arm == "ticket"]
-    level = run.summary.verdict.round or max(rounds, default=0)
-    opponents = {other.arm for other in run.summary.verdict.short.controls} if run.summary.verdict.short else set()
-    found = []
-    for cell in run.results:
-        dense = cell.arm == "ticket" and cell.round == 0
-        arm = "dense" if dense else cell.arm
-        beside = arm in ("dense", "budget") or (cell.round == level and not arm.endswith(LONGER))
-        if cell.seed != seed or cell.status != "done" or not beside:
-            continue
-        if arm not in ("dense", "budget", "ticket") and opponents and arm not in opponents:
-            continue
-        uri = _data_uri(run.path / f"seed-{seed}" / cell.arm / f"round-{cell.round:02d}" / file)
-        if uri:
-            row = run.summary.row(arm, cell.round)
-            note = size(run.summary, row) if row and (cell.sparsity or arm == "narrow") else "all weights"
-            found.append(Picture(arm_name(arm), f"{note}{'; collapsed' if cell.collapsed else ''}", uri))
-    order = [arm_name(arm) for arm in ("dense", "ticket", "budget")]
-    return sorted(found, key=lambda one: order.index(one.label) if one.label in order else len(order))
-
-
-def _data_uri(path: Path) -> str:
-    """The PNG as a data URI; empty where there is none, or where the file is no PNG."""
-    try:
-        if not path.is_file() or path.stat().st_size > LARGEST_IMAGE:
-            return ""
-        content = path.read_bytes()
-    except OSError:
-        return ""
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}" if content.startswith(PNG) else ""
-
-
 def _facts(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Machine, versions, seeds and command from `run.json`, flat."""
     found: list[tuple[str, str]] = []
@@ -284,14 +256,28 @@ def _facts(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
     return found
 
 
-def _compared(summary: Summary) -> dict[str, str]:
+def _compared(summaries: Sequence[Summary]) -> list[tuple[str, str, list[dict[str, str]]]]:
+    """Tables of runs whose numbers compare: the figure, how it was measured, and a line for each run."""
+    places = {id(summary): place for place, summary in enumerate(summaries)}
+    return [
+        (
+            heading(group[0].metric) if group[0].metric else "no figure",
+            group[0].how_measured,
+            [_beside_others(summary, places[id(summary)]) for summary in group],
+        )
+        for group in alike(summaries)
+    ]
+
+
+def _beside_others(summary: Summary, place: int) -> dict[str, str]:
     """A run's line in the table of several runs."""
     verdict, short = summary.verdict, summary.verdict.short
     places = decimals([short.ticket, short.dense, verdict.budget] if short else [verdict.budget])
     return {
+        "anchor": f"run{place}",
         "name": summary.name,
         "word": verdict.word,
-        "metric": figure_name(summary.metric) if summary.metric else DASH,
+        "found": verdict.found or ("width sweep" if summary.is_sweep else "iterative magnitude pruning"),
         "level": percent(verdict.level) if verdict.level is not None else DASH,
         "dense": plus_minus(short.dense if short else None, places),
         "ticket": plus_minus(short.ticket if short else None, places),

@@ -3,32 +3,61 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gentickets.report.drawing import BUDGET, INK, MUTED, TICKET, sparsity_axis, styled, styles, to_svg, where
-from gentickets.report.summary import Row, Summary
-from gentickets.report.words import LONGER, SCALED, Spread, arm_name, base_arm, figure_name, percent
+from gentickets.report.drawing import (
+    BUDGET,
+    INK,
+    MUTED,
+    TICKET,
+    WIDE,
+    logarithmic,
+    sparsity_axis,
+    styled,
+    styles,
+    to_svg,
+    where,
+)
+from gentickets.report.summary import Row, Summary, alike
+from gentickets.report.words import (
+    LONGER,
+    SCALED,
+    Spread,
+    arm_name,
+    base_arm,
+    direction,
+    figure_name,
+    heading,
+    is_higher,
+    percent,
+)
 
 Point = tuple[float, Spread]
 """Sparsity, and the figure there."""
+Pick = Callable[[Row], Spread | None]
+"""What a plot shows of a row."""
+
+
+def on_test(figure: str) -> Pick:
+    """A row's figure on the test split."""
+    return lambda row: row.test.get(figure)
 
 
 def quality(summary: Summary, name: str = "quality") -> str:
     """Sparsity against the claim's metric on test: ticket, dense, budget, controls and the claim's level."""
-    if summary.metric is None or not any(row.test for row in summary.rows):
+    if summary.is_sweep or summary.metric is None or not any(row.test for row in summary.rows):
         return ""
     with styled():
         figure = Figure(figsize=(9.2, 4.3))
         axes = figure.add_subplot()
-        beyond = _draw(axes, summary, summary.metric, seeds=True)
-        lower = "" if summary.metric == "kl" else " (lower is better)"
-        axes.set_ylabel(f"{figure_name(summary.metric)} on test{lower}")
+        beyond = draw(axes, summary, on_test(summary.metric), seeds=True, higher=is_higher(summary.metric))
+        axes.set_ylabel(f"{figure_name(summary.metric)} on test ({direction(summary.metric)})")
         if beyond:
             # Beside the axes, where it stands on no mark.
-            note = "a control lies above\nthis range (see table)"
+            note = f"a control lies {beyond}\nthis range (see table)"
             axes.annotate(note, (1.015, 1.0), xycoords="axes fraction", va="top", fontsize=8.5, color=MUTED)
         level = summary.verdict.level
         if level is not None:
@@ -47,9 +76,9 @@ def quality(summary: Summary, name: str = "quality") -> str:
 
 
 def further(summary: Summary, name: str = "further") -> str:
-    """Small multiples of the other figures of merit; empty where there are none."""
+    """Small multiples of the other figures; empty where there are none."""
     figures = [figure for figure in summary.figures[1:] if sum(figure in row.test for row in summary.rows) > 1]
-    if not figures:
+    if summary.is_sweep or not figures:
         return ""
     columns = min(3, len(figures))
     lines = math.ceil(len(figures) / columns)
@@ -57,8 +86,8 @@ def further(summary: Summary, name: str = "further") -> str:
         canvas = Figure(figsize=(3.25 * columns, 2.4 * lines), layout="constrained")
         for place, figure in enumerate(figures):
             axes = canvas.add_subplot(lines, columns, place + 1)
-            beyond = _draw(axes, summary, figure, seeds=False)
-            axes.set_title(figure_name(figure) + (" (a control lies above)" if beyond else ""))
+            beyond = draw(axes, summary, on_test(figure), seeds=False, higher=is_higher(figure))
+            axes.set_title(heading(figure) + (f" (a control lies {beyond})" if beyond else ""))
             axes.set_xlabel("sparsity (%)")
             axes.set_xticks(axes.get_xticks()[::2])
         return to_svg(canvas, "Further figures against sparsity", name)
@@ -97,70 +126,84 @@ def when_longer(summary: Summary, name: str = "longer") -> str:
         axes.set_xticks((0, 1))
         axes.set_xticklabels((f"{pairs[0][1].steps:,} steps", f"{pairs[0][2].steps:,} steps"))
         axes.set_xlim(-0.2, 1.2)
-        axes.set_ylabel(f"{figure_name(metric)} on test")
+        axes.set_ylabel(f"{figure_name(metric)} on test ({direction(metric)})")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         return to_svg(figure, "Equal short steps against longer training", name)
 
 
 def comparison(summaries: Sequence[Summary], name: str = "comparison") -> str:
-    """Tickets of several runs: difference to each run's own dense model, in percent, against sparsity.
+    """Tickets of several runs: by how much each is worse than its own dense model, in percent, against sparsity.
 
-    Runs whose rounds go on from trained weights are left out: they have more steps behind them than dense.
+    A panel for each figure and way of measuring it: others do not compare. Runs whose rounds go on from trained
+    weights are left out: they have more steps behind them than dense.
     """
+    looks = styles([f"run {place}" for place in range(len(summaries))])
+    marks = {id(summary): looks[f"run {place}"] for place, summary in enumerate(summaries)}
+    groups = [[one for one in group if _relative(one)] for group in alike(summaries)]
+    groups = [group for group in groups if group]
+    if not groups:
+        return ""
     with styled():
-        figure = Figure(figsize=(9.2, 4.0))
-        axes = figure.add_subplot()
-        axes.axhline(0, color=INK, linewidth=1.2)
-        looks = styles([f"run {place}" for place in range(len(summaries))])
-        sparsities: set[float] = set()
-        for place, summary in enumerate(summaries):
-            metric, dense = str(summary.metric), summary.row("dense")
-            points = _points(summary, "ticket", metric)
-            if dense is None or metric not in dense.test or not points or summary.goes_on:
-                continue
-            reference = dense.test[metric].mean or math.nan
-            colour, marker = looks[f"run {place}"]
-            shares = [100 * (spread.mean - reference) / abs(reference) for _, spread in points]
-            errors = [100 * (spread.sd or 0.0) / abs(reference) for _, spread in points]
-            axes.errorbar(
-                [where(sparsity) for sparsity, _ in points],
-                shares,
-                yerr=errors,
-                color=colour,
-                marker=marker,
-                markersize=5,
-                capsize=2,
-                label=f"{summary.name} ({figure_name(metric)})",
-            )
-            sparsities |= {sparsity for sparsity, _ in points}
-        if not sparsities:
-            return ""
-        sparsity_axis(axes, sparsities)
-        axes.set_ylabel("ticket against its dense model (%)")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+        figure = Figure(figsize=(9.2, 0.6 + 3.4 * len(groups)), layout="constrained")
+        for place, group in enumerate(groups):
+            axes = figure.add_subplot(len(groups), 1, place + 1)
+            axes.axhline(0, color=INK, linewidth=1.2)
+            for summary in group:
+                points = _relative(summary)
+                colour, marker = marks[id(summary)]
+                axes.errorbar(
+                    [where(sparsity) for sparsity, _, _ in points],
+                    [share for _, share, _ in points],
+                    yerr=[error for _, _, error in points],
+                    color=colour,
+                    marker=marker,
+                    markersize=5,
+                    capsize=2,
+                    label=summary.name,
+                )
+            sparsity_axis(axes, {sparsity for summary in group for sparsity, _, _ in _relative(summary)})
+            axes.set_title(figure_name(str(group[0].metric)))
+            axes.set_ylabel("worse than dense by (%)")
+            axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         return to_svg(figure, "Tickets of several runs against sparsity", name)
 
 
-def _draw(axes: Axes, summary: Summary, metric: str, seeds: bool) -> bool:
-    """Every arm's figure against sparsity, with the spread over seeds; whether a control is off the top."""
-    dense, budget = summary.row("dense"), summary.row("budget")
+def _relative(summary: Summary) -> list[tuple[float, float, float]]:
+    """Sparsity, loss against dense and spread of a run's tickets, both in percent of the dense mean."""
+    metric, dense = str(summary.metric), summary.row("dense")
+    if dense is None or metric not in dense.test or summary.goes_on:
+        return []
+    reference, sign = dense.test[metric].mean or math.nan, -1 if is_higher(metric) else 1
+    return [
+        (
+            sparsity,
+            100 * sign * (spread.mean - reference) / abs(reference),
+            100 * (spread.sd or 0.0) / abs(reference),
+        )
+        for sparsity, spread in _points(summary, "ticket", on_test(metric))
+    ]
+
+
+def draw(axes: Axes, summary: Summary, pick: Pick, *, seeds: bool, higher: bool) -> str:
+    """Every arm against sparsity, with the spread over seeds; ``above`` or ``below`` where a control is off."""
     seen: list[float] = []
     rounds = {row.round: row.sparsity for row in summary.rows if row.arm in ("dense", "ticket")}
-    if dense is not None and metric in dense.test:
-        seen += _band(axes, dense.test[metric], INK, "-", "dense")
-    if budget is not None and metric in budget.test:
-        seen += _band(axes, budget.test[metric], BUDGET, "--", arm_name("budget"))
-    ticket = _points(summary, "ticket", metric)
+    for arm, colour, line in (("dense", INK, "-"), ("budget", BUDGET, "--")):
+        row = summary.row(arm)
+        if row is not None and (spread := pick(row)) is not None:
+            seen += _band(axes, spread, colour, line, arm_name(arm))
+    ticket = _points(summary, "ticket", pick)
     if ticket:
-        seen += _line(axes, ticket, seeds)
+        seen += _line(axes, ticket, seeds, dotted=summary.method != "iterative")
     controls = [row.arm for row in summary.rows if _is_control(row) and not row.arm.endswith(LONGER)]
     marks, worst = styles(controls), []
     for arm in dict.fromkeys(controls):
-        points = [(rounds.get(row.round, row.sparsity), row.test[metric]) for row in _rows(summary, arm, metric)]
+        found = ((row, pick(row)) for row in _rows(summary, arm))
+        points = [(rounds.get(row.round, row.sparsity), spread) for row, spread in found if spread is not None]
         if points:
             worst += _control(axes, arm, points, marks)
     sparsity_axis(axes, rounds.values())
-    return _limits(axes, seen, worst)
+    return _limits(axes, seen, worst, higher)
 
 
 def _band(axes: Axes, spread: Spread, colour: str, line: str, label: str) -> list[float]:
@@ -171,8 +214,8 @@ def _band(axes: Axes, spread: Spread, colour: str, line: str, label: str) -> lis
     return [spread.mean - sd, spread.mean + sd]
 
 
-def _line(axes: Axes, points: Sequence[Point], seeds: bool) -> list[float]:
-    """The ticket: mean with a band of one sd, and each seed faintly."""
+def _line(axes: Axes, points: Sequence[Point], seeds: bool, dotted: bool) -> list[float]:
+    """The ticket: mean with a band of one sd, and each seed faintly; `dotted` where each level stands by itself."""
     places = [where(sparsity) for sparsity, _ in points]
     means = [spread.mean for _, spread in points]
     low = [spread.mean - (spread.sd or 0.0) for _, spread in points]
@@ -182,7 +225,10 @@ def _line(axes: Axes, points: Sequence[Point], seeds: bool) -> list[float]:
         for seed in sorted({seed for _, spread in points for seed in spread.values}):
             own = [(where(sparsity), spread.values[seed]) for sparsity, spread in points if seed in spread.values]
             axes.plot(*zip(*own, strict=True), color=TICKET, alpha=0.35, linewidth=0.8)
-    axes.plot(places, means, color=TICKET, linewidth=2.2, marker="o", markersize=5, label="ticket", zorder=3)
+    line = (0, (1, 1.2)) if dotted else "-"
+    axes.plot(
+        places, means, color=TICKET, linewidth=2.2, linestyle=line, marker="o", markersize=5, label="ticket", zorder=3
+    )
     return [*low, *high]
 
 
@@ -205,28 +251,36 @@ def _control(axes: Axes, arm: str, points: Sequence[Point], marks: Mapping[str, 
         label=arm_name(arm),
         zorder=2.5,
     )
-    return [spread.mean + (spread.sd or 0.0) for _, spread in points]
+    return [spread.mean + sign * (spread.sd or 0.0) for _, spread in points for sign in (-1, 1)]
 
 
-def _limits(axes: Axes, seen: Sequence[float], controls: Sequence[float]) -> bool:
-    """Room for ticket and dense: a logarithmic axis for wide ranges; far-off controls leave by the top (True)."""
-    low, high = min([*seen, *controls], default=0.0), max([*seen, *controls], default=1.0)
-    core = max(seen, default=high)
-    if low > 0 and core / low > 8:
-        axes.set_yscale("log")
-        return False
-    span = (core - low) or abs(low) * 0.1 or 1.0
-    top = min(high, core + 2.0 * span)
-    axes.set_ylim(low - 0.12 * span, top + 0.08 * (top - low or span))
-    return top < high
+def _limits(axes: Axes, seen: Sequence[float], controls: Sequence[float], higher: bool) -> str:
+    """Room for ticket and dense: far-off controls leave on the side that is worse, which is returned.
+
+    A wide range of a figure of which less is better gets a logarithmic axis.
+    """
+    everything = [*seen, *controls] or [0.0, 1.0]
+    low, high = min(everything), max(everything)
+    least, most = min(seen, default=low), max(seen, default=high)
+    if not higher and low > 0 and most / low > WIDE:
+        logarithmic(axes)
+        return ""
+    span = (high - least if higher else most - low) or abs(low) * 0.1 or 1.0
+    bottom, top = (max(low, least - 2.0 * span), high) if higher else (low, min(high, most + 2.0 * span))
+    room = 0.08 * (top - bottom or span)
+    axes.set_ylim(bottom - (room if higher else 0.12 * span), top + (0.12 * span if higher else room))
+    if higher:
+        return "below" if bottom > low else ""
+    return "above" if top < high else ""
 
 
-def _rows(summary: Summary, arm: str, metric: str) -> list[Row]:
-    return sorted((row for row in summary.rows if row.arm == arm and metric in row.test), key=lambda row: row.round)
+def _rows(summary: Summary, arm: str) -> list[Row]:
+    return sorted((row for row in summary.rows if row.arm == arm), key=lambda row: row.round)
 
 
-def _points(summary: Summary, arm: str, metric: str) -> list[Point]:
-    return [(row.sparsity, row.test[metric]) for row in _rows(summary, arm, metric)]
+def _points(summary: Summary, arm: str, pick: Pick) -> list[Point]:
+    found = ((row.sparsity, pick(row)) for row in _rows(summary, arm))
+    return [(sparsity, spread) for sparsity, spread in found if spread is not None]
 
 
 def _is_control(row: Row) -> bool:

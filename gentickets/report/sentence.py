@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial, Verdict, paired
 from gentickets.report.words import (
@@ -11,6 +12,7 @@ from gentickets.report.words import (
     decimals,
     figure_name,
     fixed,
+    is_higher,
     listed,
     numbered,
     percent,
@@ -29,35 +31,35 @@ _HEADS = {
 }
 
 
-def sentence(verdict: Verdict, times: int, said: Sequence[str] = ()) -> str:
+def sentence(verdict: Verdict, times: int, said: Sequence[str] = (), hollow: bool = False) -> str:
     """The whole verdict for a person: level, metric, means, bound, seeds, controls, the dense model's budget.
 
     `times` is how many times longer the longer arms train; `said` are reasons and cautions that belong into it.
+    `hollow`: the ticket's samples collapsed, so that its figure is ahead of nothing.
     """
-    how = " (the sparsest that holds on validation)" if verdict.chosen else ""
-    parts = [f"At {percent(verdict.level or 0.0)} sparsity{of_what(verdict)}{how} {_HEADS[verdict.word]}"]
+    parts = [f"At {percent(verdict.level or 0.0)} sparsity{_aside(verdict)} {_HEADS[verdict.word]}"]
     places, decided = _places(verdict), verdict.word != "undecided"
     if verdict.short is not None:
         parts[0] += f": {_against_dense(verdict.short, str(verdict.metric), places, decided)}"
     parts[0] += "."
     parts += said
-    if verdict.short is not None and verdict.short.controls:
+    if verdict.short is not None and verdict.short.controls and not hollow:
         parts.append(_against_controls(verdict.short, places, decided))
     if verdict.longer is not None:
         parts.append(_when_longer(verdict.longer, times, places))
     elif verdict.word == "wins at equal steps":
         parts.append("Whether the lead lasts in longer training was not tried.")
     if verdict.budget is not None:
-        parts.append(with_budget(verdict.budget, verdict.short, decided))
+        parts.append(with_budget(replace(verdict, short=None) if hollow else verdict, decided))
     return " ".join(parts)
 
 
-def of_what(verdict: Verdict) -> str:
-    """Where not all weights are pruned: whose weights the sparsity is of, and how much of all that is."""
-    if verdict.pruned is None:
-        return ""
-    share = f" ({percent(verdict.share)} of all parameters)" if verdict.share is not None else ""
-    return f" of {verdict.pruned}{share}"
+def _aside(verdict: Verdict) -> str:
+    """Where not all weights are pruned, whose they are and how much of all that is; how the ticket was found."""
+    share = f"{percent(verdict.share)} of all parameters" if verdict.pruned and verdict.share is not None else ""
+    chosen = "the sparsest that holds on validation" if verdict.chosen else ""
+    told = "; ".join(filter(None, [share, verdict.found, chosen]))
+    return (f" of {verdict.pruned}" if verdict.pruned else "") + (f" ({told})" if told else "")
 
 
 def _places(verdict: Verdict) -> int:
@@ -103,7 +105,8 @@ def _ahead_or_behind(trial: Trial, names: Callable[[Sequence[Comparison]], str])
     groups = (("ahead of", ahead), ("behind", behind), ("level with", level))
     found = listed([f"{word} {names(others)}" for word, others in groups if others])
     least = min(other.loss.n for other in trial.controls)
-    return f"On average it is {found}; with {numbered(least, 'seed')} that is not tested."
+    few = f"with {numbered(least, 'seed')} that" if least < LEAST_SEEDS else "that"
+    return f"On average it is {found}; {few} is not tested."
 
 
 def _when_longer(trial: Trial, times: int, places: int) -> str:
@@ -113,7 +116,7 @@ def _when_longer(trial: Trial, times: int, places: int) -> str:
         return f"{text}{plus_minus(trial.dense, places)}; with {numbered(trial.loss.n, 'seed')} that is not tested."
     lost = [arm_name(other.control) for other in trial.controls if other.tested and not other.beaten]
     outcome = "holds there" if trial.holds else "does not hold there"
-    if trial.holds and trial.ticket.mean > trial.dense.mean:
+    if trial.holds and trial.loss.mean > 0:
         outcome += " within its margin, though the dense model is ahead"
     text = f"{length}, the ticket reaches {plus_minus(trial.ticket, places)} and the dense model "
     text += f"{plus_minus(trial.dense, places)}: the claim {outcome}"
@@ -123,20 +126,22 @@ def _when_longer(trial: Trial, times: int, places: int) -> str:
     return f"{text}{', and every control is still beaten' if trial.controls and trial.holds else ''}."
 
 
-def with_budget(budget: Spread | None, trial: Trial | None = None, decided: bool = True) -> str:
+def with_budget(verdict: Verdict, decided: bool = True) -> str:
     """What the dense model reaches with the compute of the whole search: the honest comparison."""
+    budget, trial = verdict.budget, verdict.short
     if budget is None:
         return ""
     places = decimals([trial.ticket, trial.dense, budget] if trial else [budget])
     text = f"A dense model given the whole search's compute reaches {plus_minus(budget, places)}"
     if trial is None:
         return f"{text}."
-    return f"{text}{_beside_ticket(budget, trial.ticket, decided)}."
+    return f"{text}{_beside_ticket(budget, trial.ticket, decided, is_higher(verdict.metric))}."
 
 
-def _beside_ticket(budget: Spread, ticket: Spread, decided: bool) -> str:
+def _beside_ticket(budget: Spread, ticket: Spread, decided: bool, higher: bool) -> str:
     """By the same paired bound as the claim's: one of the two is better, or they are not told apart."""
-    first, second = paired(budget.values, ticket.values), paired(ticket.values, budget.values)
+    first = paired(budget.values, ticket.values, higher=higher)
+    second = paired(ticket.values, budget.values, higher=higher)
     if first is None or second is None:
         return ""
     if not decided or first.n < LEAST_SEEDS:
@@ -149,6 +154,11 @@ def _beside_ticket(budget: Spread, ticket: Spread, decided: bool) -> str:
 
 def more_steps(way: str) -> str:
     """Why rounds that go on from trained weights are not held against the dense run."""
+    if way == "trained":
+        return (
+            "With other = 'trained' the components that are not pruned go on from their trained weights, so that they "
+            "have more steps behind them than in the dense model, and no round is held against it."
+        )
     return (
         f"With rewind = '{way}' a round goes on from the trained weights of the last, so that it has more steps behind "
         "it than the dense model and is not held against it."
@@ -230,6 +240,26 @@ def incomparable(metric: str, arms: Sequence[str]) -> str:
     """Figures compare only under one extractor and one N."""
     how = "was measured in another way than the dense model's (see provenance)"
     return f"The {figure_name(metric)} of {listed(arms)} {how}."
+
+
+def apart(seeds: Sequence[int]) -> str:
+    """Why a control is not compared: its figure was measured otherwise."""
+    return f"its figure was measured in another way in {seeds_of(seeds)} (see provenance)"
+
+
+def odd_seeds(metric: str, seeds: Sequence[int]) -> str:
+    """Why a claim is undecided where the dense model or the ticket is not measured alike in every seed."""
+    text = f"In {seeds_of(seeds)} the {figure_name(metric)} was measured in another way than in the rest"
+    return f"{text} (see provenance), and such values do not compare."
+
+
+def tied(group: str, share: float, scores: str) -> str:
+    """What ties at the cut mean (Trap 11a)."""
+    whose = group if group.startswith("the ") else f"'{group}'"
+    return (
+        f"Up to {percent(share)} of the weights of {whose} tie at the cut, so that {scores} little "
+        "there and a seeded hash decides which of them stay. Weight clipping does this."
+    )
 
 
 def other_level(declared: float, found: float) -> str:

@@ -19,22 +19,24 @@ LEAST_SEEDS = 3
 
 @dataclass(frozen=True)
 class Paired:
-    """A paired comparison over seeds: the mean of first minus second; lower is better for the first."""
+    """A paired comparison over seeds: by how much the first is worse than the second; below zero it is better."""
 
     mean: float
     bound: float
     """The one-sided 95 % t bound of the mean, from above; infinite for a single seed."""
     p: float
-    """One-sided: the chance of a mean this low if the first were no better than the second."""
+    """One-sided: the chance of a loss this low if the first were no better than the second."""
     n: int
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Paired | None:
+def paired(first: Mapping[int, float], second: Mapping[int, float], *, higher: bool = False) -> Paired | None:
     """Compare two arms (seed -> value) over the seeds that both have; None without one (Student, 1908).
 
-    The bound is mean + t(0.95, n - 1) sd / sqrt(n), and the mean itself where every seed gives the same.
+    The loss of a seed is first minus second, and second minus first where `higher` is better. The bound is
+    mean + t(0.95, n - 1) sd / sqrt(n), and the mean itself where every seed gives the same.
     """
-    losses = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
+    sign = -1.0 if higher else 1.0
+    losses = [sign * (first[seed] - second[seed]) for seed in sorted(first.keys() & second.keys())]
     n = len(losses)
     if n == 0:
         return None
@@ -57,7 +59,7 @@ class Comparison:
     """The opponent: the control, or its scaled twin where that is better on validation."""
     spread: Spread
     loss: Paired
-    """Ticket minus control."""
+    """By how much the ticket is worse than the control."""
 
     @property
     def tested(self) -> bool:
@@ -66,7 +68,7 @@ class Comparison:
 
     @property
     def beaten(self) -> bool:
-        """Whether the ticket is lower, at 5 %."""
+        """Whether the ticket is better, at 5 %."""
         return self.tested and self.loss.bound < 0
 
 
@@ -77,7 +79,7 @@ class Trial:
     ticket: Spread
     dense: Spread
     loss: Paired
-    """Ticket minus dense."""
+    """By how much the ticket is worse than the dense model."""
     limit: float
     """The margin in the metric's unit: the bound must stay under it."""
     controls: tuple[Comparison, ...] = ()
@@ -109,6 +111,8 @@ class Verdict:
     """Whose weights that sparsity is of, where the recipe does not prune all: ``the generator's weights``."""
     share: float | None = None
     """The same sparsity as a fraction of all parameters."""
+    found: str | None = None
+    """How the ticket was found, where it is not by iterative magnitude pruning: ``found at the start by SNIP``."""
     chosen: bool = False
     """Whether the level was left to validation rather than declared."""
     seeds: int = 0

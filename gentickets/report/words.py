@@ -7,10 +7,20 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gentickets.results import better
+
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 LONGER = "-longer"
 SCALED = "-scaled"
-_FIGURES = {"negative_elbo": "negative ELBO", "frechet": "Fréchet distance", "kl": "KL divergence"}
+_ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}", None: ""}
+_FIGURES = {
+    "negative_elbo": "negative ELBO",
+    "frechet": "Fréchet distance",
+    "fid": "FID",
+    "kid": "KID",
+    "kl": "KL divergence",
+    "inception_score": "Inception Score",
+}
 _ARMS = {
     "ticket": "ticket",
     "dense": "dense",
@@ -20,7 +30,8 @@ _ARMS = {
     "shuffle": "shuffled mask",
     "random-erk": "random (ERK)",
     "random-uniform": "random (uniform)",
-    "narrow": "narrow dense",
+    "narrow": "narrow dense of equal FLOPs",
+    "narrow-weights": "narrow dense of equal weights",
 }
 
 
@@ -90,6 +101,23 @@ def difference(value: float, reference: float) -> str:
 def figure_name(name: str) -> str:
     """A figure's name as a person writes it."""
     return _FIGURES.get(name, name.replace("_", " "))
+
+
+def heading(name: str) -> str:
+    """A figure's name with an arrow that says which way is good; none for one that says nothing of quality."""
+    arrow = _ARROWS[better(name)]
+    return f"{figure_name(name)} {arrow}" if arrow else figure_name(name)
+
+
+def is_higher(name: str | None) -> bool:
+    """Whether more of a figure is better."""
+    return name is not None and better(name) == "higher"
+
+
+def direction(name: str) -> str:
+    """``lower is better``, ``higher is better``, or that a figure says nothing of quality alone."""
+    way = better(name)
+    return f"{way} is better" if way else "says nothing of quality by itself"
 
 
 def arm_name(arm: str) -> str:

@@ -1,0 +1,56 @@
+"""A width sweep in a sentence: what was swept, and at how many increases of width the figure improves."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from gentickets.recipe.families import OF_SAMPLES
+from gentickets.report.cells import WIDTH, Cells, Split
+from gentickets.report.verdict import LEAST_SEEDS, paired
+from gentickets.report.words import Spread, decimals, figure_name, is_higher, listed, numbered, plus_minus
+
+
+def swept(cells: Cells) -> str:
+    """What a sweep came to: counts of increases, and no more than they say (after Balaji et al., 2021)."""
+    keyword, metric = str(cells.search.get("widen") or WIDTH), cells.metric
+    found = [str(width) for width, _ in cells.widths]
+    if metric is None or not found:
+        return f"A sweep of the keyword '{keyword}': nothing is done yet."
+    parts = [f"Dense models with {keyword} = {listed(found)} were trained, and nothing was pruned."]
+    parts.append(_counted(cells, metric, "test", f"The {figure_name(metric)} on test, averaged over seeds,"))
+    parts.append(_counted(cells, metric, "train", "On the training images it"))
+    for width, place in cells.widths:
+        if (seeds := cells.collapsed(WIDTH, place)) and metric in OF_SAMPLES:
+            parts.append(f"At {keyword} = {width} the samples collapsed in {numbered(len(seeds), 'seed')}.")
+    return " ".join(filter(None, parts))
+
+
+def _counted(cells: Cells, metric: str, split: Split, subject: str) -> str:
+    """At how many increases the mean improves, and how many of them the paired test at 5 % shows; empty under two."""
+    values = {width: cells.values(WIDTH, place, metric, split) for width, place in cells.widths}
+    # Collapsed samples can score well: a step to them is no improvement.
+    collapsed = {width for width, place in cells.widths if metric in OF_SAMPLES and cells.collapsed(WIDTH, place)}
+    known = [width for width in values if values[width]]
+    if len(known) < 2:
+        return ""
+    losses = {
+        wide: paired(values[wide], values[narrow], higher=is_higher(metric))
+        for narrow, wide in pairwise(known)
+        if wide not in collapsed
+    }
+    gains = [loss for loss in losses.values() if loss is not None and loss.mean < 0]
+    spreads = [Spread.of(values[known[0]]), Spread.of(values[known[-1]])]
+    first, last = (plus_minus(spread, decimals(spreads)) for spread in spreads)
+    ends = f"from {first} at {known[0]} to {last} at {known[-1]}"
+    text = f"{subject} improves at {_share(len(gains), len(known) - 1)}: {ends}"
+    if not gains:
+        return f"{text}."
+    if any(loss.n < LEAST_SEEDS for loss in gains):
+        return f"{text} (not tested: fewer than three seeds)."
+    return f"{text} (a paired test at 5 % shows {sum(loss.bound < 0 for loss in gains)} of these)."
+
+
+def _share(gains: int, steps: int) -> str:
+    if gains == steps:
+        return f"each of the {steps} increases" if steps > 1 else "the one increase"
+    return f"{gains or 'none'} of the {steps} increases" if steps > 1 else "no increase"

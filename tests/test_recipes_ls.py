@@ -1,0 +1,132 @@
+"""`gentickets recipes ls`: grouped, whole in a pipe, readable on a terminal, everything with --json."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from gentickets_cli import recipes as command
+from gentickets_cli.console import listing
+from gentickets_cli.main import cli
+
+from gentickets.data import load
+from gentickets.recipe import shipped_recipes
+
+HEADER = ["recipe", "family", "data", "size", "weights", "seeds", "x", "rounds", "steps"]
+
+
+def listed(*args: str) -> str:
+    result = CliRunner().invoke(cli, ["recipes", "ls", *args], prog_name="gentickets")
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_every_recipe_has_a_line_with_what_it_is_and_how_long_it_takes() -> None:
+    header, *lines = listed().splitlines()
+    assert header.split() == HEADER
+    names = [line.split()[0] for line in lines if line]
+    assert sorted(names) == sorted(shipped_recipes())
+    tiny = next(line for line in lines if line.startswith("tiny "))
+    assert "2 x 2" in tiny
+    assert tiny.endswith("to see that it works and not to learn from: about 10 seconds on 2 cores")
+
+
+def test_recipes_are_grouped_by_folder_and_start_with_those_of_the_top() -> None:
+    groups = [block.splitlines() for block in listed().split("\n\n")]
+    folders = [
+        {line.split()[0].rpartition("/")[0] for line in group if not line.startswith("recipe ")} for group in groups
+    ]
+    assert all(len(folder) == 1 for folder in folders)
+    order = [folder.pop() for folder in folders]
+    assert order == [name for name in command.GROUPS if name in order] + [n for n in order if n not in command.GROUPS]
+    assert order[0] == ""
+
+
+def test_json_has_everything() -> None:
+    rows = json.loads(listed("--json"))
+    assert {row["recipe"] for row in rows} == set(shipped_recipes())
+    assert all(row["about"] and row["takes"] for row in rows)
+    tiny = next(row for row in rows if row["recipe"] == "tiny")
+    assert (tiny["data"], tiny["size"], tiny["seeds"], tiny["rounds"], tiny["method"]) == (
+        "digits",
+        8,
+        2,
+        2,
+        "iterative",
+    )
+    assert tiny["group"] == ""
+
+
+def test_the_size_of_data_without_one_asked_for_is_its_own() -> None:
+    assert tuple(load("digits").test.shape) == (1, command.SIDES["digits"], command.SIDES["digits"])
+
+
+@pytest.mark.parametrize(
+    ("about", "weights"),
+    [
+        ("VAE (5.7 M weights) on Celeb-A", "5.7 M"),
+        ("a network of 209,705 weights", "209,705"),
+        ("WGAN with weights clipped", None),
+        (None, None),
+    ],
+)
+def test_weights_are_told_where_the_recipe_tells_them(about: str | None, weights: str | None) -> None:
+    assert command._weights(about) == weights
+
+
+def test_the_time_is_what_follows_the_last_colon() -> None:
+    text = "# gentickets find x\n# A GAN; some stall: see there: about an hour on one GPU, by estimate.\nseed = 0\n"
+    assert command._told(text) == ("A GAN; some stall: see there", "about an hour on one GPU, by estimate")
+    assert command._told("seed = 0\n") == (None, None)
+
+
+def test_a_recipe_of_a_folder_is_found_by_its_whole_name() -> None:
+    inner = [name for name in shipped_recipes() if "/" in name]
+    for name in inner[:1]:
+        result = CliRunner().invoke(cli, ["recipes", "validate", name], prog_name="gentickets")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("fine: ")
+
+
+def test_a_listing_in_a_pipe_has_the_sentence_on_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    listing(["a", "b"], [[((1, "x"), "first thing"), ((22, "y"), "")], [((3, "z"), "third")]])
+    assert capsys.readouterr().out == " a  b\n 1  x  first thing\n22  y\n\n 3  z  third\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
+def test_a_terminal_has_the_sentence_below_its_row() -> None:
+    shown = _in_terminal(80, "recipes", "ls").splitlines()
+    assert max(map(len, shown)) <= 80
+    at = next(place for place, line in enumerate(shown) if line.startswith("tiny "))
+    assert shown[at + 1].startswith("    Every part of a search in small")
+    assert [line.split()[0] for line in shown if line.startswith(tuple(shipped_recipes()))] == [
+        line.split()[0] for line in listed().splitlines()[1:] if line
+    ]
+
+
+def _in_terminal(columns: int, *args: str) -> str:
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    env |= {"TERM": "xterm", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "gentickets_cli", *args]
+    with subprocess.Popen(command, stdin=child, stdout=child, stderr=child, env=env) as process:
+        os.close(child)
+        shown = b""
+        try:
+            while part := os.read(parent, 65536):
+                shown += part
+        except OSError:  # the terminal is gone: the command has ended
+            pass
+    os.close(parent)
+    assert process.returncode == 0
+    return shown.decode()

@@ -1,6 +1,6 @@
-"""Training loops written by hand, to compare the engine with: a VAE's, a GAN's, and the plain PyTorch DCGAN example's.
+"""Training loops written by hand, to compare the engine with: a VAE's, a GAN's, and the plain PyTorch examples'.
 
-Each takes the networks of one of our tasks and does its own steps. The first two are as fast as the engine means
+Each takes the networks of one of our tasks and does its own steps. The bare two are as fast as the engine means
 to be (channels-last, fused Adam, gradients of what is trained alone, one fake for both players) and have nothing
 that a loop can do without: no masks, checks, watchers, schedules or numbered steps.
 """
@@ -100,6 +100,25 @@ class PlainGAN:
         believed = torch.sigmoid(self.discriminator(images)).view(-1)
         loss: Tensor = self.criterion(believed, torch.full_like(believed, label))
         return loss
+
+
+class PlainVAE:
+    """The plain PyTorch VAE example, with squared errors: plain Adam, memory as PyTorch lays it out."""
+
+    def __init__(self, task: VAE, batch: Callable[[], Tensor]) -> None:
+        self.batch, self.encoder, self.decoder = batch, task.encoder, task.decoder
+        self.adam = torch.optim.Adam(task.parameters(), LR)
+
+    def __call__(self) -> None:
+        """One step."""
+        x = self.batch()
+        self.adam.zero_grad()
+        mean, log_variance = self.encoder(x).chunk(2, 1)
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        wrong = F.mse_loss(torch.tanh(self.decoder(z)), x, reduction="sum")
+        kl = -0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp())
+        torch.autograd.backward((wrong + kl) / len(x))
+        self.adam.step()
 
 
 def _update(adam: torch.optim.Adam, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:

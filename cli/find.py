@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import click
 from gentickets.errors import Status, TicketError
 
 from .console import emit, json_option, note
-from .options import OVERRIDE, PLUGIN, on_data_and_device, settle_matplotlib
+from .options import OVERRIDE, PLUGIN, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
 
 if TYPE_CHECKING:
     from gentickets.recipe import Recipe
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder (runs/RECIPE).")
 @click.option("--seed", type=click.IntRange(min=0), help="The first seed; short for --set seed=N.")
 @OVERRIDE
+@with_arithmetic
 @on_data_and_device
 @click.option("--jobs", type=click.IntRange(min=1), help="Workers side by side (one per core; one on a GPU).")
 @PLUGIN
@@ -38,9 +40,9 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Say what would run, its disk and time; write nothing.")
 @json_option
 def find(
-    recipe: str, out: Path | None, seed: int | None, overrides: tuple[str, ...], root: Path, download: bool,
-    device: str, threads: int | None, jobs: int | None, plugins: tuple[Path, ...], resume: bool, keep: str,
-    checkpoint: float, dry_run: bool, as_json: bool,
+    recipe: str, out: Path | None, seed: int | None, overrides: tuple[str, ...], precision: str | None,
+    compiled: bool | None, root: Path, download: bool, device: str, threads: int | None, jobs: int | None,
+    plugins: tuple[Path, ...], resume: bool, keep: str, checkpoint: float, dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Find tickets as RECIPE says (a file, or the name of a shipped recipe), or go on with its run.
 
@@ -54,6 +56,7 @@ def find(
     from .progress import Progress
 
     wanted = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
+    wanted += [f"train.{key}={json.dumps(value)}" for key, value in arithmetic(precision, compiled).items()]
     loaded = load_recipe(recipe, overrides=wanted, plugins=plugins)
     folder = out or Path("runs") / loaded.name
     options = Options(root, device, threads, jobs, plugins, download, keep == "all", checkpoint)

@@ -41,6 +41,14 @@ ON = click.option(
     "--on", metavar="DATASET|FOLDER",
     help="Another dataset, by name, or a folder of images; they are resized to the ticket's.",
 )  # fmt: skip
+PRECISION = click.option(
+    "--precision", type=click.Choice(["fp32", "bf16"]),
+    help="Arithmetic of training (train.precision); bf16 multiplies in bfloat16, and keeps weights in fp32.",
+)  # fmt: skip
+COMPILE = click.option(
+    "--compile/--no-compile", "compiled", default=None,
+    help="Train by torch.compile's code (train.compile): each worker starts half a minute or more later.",
+)  # fmt: skip
 FORCE = click.option("--force", is_flag=True, help="Overwrite an existing file.")
 
 
@@ -49,6 +57,17 @@ def on_data_and_device(command: Command) -> Command:
     for option in (THREADS, DEVICE, DOWNLOAD, DATA):
         command = option(command)
     return command
+
+
+def with_arithmetic(command: Command) -> Command:
+    """--precision and --compile."""
+    return PRECISION(COMPILE(command))
+
+
+def arithmetic(precision: str | None, compiled: bool | None) -> dict[str, str | bool]:
+    """What ``--precision`` and ``--compile`` change in [train]; nothing where they are not given."""
+    given = {"precision": precision, "compile": compiled}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def other_data(on: str | None) -> dict[str, dict[str, object]]:

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from gentickets.errors import Status, TicketError
 
 from .console import emit, json_option, note
-from .options import ON, PLUGIN, on_data_and_device, other_data
+from .options import ON, PLUGIN, arithmetic, on_data_and_device, other_data, with_arithmetic
 
 if TYPE_CHECKING:
     from gentickets.experiment.planted import Place
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), help="Another data order and other draws.")
 @ON
 @click.option("--steps", type=click.IntRange(min=1), help="Another length of training.")
+@with_arithmetic
 @PLUGIN
 @on_data_and_device
 @click.option("--resume", is_flag=True, help="Go on with a training; never start one.")
 @json_option
 def train(
-    ticket: Path, out: Path | None, seed: int | None, on: str | None, steps: int | None, plugins: tuple[Path, ...],
-    root: Path, download: bool, device: str, threads: int | None, resume: bool, as_json: bool,
+    ticket: Path, out: Path | None, seed: int | None, on: str | None, steps: int | None, precision: str | None,
+    compiled: bool | None, plugins: tuple[Path, ...], root: Path, download: bool, device: str, threads: int | None,
+    resume: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Train a TICKET from its start to the end, on other data or another seed too, and evaluate it.
 
@@ -46,7 +48,8 @@ def train(
     folder = out or training_folder(given)
     if resume and not (folder / "given.safetensors").is_file():
         raise TicketError(f"no training to resume at {folder}; without --resume it would start there")
-    changes = {**other_data(on), **({"train": {"steps": steps}} if steps is not None else {})}
+    settings = {**({} if steps is None else {"steps": steps}), **arithmetic(precision, compiled)}
+    changes = {**other_data(on), **({"train": settings} if settings else {})}
     result = _trained(given, folder, Place(root, device, threads, plugins, download), seed, changes)
     if result.status != "done":
         raise TicketError(str(result.why), Status.DIVERGED if result.status == "diverged" else Status.FAILED)
@@ -116,8 +119,8 @@ def _command(name: str, path: Path, more: list[str], wanted: set[str] | None) ->
         if not chosen or context.get_parameter_source(key) != ParameterSource.COMMANDLINE:
             continue
         value = context.params[key]
-        if value is True:
-            words.append(option.opts[0])
+        if isinstance(value, bool):
+            words.append((option.opts if value else option.secondary_opts)[0])
             continue
         for one in value if isinstance(value, tuple) else [value]:
             words += [option.opts[0], str(one)]

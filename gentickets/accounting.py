@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gentickets.errors import TicketError
-from gentickets.masks import Mask, component_of, prunable_layers
+from gentickets.masks import Mask, component_of, prunable, prunable_layers
 from gentickets.tasks import Task
 from gentickets.untouched import untouched
 
@@ -52,17 +52,24 @@ def masked_flops(task: Task, mask: Mask) -> float:
     return sum(flops * densities.get(name, 1.0) for name, flops in layer_flops(task).items())
 
 
-def width_at(build: Callable[[int], Task], width: int, flops: float) -> int:
-    """The width whose dense network costs nearest to ``flops`` per image: the narrow control's, at most ``width``."""
-    if flops <= 0:
+def weights(task: Task) -> float:
+    """The number of prunable weights."""
+    return float(sum(weight.numel() for weight in prunable(task).values()))
+
+
+def width_at(
+    build: Callable[[int], Task], width: int, wanted: float, *, measure: Callable[[Task], float] = dense_flops
+) -> int:
+    """The width whose dense network's ``measure`` is nearest to ``wanted``: a narrow control's, at most ``width``."""
+    if wanted <= 0:
         raise TicketError("a network without FLOPs has no narrower equal")
     low, high = 1, width
     while low < high:
         middle = (low + high + 1) // 2
-        if dense_flops(build(middle)) <= flops:
+        if measure(build(middle)) <= wanted:
             low = middle
         else:
             high = middle - 1
     above = min(low + 1, width)
-    gaps = {candidate: abs(dense_flops(build(candidate)) - flops) for candidate in (low, above)}
+    gaps = {candidate: abs(measure(build(candidate)) - wanted) for candidate in (low, above)}
     return min(gaps, key=lambda candidate: gaps[candidate])

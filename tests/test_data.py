@@ -518,6 +518,18 @@ def test_cifar_batches_are_read_as_colour_images(tmp_path: Path, monkeypatch: py
     assert torch.bincount(splits.valid.labels).tolist() == [1] * 10
 
 
+def test_celeba_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_hand = error_of(name="celeba", root=tmp_path)
+    assert "by hand" in by_hand
+    assert "gentickets[celeba]" in by_hand
+    from gentickets.data import sets
+
+    monkeypatch.setattr(sets, "find_spec", lambda name: None)
+    with pytest.raises(TicketError, match=r"needs gdown: pip install 'gentickets\[celeba\]'"):
+        load("celeba", root=tmp_path, download=True)
+    assert not any(tmp_path.iterdir()), "nothing was left behind"
+
+
 def test_celeba_keeps_its_own_parts(tmp_path: Path) -> None:
     images = tmp_path / "celeba" / "img_align_celeba"
     images.mkdir(parents=True)

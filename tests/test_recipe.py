@@ -62,6 +62,8 @@ def test_defaults_are_the_documented_ones() -> None:
             "latent": 16,
             "loss": "nonsaturating",
             "critic_steps": 1,
+            "norm": "auto",
+            "slope": 0.2,
         },
         "data": {
             "name": "mnist",
@@ -83,11 +85,14 @@ def test_defaults_are_the_documented_ones() -> None:
             "warmup": 0,
             "clip_norm": None,
             "ema": {},
+            "precision": "fp32",
+            "compile": False,
             "objectives": {},
         },
         "search": {
             "method": "iterative",
             "criterion": "magnitude",
+            "score_batches": 8,
             "rounds": 6,
             "keep": 0.8,
             "rewind_to": 0,
@@ -95,6 +100,7 @@ def test_defaults_are_the_documented_ones() -> None:
             "optimizer_state": "rewound",
             "scope": "component",
             "prune": [],
+            "other": "rewound",
             "exempt": [],
             "seeds": 3,
             "controls": [],
@@ -103,7 +109,17 @@ def test_defaults_are_the_documented_ones() -> None:
             "budget": True,
             "longer": 0,
         },
-        "quality": {"samples": None, "checkpoints": 1, "frechet": True},
+        "quality": {
+            "samples": None,
+            "checkpoints": 1,
+            "frechet": True,
+            "figures": None,
+            "features": "own",
+            "inception": None,
+            "downstream": False,
+            "train": False,
+            "curve": 0,
+        },
         "claim": None,
     }
 
@@ -116,8 +132,11 @@ def test_every_shipped_recipe_is_sound_and_says_how_to_run_it() -> None:
         command, sentence = recipe.text.splitlines()[:2]
         assert command == f"# gentickets find {name}"
         assert sentence.startswith("# ")
+        if recipe.search.method == "widths":
+            assert recipe.search.widths
+            continue
         assert recipe.claim is not None
-        assert recipe.claim_round in recipe.control_rounds
+        assert recipe.claim_round in (recipe.control_rounds if recipe.search.controls else recipe.rounds)
 
 
 def test_resolved_recipes_are_json_and_load_to_the_same() -> None:
@@ -161,7 +180,8 @@ decodr = 0.5
 """
     assert errors(text) == [
         "r.toml:1: sed: unknown section or key. Did you mean 'seed'?",
-        "r.toml:4: task.network: 'cnv' is not allowed; must be 'mlp' or 'conv'. Did you mean 'conv'?",
+        "r.toml:4: task.network: 'cnv' is not allowed; must be 'mlp', 'linear', 'conv', 'maxpool', 'resnet18', 'sngan' "
+        "or 'resnet'. Did you mean 'conv'?",
         "r.toml:5: task.beta: unknown key; only family 'vae' has it",
         "r.toml:7: data.name: 'digit' is not allowed; must be 'digits', 'mnist', 'fashion-mnist', 'kmnist', "
         "'cifar10', 'celeba' or 'folder'. Did you mean 'digits'? One of your own comes with --plugin "
@@ -172,7 +192,7 @@ decodr = 0.5
         "r.toml:12: train.objectives.ae.optimizer: 'adamm' is not allowed; must be 'adam', 'adamw', 'sgd' or "
         "'rmsprop'. Did you mean 'adam'?",
         "r.toml:14: search.controls[1]: 'shufle' is not allowed; must be 'reinit', 'reinit0', 'shuffle', "
-        "'random-erk', 'random-uniform' or 'narrow'. Did you mean 'shuffle'?",
+        "'random-erk', 'random-uniform', 'narrow' or 'narrow-weights'. Did you mean 'shuffle'?",
         "r.toml:18: search.keep: 1.5 is not allowed; must be a number above 0 and below 1",
         "r.toml:19: search.prune[0]: family 'ae' has no component 'encodr'. Did you mean 'encoder'?",
         "r.toml:21: train.ema.decodr: family 'ae' has no component 'decodr'. Did you mean 'decoder'?",
@@ -297,7 +317,8 @@ def test_a_plugins_dataset_and_criterion_are_accepted_only_with_plugins() -> Non
     assert [line.split(". One of your own")[0] for line in errors(SMALL, *overrides)] == [
         "--set data.name: 'faces' is not allowed; must be 'digits', 'mnist', 'fashion-mnist', 'kmnist', "
         "'cifar10', 'celeba' or 'folder'",
-        "--set search.criterion: 'mine' is not allowed; must be 'magnitude' or 'random'",
+        "--set search.criterion: 'mine' is not allowed; must be 'magnitude', 'random', 'snip', 'grasp', "
+        "'grasp-abs', 'synflow', 'gradient' or 'lamp'",
     ]
     recipe = small(*overrides, plugins=(Path("mine.py"),))
     assert (recipe.data.name, recipe.search.criterion) == ("faces", "mine")
@@ -417,7 +438,7 @@ def test_shipped_recipes_in_folders_have_the_folder_in_their_name(
     (tmp_path / "quick" / "xyz.toml").write_text(SMALL)
     monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
     assert list(shipped_recipes()) == ["quick/xyz"]
-    assert load_recipe("quick/xyz").name == "xyz"
+    assert load_recipe("quick/xyz").name == "quick/xyz"
 
 
 def test_what_is_no_recipe_is_refused(tmp_path: Path) -> None:

@@ -95,6 +95,9 @@ def celeba(root: Path, download: bool, channels: int, size: int) -> dict[str, Fi
     known = TORCHVISION["celeba"]
     folder = root / known.folder
     if download:
+        if find_spec("gdown") is None:
+            message = "celeba comes from Google Drive, which needs gdown: pip install 'gentickets[celeba]'"
+            raise TicketError(f"{message}; or put {' and '.join(known.files)} into '{folder.absolute()}' by hand")
         _open(known, root, download=True, split="valid")
     _require("celeba", known, folder)
     names: dict[str, list[str]] = {"0": [], "1": [], "2": []}
@@ -194,7 +197,10 @@ def _require(name: str, known: Known, folder: Path) -> None:
     text = f"{name} is not in '{folder.absolute()}': looked for {', '.join(known.files)}; "
     text += "none of them is there" if len(missing) == len(known.files) else f"{', '.join(missing)} missing"
     text += _subset(missing) if name == "cifar10" else ""
-    raise TicketError(f"{text}; --download fetches it")
+    fetch = "--download fetches it"
+    if name == "celeba":
+        fetch = "put them there by hand, or pip install 'gentickets[celeba]' and --download"
+    raise TicketError(f"{text}; {fetch}")
 
 
 def _subset(missing: Sequence[str]) -> str:

@@ -6,17 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from gentickets import controls
-from gentickets.accounting import masked_flops, width_at
+from gentickets.accounting import masked_flops, weights, width_at
 from gentickets.data import Batches
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.units import Unit
+from gentickets.experiment.units import NARROW, WIDTH, Unit
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
-from gentickets.search import CRITERION_BATCHES, first_ticket, next_ticket
+from gentickets.search import CRITERION_BATCHES, beside, first_ticket, next_ticket, ticket_at_start
 from gentickets.tasks import Task
-from gentickets.tickets import Snapshot, Ticket
+from gentickets.tickets import Snapshot, Ticket, copied, state_of
 from gentickets.training import Training, Watcher
 
 
@@ -36,8 +38,10 @@ class Arm:
     def task(self) -> Task:
         """The networks, freshly initialized."""
         unit = self.unit
-        if unit.base_arm == "narrow":
+        if unit.base_arm in NARROW:
             self.narrowed = {"width": self._narrow_width()}
+        elif unit.base_arm == WIDTH:
+            self.narrowed = {self.search["widen"]: self.search["widths"][unit.round]}
         purpose = "reinit" if unit.base_arm.startswith("reinit") else "init"
         return self.assembly.task(unit.seed, purpose=purpose, **self.narrowed)
 
@@ -72,7 +76,7 @@ class Arm:
             return self._stored(unit.round)
         if arm == "ticket":
             return self._next(training, batches) if unit.round else dense(rewind)
-        if arm in ("budget", "narrow"):
+        if arm in ("budget", WIDTH, *NARROW):
             made = dense(0)
             return replace(made, origin=replace(made.origin, method=arm))
         own = self._stored(unit.round)
@@ -85,6 +89,8 @@ class Arm:
             made = controls.random_pruning(training.task, own, self._stored(0), densities, unit.seed)
         else:
             raise TicketError(f"unknown arm '{unit.arm}'")
+        if self._other == "fresh":  # the components that are not pruned start as the ticket's do
+            made = beside(made, own.weights)
         return controls.scaled(made) if unit.scaled else made
 
     def recipe(self) -> dict[str, Any]:
@@ -102,21 +108,48 @@ class Arm:
         return replace(ticket, mask=ticket.mask.to(self.assembly.device))
 
     def _next(self, training: Training, batches: Batches) -> Ticket:
-        """Prune what the ticket of the round before grew into."""
-        search, before = self.search, self.unit.round - 1
-        trained, _, _ = read_snapshot(self.run.round(self.unit.seed, "ticket", before).trained)
+        """Prune what an earlier ticket grew into, or a dense ticket's start."""
+        search, unit, method = self.search, self.unit, self.search["method"]
+        fresh = self._fresh() if self._other == "fresh" else None
+        wanted: dict[str, Any] = {
+            "density": search["keep"] ** unit.round,
+            "criterion": self.assembly.criterion,
+            "scope": search["scope"],
+            "seed": unit.seed,
+            "batches": batches.first(search.get("score_batches", CRITERION_BATCHES)),
+            "fresh": fresh,
+            "round": unit.round,
+        }
+        if method == "at_start":
+            return ticket_at_start(training, self._stored(0), cuts=search["cuts"], **wanted)
+        before = unit.round - 1 if method == "iterative" else 0
+        trained, _, _ = read_snapshot(self.run.round(unit.seed, "ticket", before).trained)
         training.load(trained)
-        return next_ticket(
-            training, self._stored(before), density=search["keep"] ** self.unit.round, rewind=search["rewind"],
-            optimizer_state=search["optimizer_state"], criterion=self.assembly.criterion, scope=search["scope"],
-            seed=self.unit.seed, batches=batches.first(CRITERION_BATCHES),
+        made = next_ticket(
+            training, self._stored(before), rewind=search["rewind"], optimizer_state=search["optimizer_state"],
+            other=self._other, **wanted,
         )  # fmt: skip
+        return replace(made, origin=replace(made.origin, method=method))
+
+    @property
+    def _other(self) -> str:
+        return str(self.search.get("other", "rewound"))
+
+    def _fresh(self) -> dict[str, Tensor]:
+        """The weights of networks initialized for this round alone."""
+        return copied(state_of(self.assembly.task(self.unit.seed, purpose=f"fresh {self.unit.round}")))
 
     def _narrow_width(self) -> int:
-        """The width at which a dense network costs what the ticket's masked one would."""
+        """The width at which a dense network costs what the ticket's masked one would, or has as many weights."""
         width = self.assembly.recipe["task"].get("width")
         if not isinstance(width, int):
-            raise TicketError("control 'narrow' needs a family with a whole-number keyword 'width'")
-        wide = self.assembly.task(self.unit.seed)
-        flops = masked_flops(wide, self._stored(self.unit.round).mask)
-        return width_at(lambda narrower: self.assembly.task(self.unit.seed, width=narrower), width, flops)
+            raise TicketError(f"control '{self.unit.base_arm}' needs a family with a whole-number keyword 'width'")
+        mask, wide = self._stored(self.unit.round).mask, self.assembly.task(self.unit.seed)
+
+        def narrower(width: int) -> Task:
+            return self.assembly.task(self.unit.seed, width=width)
+
+        if self.unit.base_arm == "narrow":
+            return width_at(narrower, width, masked_flops(wide, mask))
+        left = weights(wide) - mask.total + mask.kept
+        return width_at(narrower, width, left, measure=weights)

@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +19,8 @@ from gentickets.criteria import CRITERIA, Criterion
 from gentickets.data import Batches, Splits
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.optimizers import Schedule
-from gentickets.quality import Extractor, extractor
+from gentickets.quality import Extractor, OwnFeatures, extractor, inception
+from gentickets.recipe.schema import CRITERION_OPTIONS
 from gentickets.seeds import derive
 from gentickets.tasks import FAMILIES, Optim, Task
 from gentickets.training import Plan, Training
@@ -77,7 +78,8 @@ class Assembly:
         self.device = pick_device(device)
         self.plugins = load_plugins(plugins)
         self.plugin_names = sorted(path.name for path in plugins)
-        self._extractors: dict[Path, Extractor] = {}
+        self._own_features: dict[Path, OwnFeatures] = {}
+        self._inception: Extractor | None = None
 
     @cached_property
     def splits(self) -> Splits:
@@ -138,7 +140,8 @@ class Assembly:
         schedule = Schedule(train["schedule"], span, train["warmup"])
         base = _optim(train)
         own = {name: _optim({**train, **changes}) for name, changes in train["objectives"].items()}
-        return Plan(base, schedule, own, dict(train["ema"]), train["clip_norm"])
+        precision, compile = train.get("precision", "fp32"), train.get("compile", False)
+        return Plan(base, schedule, own, dict(train["ema"]), train["clip_norm"], precision, compile)
 
     def training(self, task: Task, span: int) -> Training:
         """A task ready to train over ``span`` steps."""
@@ -152,12 +155,15 @@ class Assembly:
 
     @property
     def criterion(self) -> Criterion:
-        """The recipe's criterion."""
-        name = self.recipe["search"]["criterion"]
+        """The recipe's criterion, with its options."""
+        search = self.recipe["search"]
+        name = search["criterion"]
         found = CRITERIA.get(name) or self.plugins.get(name)
         if not callable(found):
             raise TicketError(f"unknown criterion '{name}'. {nearest(name, CRITERIA)}")
-        return found
+        names = [option for option, criteria in CRITERION_OPTIONS.items() if name in criteria and option in search]
+        options = {option: search[option] for option in names}
+        return partial(found, **options)
 
     @property
     def components(self) -> list[str] | None:
@@ -165,12 +171,27 @@ class Assembly:
         return list(self.recipe["search"]["prune"]) or None
 
     def extractor(self, folder: Path) -> Extractor | None:
-        """The features of the Frechet distance, pinned in ``folder``; None where the recipe asks for none."""
-        if not self.recipe["quality"]["frechet"]:
+        """The features that samples are compared in; None where the recipe asks for none."""
+        quality = self.recipe["quality"]
+        if not quality["frechet"]:
             return None
-        if folder not in self._extractors:
-            self._extractors[folder] = extractor(self.splits, folder)
-        return self._extractors[folder]
+        if quality.get("features", "own") == "own":
+            return self.own_features(folder)
+        if self._inception is None:
+            with self._downloading():
+                self._inception = inception(quality["inception"], download=self.download, device=self.device)
+        return self._inception
+
+    def own_features(self, folder: Path) -> OwnFeatures:
+        """The data's own classifier, pinned in ``folder``."""
+        if folder not in self._own_features:
+            self._own_features[folder] = extractor(self.splits, folder)
+        return self._own_features[folder]
+
+    def classifier(self, folder: Path) -> OwnFeatures | None:
+        """What the accuracies are taken with; None for data without labels, and where no features are wanted."""
+        labelled = self.splits.train.labels is not None and self.recipe["quality"]["frechet"]
+        return self.own_features(folder) if labelled else None
 
 
 def _is_task(value: object) -> bool:

@@ -80,14 +80,22 @@ def check_family(assembly: Assembly) -> None:
     with torch.no_grad(), untouched(task, 0):
         figures = task.figures(batch, task.draw(len(batch), rng))
     _check_figures(figures, len(batch), name)
-    measured = [*figures, *(["frechet", "coverage_gap"] if _compared(assembly, task) else [])]
+    measured = [*figures, *_of_images(assembly, task)]
     claim = assembly.recipe.get("claim")
     if claim and claim["metric"] not in measured:
         raise TicketError(f"claim.metric '{claim['metric']}' is no figure of {name}; it has {', '.join(measured)}")
 
 
-def _compared(assembly: Assembly, task: Any) -> bool:
-    return bool(assembly.recipe["quality"]["frechet"]) and task.can("sample")
+def _of_images(assembly: Assembly, task: Any) -> list[str]:
+    """The figures that are taken of samples and reconstructions."""
+    from gentickets.quality import ALIASES, SAMPLE_FIGURES
+
+    quality = assembly.recipe["quality"]
+    if not quality["frechet"]:
+        return []
+    found = [*SAMPLE_FIGURES, *ALIASES.values()] if task.can("sample") else []
+    found += ["accuracy_on_reconstructions"] if task.can("reconstruct") else []
+    return found + (["accuracy_on_samples"] if quality.get("downstream", False) and task.can("sample") else [])
 
 
 def _objectives(task: Any, name: str) -> list[Any]:

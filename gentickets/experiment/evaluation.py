@@ -13,8 +13,9 @@ from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.notes import Notes
 from gentickets.experiment.units import Unit
-from gentickets.quality import Evaluation, evaluate, reconstruction_grid, sample_grid
-from gentickets.results import Figures
+from gentickets.provenance import provenance
+from gentickets.quality import ALIASES, SAMPLE_FIGURES, Evaluation, evaluate, reconstruction_grid, sample_grid
+from gentickets.results import Figures, better
 from gentickets.runs.folder import RoundFolder, RunFolder
 from gentickets.tasks import Task
 from gentickets.tickets import copied, load_weights, state_of
@@ -51,13 +52,40 @@ class Examiner:
             valid = self.figures(task, "valid")
             checkpoint: dict[str, Any] = {"step": step, "valid": valid.figures}
             if self.unit.picks_best:
-                value = valid.figures[self._metric(valid.figures)]
+                metric = self._metric(valid.figures)
+                value = valid.figures[metric] * (-1 if better(metric) == "higher" else 1)
                 if notes.best is None or value < notes.best["value"]:
                     notes.best = {"step": step, "value": value}
                     notes.best_weights = copied(state_of(task))
             else:
                 checkpoint["test"] = self._on_test(task)
         notes.checkpoints.append(checkpoint)
+
+    def curve_points(self, rewind_to: int) -> list[int]:
+        """Steps of the validation curve: evenly along the schedule, after the ticket's start."""
+        count, span = self.assembly.recipe["quality"].get("curve", 0), self.unit.span
+        if self.unit.picks_best:
+            return []
+        return sorted({span * i // count for i in range(1, count + 1) if span * i // count > rewind_to})
+
+    def trace(self, step: int) -> None:
+        """Add a point to the validation curve."""
+        notes = self.notes
+        found = next((one["valid"] for one in notes.checkpoints if one["step"] == step), None)
+        if found is None:
+            with notes.timed("evaluate", self.assembly.device), self.averaged() as task:
+                found = self.figures(task, "valid", only_metric=True).figures
+        notes.curve.append({"step": step, "valid": found})
+
+    def on_train(self) -> Figures:
+        """Figures on the training split of the task as it is chosen; empty where they are not asked for."""
+        if not self.assembly.recipe["quality"].get("train", False):
+            return {}
+        with self.notes.timed("evaluate", self.assembly.device):
+            if self.notes.best is not None:
+                return self.figures(self.training.task, "train").figures
+            with self.averaged() as task:
+                return self.figures(task, "train").figures
 
     def chosen(self) -> tuple[list[dict[str, Any]], str]:
         """The checkpoints whose mean stands for the unit, and how they were chosen.
@@ -82,17 +110,28 @@ class Examiner:
         with self.training.averaged(some) as task:
             yield task
 
-    def figures(self, task: Task, split: Literal["valid", "test"]) -> Evaluation:
-        """The figures on one split, with where they come from."""
-        samples = self.assembly.recipe["quality"]["samples"]
-        extractor = self.assembly.extractor(self.run.path) if task.can("sample") else None
-        found = evaluate(task, self.assembly.splits, split, seed=EVALUATION_SEED, extractor=extractor, samples=samples)
+    def figures(
+        self, task: Task, split: Literal["train", "valid", "test"], *, only_metric: bool = False
+    ) -> Evaluation:
+        """The figures on one split, with where they come from; ``only_metric``: those that the claim needs."""
+        assembly, quality, claim = self.assembly, self.assembly.recipe["quality"], self.assembly.recipe["claim"]
+        wanted, downstream = quality.get("figures"), quality.get("downstream", False)
+        if only_metric and claim:
+            wanted = [name for name in SAMPLE_FIGURES if claim["metric"] in (name, ALIASES.get(name))]
+            downstream = claim["metric"] == "accuracy_on_samples"
+        samples = task.can("sample") and (wanted is None or bool(wanted) or downstream)
+        found = evaluate(
+            task, assembly.splits, split, seed=EVALUATION_SEED, samples=quality["samples"], downstream=downstream,
+            extractor=assembly.extractor(self.run.path) if samples else None, figures=wanted if samples else None,
+            classifier=assembly.classifier(self.run.path) if task.can("reconstruct") or downstream else None,
+        )  # fmt: skip
         if not found.figures:
             raise TicketError("nothing to measure: the family has no figures of its own, and no Frechet distance")
         if not self.training.ema:
             return found
         named = ", ".join(f"{component} {decay}" for component, decay in self.training.plan.ema.items())
-        told = {name: f"{text}; averaged weights ({named})" for name, text in found.provenance.items()}
+        averaged = f"averaged weights ({named})"
+        told = {name: provenance(text, averaged) for name, text in found.provenance.items()}
         return replace(found, provenance=told)
 
     def pictures(self, folder: RoundFolder, task: Task) -> None:
@@ -110,7 +149,8 @@ class Examiner:
 
     def _metric(self, figures: Figures) -> str:
         claim = self.assembly.recipe["claim"]
-        metric = str(claim["metric"]) if claim else next(iter(figures))
+        telling = [name for name in figures if better(name)] or list(figures)
+        metric = str(claim["metric"]) if claim else telling[0]
         if metric not in figures:
             raise TicketError(f"claim.metric '{metric}' is not among the figures: {', '.join(figures)}")
         return metric

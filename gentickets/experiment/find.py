@@ -83,7 +83,7 @@ def find(
         units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
         done = {unit.key for unit in units if run.round(*unit.key).read_result() is not None}
         listener.begin(units, done)
-        kept = {0, recipe.search.rounds, recipe.claim_round}
+        kept = {0, recipe.rounds[-1], recipe.claim_round}
         drop = not options.keep_all and recipe.claim_round is not None
 
         def tell(unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:

@@ -27,6 +27,8 @@ class Notes:
     taken: int = 0
     """Optimizer steps taken."""
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    """Validation along the training, where it is asked for."""
     losses: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
     """Step and value of the best checkpoint on validation."""
@@ -49,6 +51,10 @@ class Notes:
     def evaluated(self) -> set[int]:
         """Steps that have been evaluated."""
         return {int(checkpoint["step"]) for checkpoint in self.checkpoints}
+
+    def traced(self) -> set[int]:
+        """Steps that stand in the curve."""
+        return {int(point["step"]) for point in self.curve}
 
 
 def save(folder: RoundFolder, snapshot: Snapshot, notes: Notes) -> None:

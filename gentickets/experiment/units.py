@@ -12,6 +12,10 @@ SCALABLE = ("reinit", "reinit0", "shuffle", "random-erk", "random-uniform")
 """Controls that have a twin whose survivors are scaled by (kept fraction of the layer)^-1/2."""
 LONGER = "-longer"
 SCALED = "-scaled"
+NARROW = ("narrow", "narrow-weights")
+"""Dense networks of the ticket's theoretical FLOPs, and of its number of weights."""
+WIDTH = "width"
+"""The arm of a dense network at one of several widths; its round is the width's place."""
 
 Key = tuple[int, str, int]
 """(seed, arm, round)."""
@@ -61,9 +65,18 @@ class Unit:
 
 
 def search_budget(recipe: Mapping[str, Any]) -> int:
-    """Optimizer steps of one seed's whole search: the dense run and every round."""
+    """Optimizer steps behind one seed's last ticket: the dense run and the rounds that led to it."""
     train, search = recipe["train"], recipe["search"]
-    return int(train["steps"] + search["rounds"] * (train["steps"] - search["rewind_to"]))
+    rounds = search["rounds"] if search["method"] == "iterative" else 1
+    return int(train["steps"] + rounds * (train["steps"] - search["rewind_to"]))
+
+
+def rounds_of(recipe: Mapping[str, Any]) -> list[int]:
+    """The rounds after the dense run, in order."""
+    search = recipe["search"]
+    if search["method"] == "widths":
+        return list(range(len(search["widths"])))
+    return list(search.get("only_rounds") or range(1, search["rounds"] + 1))
 
 
 def control_arms(recipe: Mapping[str, Any]) -> list[str]:
@@ -81,17 +94,20 @@ def plan_units(
 ) -> list[Unit]:
     """Every unit of a run, each after what it needs; long ones early, so that workers end together."""
     steps, rewind = recipe["train"]["steps"], recipe["search"]["rewind_to"]
-    rounds, longer = recipe["search"]["rounds"], recipe["search"]["longer"]
+    method, longer = recipe["search"]["method"], recipe["search"]["longer"]
     controls = control_arms(recipe)
+    if method == "widths":
+        return [Unit(seed, WIDTH, i, steps, steps) for i in reversed(rounds_of(recipe)) for seed in seeds]
     if longer and claim_round is None:
         raise TicketError("search.longer needs a declared [claim] level: the round at which all arms train longer")
     units: list[Unit] = []
     for seed in seeds:
         if recipe["search"]["budget"]:
             units.append(Unit(seed, "budget", 0, search_budget(recipe), search_budget(recipe)))
-    for round in range(rounds + 1):
+    for round in [0, *rounds_of(recipe)]:
         for seed in seeds:
-            needs = ((seed, "ticket", round - 1),) if round else ()
+            source = round - 1 if method == "iterative" else 0
+            needs = ((seed, "ticket", source),) if round else ()
             units.append(Unit(seed, "ticket", round, steps, steps - (rewind if round else 0), needs))
     for seed in seeds:
         if longer:

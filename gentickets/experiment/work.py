@@ -15,7 +15,7 @@ from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.evaluation import Examiner, mean
 from gentickets.experiment.notes import Notes, clear, resume, save
-from gentickets.experiment.units import Unit
+from gentickets.experiment.units import NARROW, WIDTH, Unit
 from gentickets.masks import prunable
 from gentickets.results import Result
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
@@ -91,10 +91,16 @@ class Work:
         self.training = self.assembly.training(self.arm.task(), self.unit.span)
         ticket = self._start(snapshot)
         examiner = Examiner(self.assembly, self.run, self.unit, self.training, self.batches, self.notes)
-        for point in examiner.points(ticket.origin.rewind_to):
-            if point not in self.notes.evaluated():
+        looks, traces = examiner.points(ticket.origin.rewind_to), examiner.curve_points(ticket.origin.rewind_to)
+        done = self.notes.evaluated(), self.notes.traced()
+        for point in sorted({*looks, *traces}):
+            look, trace = point in looks and point not in done[0], point in traces and point not in done[1]
+            if look or trace:
                 self._train_to(point, ticket)
+            if look:
                 examiner.look(point)
+            if trace:
+                examiner.trace(point)
         return self._finished(examiner, ticket)
 
     def _start(self, snapshot: Snapshot | None) -> Ticket:
@@ -156,6 +162,7 @@ class Work:
         task, notes, device = self.training.task, self.notes, self.assembly.device
         grown = self.training.snapshot(self.unit.span)
         chosen, selection = examiner.chosen()
+        on_train = examiner.on_train()
         if notes.best is not None:
             grown = Snapshot(notes.best["step"], copied(state_of(task)))
         grown = replace(grown, weights=zeroed(grown.weights, ticket.mask))  # +0.0, where a step may leave -0.0
@@ -172,6 +179,10 @@ class Work:
             selection=selection,
             valid=mean([checkpoint["valid"] for checkpoint in chosen]),
             test=mean([checkpoint["test"] for checkpoint in chosen]),
+            train=on_train,
+            curve=notes.curve,
+            tied=dict(ticket.origin.tied) if self.arm.prunes else {},
+            width=self._width(),
             provenance=notes.provenance,
             collapsed=notes.collapsed,
             checkpoints=notes.checkpoints,
@@ -193,8 +204,13 @@ class Work:
             "flops": {"dense": sum(flops.values()), "masked": masked},
         }
 
+    def _width(self) -> int | None:
+        """The width, where the networks are not the recipe's."""
+        own = self.arm.narrowed.values()
+        return next((width for width in own if isinstance(width, int)), None)
+
     def _blank(self) -> Result:
         unit, sparsity = self.unit, 0.0
-        if unit.base_arm not in ("budget", "narrow", "dense"):
+        if unit.base_arm not in ("budget", "dense", WIDTH, *NARROW):
             sparsity = 1 - self.assembly.recipe["search"]["keep"] ** unit.round
         return Result(unit.arm, unit.seed, unit.round, sparsity, unit.span, unit.steps, "last")

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Set
+from typing import get_args
 
 from gentickets.errors import nearest
 from gentickets.recipe.families import FAMILIES
-from gentickets.recipe.schema import CRITERIA, DATASETS, Recipe
+from gentickets.recipe.schema import (
+    CRITERIA,
+    CRITERION_OPTIONS,
+    DATASETS,
+    METHODS_OF,
+    STOPPING,
+    Recipe,
+    SampleFigure,
+)
 from gentickets.recipe.words import Problem, did_you_mean, listed, refusal
 
 Check = Callable[[Recipe], Iterator[Problem]]
@@ -88,12 +97,84 @@ def _checkpoints(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("quality.checkpoints", f"{last} is more than the {steps} steps from search.rewind_to on")
 
 
+def _method(recipe: Recipe) -> Iterator[Problem]:
+    """Keys that mean nothing with the method, and what the method needs."""
+    search, method = recipe.search, recipe.search.method
+    for key, methods in METHODS_OF.items():
+        if key in search.model_fields_set and not search.applies(key):
+            needed = " or ".join(map(repr, methods))
+            message = f"means nothing with search.method = '{method}', only with {needed}; remove it"
+            yield Problem(f"search.{key}", message)
+    if method == "at_start" and search.rewind != "weights":
+        message = f"'{search.rewind}' goes on from trained weights, and 'at_start' prunes before there are any"
+        yield Problem("search.rewind", f"{message}; remove it")
+    for number in search.only_rounds:
+        if number > search.rounds:
+            message = f"{number} is not a round; must be from 1 to search.rounds = {search.rounds}"
+            yield Problem("search.only_rounds", message)
+    if method == "widths":
+        yield from _widths(recipe)
+
+
+def _widths(recipe: Recipe) -> Iterator[Problem]:
+    search, known = recipe.search, type(recipe.task.options).model_fields
+    if not search.widths:
+        yield Problem("search.widths", "is missing; method = 'widths' needs the widths to try, as [16, 32, 64]")
+    if known and search.widen not in known:
+        sentence = f"family '{recipe.task.family}' has no keyword '{search.widen}'. {nearest(search.widen, known)}"
+        yield Problem("search.widen", sentence)
+    told = {"claim": recipe.claim is not None, "search.controls": bool(search.controls), "search.longer": search.longer}
+    for key, given in told.items():
+        if given:
+            yield Problem(key, "means nothing with search.method = 'widths', which prunes nothing; remove it")
+
+
+def _criterion(recipe: Recipe) -> Iterator[Problem]:
+    search = recipe.search
+    for option, criteria in CRITERION_OPTIONS.items():
+        if option in search.model_fields_set and not search.applies(option):
+            yield Problem(f"search.{option}", f"criterion '{search.criterion}' has none; only {listed(criteria)} have")
+    family = recipe.task.options.objectives
+    if search.temperature != 1.0 and family and "discriminator" not in family:
+        message = "divides a discriminator's logits; this family has none, and its loss has no such counterpart"
+        yield Problem("search.temperature", f"{message}; remove it")
+
+
+def _other(recipe: Recipe) -> Iterator[Problem]:
+    search = recipe.search
+    if search.other == "rewound":
+        return
+    if not search.prune:
+        message = f"'{search.other}' is about components that are not pruned, and all are; name some in search.prune"
+        yield Problem("search.other", message)
+    if search.other == "trained" and search.method == "at_start":
+        yield Problem("search.other", "'trained' needs a trained network, and 'at_start' prunes before there is one")
+    elif search.other == "trained" and (recipe.claim is not None or search.controls):
+        message = "'trained' gives the other components more steps than dense and controls have: they do not compare"
+        yield Problem("search.other", f"{message}; remove [claim] and search.controls, or use 'rewound'")
+
+
+def _quality(recipe: Recipe) -> Iterator[Problem]:
+    quality = recipe.quality
+    if quality.inception is not None and quality.features != "inception":
+        yield Problem("quality.inception", "is read only with quality.features = 'inception'; remove it")
+    for key in STOPPING:
+        if key in quality.model_fields_set and not quality.curve:
+            yield Problem(f"quality.{key}", "means nothing without quality.curve; add it, as curve = 20")
+    if not quality.frechet:
+        for key in ("figures", "features", "downstream"):
+            if getattr(quality, key) != type(quality).model_fields[key].default:
+                yield Problem(f"quality.{key}", "is not measured with quality.frechet = false; remove one of the two")
+
+
 def _repeats(recipe: Recipe) -> Iterator[Problem]:
     search = recipe.search
     for key, names in (
         ("controls", search.controls),
         ("control_rounds", search.control_rounds),
         ("prune", search.prune),
+        ("only_rounds", search.only_rounds),
+        ("widths", search.widths),
     ):
         for name in sorted({name for name in names or () if (names or ()).count(name) > 1}, key=str):
             yield Problem(f"search.{key}", f"{name!r} stands there twice")
@@ -109,11 +190,11 @@ def _control_rounds(recipe: Recipe) -> Iterator[Problem]:
 def _level(recipe: Recipe) -> Iterator[Problem]:
     if recipe.claim is None or isinstance(recipe.claim.level, str):
         return
-    level, rounds = recipe.claim.level, recipe.search.rounds
+    level, rounds = recipe.claim.level, recipe.rounds
     if (found := recipe.claim_round) is None:
-        near = sorted(range(1, rounds + 1), key=lambda one: abs(recipe.sparsity(one) - level))[:3]
+        near = sorted(rounds, key=lambda one: abs(recipe.sparsity(one) - level))[:3]
         reachable = ", ".join(f"{recipe.sparsity(one):.3f} (round {one})" for one in sorted(near))
-        message = f"{level} is the sparsity of no round (keep = {recipe.search.keep}, rounds = {rounds})"
+        message = f"{level} is the sparsity of no round (keep = {recipe.search.keep}, rounds = {recipe.search.rounds})"
         yield Problem("claim.level", f"{message}; near it: {reachable}")
     elif recipe.search.controls and found not in recipe.control_rounds:
         yield Problem("search.control_rounds", f"{recipe.control_rounds} lacks round {found}, which the claim is about")
@@ -153,8 +234,15 @@ def _metric(recipe: Recipe) -> Iterator[Problem]:
         else:
             hint = "" if elsewhere else did_you_mean(metric, known)
             yield Problem("claim.metric", f"'{metric}' is no figure of merit here; {own}{hint}")
-    elif metric == "frechet" and not recipe.quality.frechet:
-        yield Problem("claim.metric", "'frechet' is not measured with quality.frechet = false")
+    elif metric == "fid" and recipe.quality.features != "inception":
+        message = "'fid' is the Frechet distance in Inception's features; add quality.features = 'inception'"
+        yield Problem("claim.metric", f"{message}, or claim 'frechet'")
+    elif metric in (*get_args(SampleFigure), "fid") and not recipe.quality.frechet:
+        yield Problem("claim.metric", f"'{metric}' is not measured with quality.frechet = false")
+    elif metric in get_args(SampleFigure) and metric not in (recipe.quality.figures or (metric,)):
+        yield Problem("claim.metric", f"'{metric}' is not among quality.figures, so it is not measured")
+    elif metric == "accuracy_on_samples" and not recipe.quality.downstream:
+        yield Problem("claim.metric", f"'{metric}' is measured only with quality.downstream = true")
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
@@ -165,6 +253,10 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("task.family",), _components),
     (("task.family",), _objectives),
     (("train.steps", "search.rewind_to"), _rewinding),
+    (("task", "search.method", "search.rounds", "search.only_rounds", "search.widths"), _method),
+    (("task.family", "search.criterion"), _criterion),
+    (("search.prune", "search.other"), _other),
+    (("quality",), _quality),
     (("train.steps", "search.rewind_to", "quality.checkpoints"), _checkpoints),
     ((), _repeats),
     (("search.rounds",), _control_rounds),

@@ -21,10 +21,28 @@ NonNegative = Annotated[float, Field(ge=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
-Control = Literal["reinit", "reinit0", "shuffle", "random-erk", "random-uniform", "narrow"]
+Control = Literal["reinit", "reinit0", "shuffle", "random-erk", "random-uniform", "narrow", "narrow-weights"]
+Method = Literal["iterative", "one_shot", "at_start", "widths"]
+SampleFigure = Literal["frechet", "kid", "inception_score", "precision", "recall", "density", "coverage"]
 
 DATASETS = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "celeba", "folder")
-CRITERIA = ("magnitude", "random")
+CRITERIA = ("magnitude", "random", "snip", "grasp", "grasp-abs", "synflow", "gradient", "lamp")
+CRITERION_OPTIONS: dict[str, tuple[str, ...]] = {
+    "pooled": ("snip", "grasp", "grasp-abs", "gradient"),
+    "temperature": ("grasp", "grasp-abs"),
+}
+"""Option of [search] -> the criteria that have it."""
+METHODS_OF: dict[str, tuple[str, ...]] = {
+    "only_rounds": ("one_shot", "at_start"),
+    "cuts": ("at_start",),
+    "widths": ("widths",),
+    "widen": ("widths",),
+}
+"""Key of [search] -> the methods with which it means something; others mean something with all."""
+STOPPING = ("patience", "tolerance")
+"""Keys of [quality] that mean nothing without ``curve``."""
+SYNFLOW_CUTS = 100
+"""Cuts of SynFlow where none are asked for (Tanaka et al., 2020)."""
 USES: dict[str, tuple[str, ...]] = {
     "betas": ("adam", "adamw"),
     "eps": ("adam", "adamw", "rmsprop"),
@@ -96,6 +114,9 @@ class Train(Section):
     clip_norm: Positive | None = None
     ema: dict[str, Share] = {}
     """Component -> decay."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the networks' arithmetic in training; weights, optimizers, scores and figures stay in fp32."""
+    compile: bool = False
     objectives: dict[str, Objective] = {}
 
     def settings(self, objective: str | None = None) -> dict[str, Any]:
@@ -121,19 +142,35 @@ class Train(Section):
 class Search(Section):
     """[search]: prune, rewind, retrain; and what a ticket must beat."""
 
-    method: Literal["iterative"] = "iterative"
+    method: Method = "iterative"
     criterion: Word = "magnitude"
     """One of `CRITERIA`, or a plugin's."""
+    pooled: bool = False
+    """Whether every weight is scored by the sum of all players' losses, not by its own player's."""
+    temperature: Positive = 1.0
+    """Divides the discriminator's logits while GraSP scores."""
+    score_batches: Count = 8
+    """Training batches that a criterion is given."""
+    cuts: Count | None = None
+    """With "at_start": cuts on the way to each density; none: 100 with SynFlow, else 1."""
     rounds: Count = 6
     keep: Share = 0.8
     """Of what is left, each round."""
+    only_rounds: Annotated[tuple[Count, ...], Listed] = ()
+    """Rounds to do where each stands by itself ("one_shot", "at_start"); empty: every one."""
+    widths: Annotated[tuple[Count, ...], Listed] = ()
+    """With "widths": the family's keyword ``width``, one after the other."""
+    widen: Word = "width"
+    """With "widths": the keyword that is varied."""
     rewind_to: Natural = 0
     """Steps."""
     rewind: Literal["weights", "lr", "none"] = "weights"
     optimizer_state: Literal["rewound", "fresh"] = "rewound"
-    scope: Literal["layer", "component", "global"] = "component"
+    scope: Literal["layer", "component", "global", "erk"] = "component"
     prune: Annotated[tuple[Word, ...], Listed] = ()
     """Components; empty: every one."""
+    other: Literal["rewound", "fresh", "trained"] = "rewound"
+    """What the components that are not pruned start each round from."""
     exempt: Annotated[tuple[Word, ...], Listed] = ()
     """Patterns of parameter names."""
     seeds: Count = 3
@@ -142,6 +179,12 @@ class Search(Section):
     scaling: Literal["both", "on", "off"] = "both"
     budget: bool = True
     longer: Literal[0] | Annotated[int, Field(ge=2)] = 0
+
+    def applies(self, key: str) -> bool:
+        """Whether a key means anything with this method and this criterion."""
+        if key in CRITERION_OPTIONS:
+            return self.criterion in CRITERION_OPTIONS[key]
+        return self.method in METHODS_OF.get(key, (self.method,))
 
 
 class Quality(Section):
@@ -152,6 +195,23 @@ class Quality(Section):
     checkpoints: Count = 1
     """Figures are the mean of the last so many."""
     frechet: bool = True
+    """Whether samples are compared with real images at all."""
+    figures: Annotated[tuple[SampleFigure, ...], Listed] | None = None
+    """Which figures of samples; none: every one that the features allow."""
+    features: Literal["own", "inception"] = "own"
+    """A small classifier of the data itself, or the Inception network of the FID."""
+    inception: Word | None = None
+    """The Inception network's weights file; none: torch-fidelity's download."""
+    downstream: bool = False
+    """Whether to train a classifier on samples (`accuracy_on_samples`)."""
+    train: bool = False
+    """Whether to take the figures on the training split too."""
+    curve: Natural = 0
+    """Evaluations on validation along the training, for the early-stopping step."""
+    patience: Count = 3
+    """The early-stopping step is that of the best evaluation before so many in a row brought less than..."""
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """...this fraction of improvement."""
 
 
 class Claim(Section):
@@ -185,7 +245,7 @@ class Recipe(Section):
 
     @property
     def name(self) -> str:
-        """The file's stem: ``digits_vae``."""
+        """The file's stem (``digits_vae``), or a shipped recipe's name (``quick/vae``)."""
         return self._name
 
     @property
@@ -203,17 +263,26 @@ class Recipe(Section):
         if self.claim is None or isinstance(self.claim.level, str):
             return None
         level = self.claim.level
-        nearest = min(range(1, self.search.rounds + 1), key=lambda round: abs(self.sparsity(round) - level))
+        nearest = min(self.rounds, key=lambda round: abs(self.sparsity(round) - level))
         return nearest if abs(self.sparsity(nearest) - level) <= LEVEL_TOLERANCE else None
+
+    @property
+    def rounds(self) -> list[int]:
+        """The rounds after the dense run, in order; with "widths" one for each width."""
+        if self.search.method == "widths":
+            return list(range(len(self.search.widths)))
+        return sorted(self.search.only_rounds) or list(range(1, self.search.rounds + 1))
 
     @property
     def control_rounds(self) -> list[int]:
         """The rounds at which controls run, in order."""
-        last = self.search.rounds
+        if self.search.method == "widths":
+            return []
+        last = self.rounds[-1]
         if self.search.control_rounds is not None:
             return sorted(self.search.control_rounds)
         if self.claim is not None and self.claim.level == "validation":
-            return list(range(1, last + 1))
+            return self.rounds
         return sorted({self.claim_round or last, last})
 
     def resolved(self) -> dict[str, Any]:
@@ -224,12 +293,28 @@ class Recipe(Section):
         plain["train"]["objectives"] = {
             name: own.model_dump(mode="json", exclude_none=True) for name, own in self.train.objectives.items()
         }
-        plain["search"]["control_rounds"] = self.control_rounds
+        chosen = {"only_rounds": self.rounds, "control_rounds": self.control_rounds}
+        plain["search"] |= {**chosen, "budget": self.budget, "cuts": self.cuts}
+        plain["search"] = {name: value for name, value in plain["search"].items() if self.search.applies(name)}
+        if not self.quality.curve:
+            plain["quality"] = {name: value for name, value in plain["quality"].items() if name not in STOPPING}
         return {
             "seed": plain.pop("seed"),
             "task": {"family": self.task.family, **self.task.keywords},
             **plain,
         }
+
+    @property
+    def budget(self) -> bool:
+        """Whether a compute-matched dense model is trained: only where a level costs more than its own training."""
+        return self.search.budget and self.search.method in ("iterative", "one_shot")
+
+    @property
+    def cuts(self) -> int:
+        """Cuts on the way to each density, "at_start"."""
+        if self.search.cuts is not None:
+            return self.search.cuts
+        return SYNFLOW_CUTS if self.search.criterion == "synflow" and self.search.method == "at_start" else 1
 
     @property
     def _optimizers(self) -> set[str]:

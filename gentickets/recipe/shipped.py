@@ -28,7 +28,10 @@ def shipped_recipes() -> dict[str, Traversable]:
 
 
 def recipe_text(path_or_name: str | Path) -> tuple[str, str, str]:
-    """The text of a recipe, unchecked: (text, where for errors, name)."""
+    """The text of a recipe, unchecked: (text, where for errors, name).
+
+    The name is a file's stem, or a shipped recipe's name with its folder, so that runs of two do not share a place.
+    """
     given = str(path_or_name)
     path = Path(given)
     if path.is_file():
@@ -36,7 +39,7 @@ def recipe_text(path_or_name: str | Path) -> tuple[str, str, str]:
     shipped = shipped_recipes()
     name = given.removesuffix(".toml")
     if name in shipped:
-        return _decoded(shipped[name].read_bytes(), given), f"{name}.toml", Path(name).name
+        return _decoded(shipped[name].read_bytes(), given), f"{name}.toml", name
     what = f"'{given}' is a folder, not a recipe" if path.is_dir() else f"no recipe file '{given}'"
     beside = {near.name for near in path.parent.glob("*.toml")} if path.parent.is_dir() else set()
     hint = nearest(path.name if beside else path.stem, {*shipped} | beside)

@@ -94,7 +94,7 @@ def _show_ticket(path: Path, as_json: bool) -> None:
     if as_json:
         emit({**facts, "densities": ticket.mask.densities, "recipe": recipe}, True)
         return
-    emit(facts, False)
+    emit({name: value for name, value in facts.items() if value != {}}, False)  # no ties, nothing to say
     click.echo("")
     rows = [
         [name, "x".join(map(str, kept.shape)), ticket.mask.kept_in(name), kept.numel(), f"{1 - density:.1%}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def train(
     if result.status != "done":
         raise TicketError(str(result.why), Status.DIVERGED if result.status == "diverged" else Status.FAILED)
     _tell(result, folder, as_json)
-    note("figures on the test images; lower is better")
+    note(f"figures on the test images; {_ways(result.test)}")
     picture = folder / "more_samples.png"
     note("to draw images: " + _command("sample", folder, ["--out", str(picture)], {"plugins", "root", "device"}))
     if (dense := dense_beside(given)) is not None:
@@ -107,6 +108,18 @@ def _tell(result: Result, folder: Path, as_json: bool) -> None:
         return
     after = f", {result.trained} of them after step {start}, where the ticket starts" if start else ""
     emit({**facts, "steps": f"{result.steps}{after}", **result.test}, False)
+
+
+def _ways(figures: Iterable[str]) -> str:
+    """``lower is better``; of figures that differ in that, which are which."""
+    from gentickets.report.words import direction
+
+    ways: dict[str, list[str]] = {}
+    for name in figures:
+        ways.setdefault(direction(name), []).append(name)
+    return (
+        next(iter(ways)) if len(ways) == 1 else "; ".join(f"{', '.join(names)}: {way}" for way, names in ways.items())
+    )
 
 
 def _command(name: str, path: Path, more: list[str], wanted: set[str] | None) -> str:

@@ -46,7 +46,8 @@ class Arithmetic:
                 if _widened not in part._forward_hooks.values():
                     part.register_forward_hook(_widened)
             if self.device == "cpu":
-                self.forwards = [(one, minding_maps(one)) for one in task.modules() if isinstance(one, Convolution)]
+                layers = [layer for layer in task.modules() if isinstance(layer, Convolution)]
+                self.forwards = [(layer, minding_maps(layer, compiled=compile)) for layer in layers]
         self.compiled: list[tuple[nn.Module, Any]] = []
         """Components, and the code that stands in for them in a turn."""
         if compile:
@@ -159,7 +160,7 @@ def _told(error: Exception) -> TicketError | None:
     """What compiling failed on, in a sentence; None for any other error."""
     if any(kind.__module__.startswith(_COMPILERS) for kind in type(error).__mro__):
         return _failed(error)
-    if "double backward" in str(error):
+    if any(words in str(error) for words in ("double backward", "donated buffer")):
         why = "a loss that differentiates a compiled component twice; leave that component out of the task's 'compiles'"
         return TicketError(f"torch.compile failed on {why}, or {_WITHOUT}", Status.FAILED)
     return None

@@ -38,9 +38,13 @@ class Geometry:
         return self.large[0] < self.stride[0] or self.large[1] < self.stride[1]
 
 
-def minding_maps(layer: Convolution) -> Callable[..., Tensor]:
-    """The layer's ``forward``, but a matrix product under autocast on a CPU where that is faster, or alone is right."""
+def minding_maps(layer: Convolution, *, compiled: bool = False) -> Callable[..., Tensor]:
+    """The layer's ``forward``, but a matrix product under autocast on a CPU where that is faster, or alone is right.
+
+    ``compiled``: the product is kept out of compiled code, which takes twice as long for it.
+    """
     plain: Callable[..., Tensor] = layer.forward
+    multiply = torch.compiler.disable(product) if compiled else product  # type: ignore[no-untyped-call]
     simple = layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
     simple = simple and not isinstance(layer.padding, str)
 
@@ -50,7 +54,7 @@ def minding_maps(layer: Convolution) -> Callable[..., Tensor]:
         geometry = geometry_of(layer, x.shape[-2], x.shape[-1])
         points = geometry.small[0] * geometry.small[1]
         if geometry.overreaching or layer.weight.shape[0] >= PRODUCT_FROM * points:
-            return product(layer, x.to(torch.bfloat16), geometry)
+            return multiply(layer, x.to(torch.bfloat16), geometry)
         return plain(x)
 
     return forward

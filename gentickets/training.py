@@ -16,6 +16,7 @@ from gentickets.errors import Status, TicketError, nearest
 from gentickets.masks import Hold, Mask, component_of
 from gentickets.optimizers import Schedule, build, check_state, like_parameter, read_state, write_state
 from gentickets.seeds import derive
+from gentickets.spectral import settle
 from gentickets.tasks import Objective, Optim, Task
 from gentickets.tickets import Snapshot, Tensors, Ticket, check_fit, copied, load_weights, state_of
 from gentickets.untouched import modes_kept, seeded
@@ -193,6 +194,7 @@ class Training:
         before = copied(state_of(self.task))
         try:
             load_weights(self.task, {**before, **self.ema})
+            settle(self.task)
             estimate_norms(self.task, list(self.plan.ema), batches)
             yield self.task
         finally:

@@ -19,6 +19,7 @@ from click.testing import Result as Ran
 from gentickets_cli import progress
 from gentickets_cli.main import cli
 from gentickets_cli.progress import TimeLeft, spoken
+from gentickets_cli.train import _ways
 from PIL import Image
 
 from gentickets.disk import write_whole
@@ -99,6 +100,7 @@ def test_a_round_and_its_trained_network_mean_its_ticket(small_run: Path) -> Non
     for path in (round, round / "ticket.safetensors", round / "trained.safetensors"):
         assert ticket_at(path) == round / "ticket.safetensors"
     assert call("show", round, "--json").exit_code == 0
+    assert "{}" not in call("show", round).stdout
 
 
 def test_a_run_is_no_ticket_and_names_one(small_run: Path) -> None:
@@ -122,7 +124,9 @@ def test_train_says_what_to_do_next_and_it_works(
     assert ran.exit_code == 0, ran.output
     assert f"{folder}/seed-4/train/round-01/trained.safetensors" in ran.stdout
     assert "9, 7 of them after step 2, where the ticket starts" in ran.stdout
-    draw, dense = ran.stderr.splitlines()[-2:]
+    ways, draw, dense = ran.stderr.splitlines()[-3:]
+    assert "reconstruction" in ways.partition(": lower is better")[0]
+    assert ways.endswith("kl: says nothing of quality by itself")
     assert again(draw).exit_code == 0
     assert (folder / "more_samples.png").is_file()
     assert dense.endswith(
@@ -131,6 +135,11 @@ def test_train_says_what_to_do_next_and_it_works(
     assert again(dense).exit_code == 0
     assert len(list(Path("runs").iterdir())) == 2, "the two trainings have folders of their own"
     assert call("show", folder).exit_code == 0
+
+
+def test_figures_of_which_more_is_better_are_told_apart() -> None:
+    assert _ways(["reconstruction", "frechet"]) == "lower is better"
+    assert _ways(["frechet", "recall", "kid"]) == "frechet, kid: lower is better; recall: higher is better"
 
 
 def test_a_ticket_outside_of_runs_is_trained_under_its_own_name() -> None:

@@ -13,7 +13,7 @@ import pytest
 HOUSE = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "seeds", "disk", "spectral"},
-    {"masks", "results", "provenance"},
+    {"masks", "results", "provenance", "patches"},
     {"tickets", "data", "tasks"},
     {"optimizers", "tensorfile", "untouched", "arithmetic"},
     {"criteria", "training", "accounting", "quality", "recipe", "runs"},

@@ -75,13 +75,17 @@ def test_only_small_maps_of_many_channels_in_bf16_become_products(
         assert len(calls) == expected
         assert ours.dtype == theirs.dtype
         torch.testing.assert_close(ours, theirs, rtol=0.02, atol=0.02)
+    calls.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        minding_maps(kind(4, 4, 3, 2, 1))(torch.randn(2, 4, 1, 1))
+    assert len(calls) == 1, "a stride wider than the map, of few channels"
 
 
 @pytest.mark.parametrize(
     "layer",
     [
         nn.Conv2d(64, 64, 3, 2, 1, groups=2),
-        nn.Conv2d(64, 64, 3, 1, 2, dilation=2),
+        nn.Conv2d(64, 512, 3, 1, 2, dilation=2),
         nn.Conv2d(64, 64, 3, 1, "same"),
         nn.Conv2d(64, 64, 3, 1, 1, padding_mode="reflect"),
     ],

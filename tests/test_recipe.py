@@ -441,6 +441,46 @@ def test_shipped_recipes_in_folders_have_the_folder_in_their_name(
     assert load_recipe("quick/xyz").name == "quick/xyz"
 
 
+def test_a_group_of_shipped_recipes_is_no_recipe() -> None:
+    for name in ("quick", "quick/"):
+        with pytest.raises(TicketError, match=rf"'{name}' is a group of \d+ shipped recipes.*'quick/beta_vae'"):
+            load_recipe(name)
+
+
+def test_capitals_do_not_hide_the_nearest_name() -> None:
+    (said,) = errors(SMALL, "search.criterion=SNIP")
+    assert "Did you mean 'snip'?" in said
+    (said,) = errors(SMALL, "data.name=MNIST")
+    assert "Did you mean 'mnist'?" in said
+
+
+def test_width_sweeps_without_widths_and_with_a_claim_are_refused() -> None:
+    said = errors(SMALL, "search.method=widths", "claim.metric=negative_elbo", "claim.level=0.2")
+    assert any("search.widths: is missing; method = 'widths' needs the widths to try" in line for line in said)
+    assert any("claim: means nothing with search.method = 'widths'" in line for line in said)
+    assert not any("claim.level" in line for line in said)
+
+
+def test_a_claim_about_a_figure_that_is_left_out_is_refused() -> None:
+    overrides = ("task.family=gan", "claim.metric=frechet", "claim.level=0.2", "quality.figures=[]")
+    assert any("'frechet' is not among quality.figures; add it there" in line for line in errors(SMALL, *overrides))
+    overrides = ("task.family=gan", "claim.metric=fid", "claim.level=0.2", "quality.features=inception")
+    said = errors(SMALL, *overrides, 'quality.figures=["kid"]')
+    assert any("'fid' is not measured, as 'frechet' is not among quality.figures" in line for line in said)
+
+
+def test_an_empty_list_takes_a_key_of_another_method_back() -> None:
+    text = (Path(__file__).parents[1] / "recipes" / "width" / "gda.toml").read_text("utf-8")
+    recipe = parse_recipe(text, overrides=["search.method=iterative", "search.widths=[]"])
+    assert recipe.search.widths == ()
+
+
+def test_a_level_that_only_rounds_leaves_out_is_refused_with_both() -> None:
+    overrides = ("search.method=one_shot", "search.rounds=3", "search.only_rounds=[2]", "claim.metric=negative_elbo")
+    said = errors(SMALL, *overrides, "claim.level=0.2")
+    assert any("rounds = 3, only_rounds = [2]); near it: 0.750 (round 2)" in line for line in said)
+
+
 def test_what_is_no_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TicketError, match=r"no recipe file 'digits_va'.* Did you mean 'digits_vae'\?"):
         load_recipe("digits_va")

@@ -533,8 +533,9 @@ def test_rounding_follows_the_spread() -> None:
     assert plus_minus(None, 2) == "\N{EN DASH}"
     assert fixed(-0.001, 2) == "0.00"
     assert percent(0.99625) == "99.62 %"
-    assert difference(98.0, 100.0) == "\N{MINUS SIGN}2.00"
-    assert difference(-98.0, -100.0) == "+2.00"
+    assert difference(98.0, 100.0) == "\N{MINUS SIGN}2.00 %"
+    assert difference(-98.0, -100.0) == "+2.00 %"
+    assert difference(0.0, 0.0) == "\N{EN DASH}"
 
 
 def test_arms_have_names() -> None:
@@ -556,3 +557,16 @@ if __name__ == "__main__":
     for name in ("digits_vae", "longer", "half"):
         print(write_report([target / name]).sentence)
     write_report([target / name for name in ("digits_vae", "longer", "half")], target / "all.html")
+
+
+def test_axes_carry_plain_numbers_and_no_offset() -> None:
+    from matplotlib.figure import Figure
+
+    from gentickets.report.drawing import styled, to_svg
+
+    with styled():
+        figure = Figure()
+        figure.subplots().plot([1, 2], [1.000080, 1.000115])
+        text = to_svg(figure, "near one", "near")
+    assert ">1.0001" in text
+    assert "1e" not in re.sub(r"<(?!text)[^>]*>", "", text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_task, make_training
+from conftest import STEPS, make_task, make_training
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
@@ -17,7 +17,7 @@ from gentickets.runs.formats import read_ticket, write_ticket
 from gentickets.search import first_ticket, next_ticket
 from gentickets.spectral import first_vectors, settle
 from gentickets.tickets import Origin, Ticket, copied, load_weights, state_of
-from gentickets.training import grow
+from gentickets.training import grow, train
 from gentickets.untouched import modes_kept
 
 Api = Callable[[nn.Module], nn.Module]
@@ -212,3 +212,16 @@ def test_a_snapshot_is_loaded_bit_for_bit(batches: Batches) -> None:
     other = make_training("gan-sngan", seed=5)
     other.load(snapshot)
     assert all(torch.equal(value, snapshot.weights[name]) for name, value in state_of(other.task).items())
+
+
+def test_averaged_weights_have_a_sigma_of_their_own(batches: Batches) -> None:
+    """The averages' sigma is 1 while they are looked at, and the raw weights' u and v come back afterwards."""
+    training = make_training("gan-sngan", ema={"discriminator": 0.5})
+    train(training, batches, range(STEPS))
+    for name in training.ema:
+        training.ema[name].add_(torch.randn(training.ema[name].shape, generator=torch.Generator().manual_seed(1)))
+    before = copied(state_of(training.task))
+    with training.averaged(batches.first(2)) as task:
+        assert is_settled(task)
+    after = state_of(training.task)
+    assert all(torch.equal(value, after[name]) for name, value in before.items())

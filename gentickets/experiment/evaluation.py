@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from gentickets.data import Batches
@@ -15,6 +16,7 @@ from gentickets.experiment.notes import Notes
 from gentickets.experiment.units import Unit
 from gentickets.provenance import provenance
 from gentickets.quality import ALIASES, SAMPLE_FIGURES, Evaluation, evaluate, reconstruction_grid, sample_grid
+from gentickets.quality.samples import require_all
 from gentickets.results import Figures, better
 from gentickets.runs.folder import RoundFolder, RunFolder
 from gentickets.tasks import Task
@@ -25,6 +27,22 @@ EVALUATION_SEED = 0
 """One seed for all arms and seeds: the same latents and the same noise."""
 NORM_BATCHES = 8
 """Training batches on which the norm statistics of averaged weights are estimated."""
+
+
+def check_measures(assembly: Assembly) -> None:
+    """Raise TicketError, before anything is trained, for a measure that cannot be had at the end.
+
+    The Inception weights are missing or damaged, or there are too few samples or images for a figure.
+    """
+    quality = assembly.recipe["quality"]
+    if not quality["frechet"] or not assembly.task(0).can("sample"):
+        return
+    wanted = quality.get("figures")
+    names = [name for name in SAMPLE_FIGURES if name != "inception_score"] if wanted is None else wanted
+    for images in (assembly.splits.valid, assembly.splits.test):
+        require_all(names, quality["samples"] or images.n, images.n)
+    if names and quality.get("features", "own") == "inception":
+        assembly.extractor(Path())  # kept by the assembly; only features of one's own have a folder
 
 
 class Examiner:
@@ -110,9 +128,7 @@ class Examiner:
         with self.training.averaged(some) as task:
             yield task
 
-    def figures(
-        self, task: Task, split: Literal["train", "valid", "test"], *, only_metric: bool = False
-    ) -> Evaluation:
+    def figures(self, task: Task, split: Literal["train", "valid", "test"], *, only_metric: bool = False) -> Evaluation:
         """The figures on one split, with where they come from; ``only_metric``: those that the claim needs."""
         assembly, quality, claim = self.assembly, self.assembly.recipe["quality"], self.assembly.recipe["claim"]
         wanted, downstream = quality.get("figures"), quality.get("downstream", False)

@@ -18,7 +18,7 @@ from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.pool import Pool
 from gentickets.experiment.units import Key, Unit, plan_units
-from gentickets.recipe import Recipe, diff
+from gentickets.recipe import Recipe, diff, recipe_from
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder, locked
 
@@ -116,11 +116,13 @@ def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
     record = record_of(recipe, options)
     if started and run.record.is_file():
         before = run.read_record()
-        if _only_more_seeds(before["recipe"], record["recipe"]):
+        # what an earlier version stored, with the defaults of keys that came later
+        stored = recipe_from(before["recipe"], where=str(run.record)).resolved()
+        if _only_more_seeds(stored, record["recipe"]):
             record = {**before, "recipe": record["recipe"], "seeds": record["seeds"]}
             write_whole(run.record, run.record_text(record))
             return record
-        if changes := diff(before["recipe"], record["recipe"]):
+        if changes := diff(stored, record["recipe"]):
             told = "\n  ".join(changes)
             raise TicketError(f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}")
         if before["plugins"] != record["plugins"]:

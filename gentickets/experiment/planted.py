@@ -15,7 +15,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.blame import check_family
-from gentickets.experiment.evaluation import NORM_BATCHES
+from gentickets.experiment.evaluation import NORM_BATCHES, check_measures
 from gentickets.experiment.places import ticket_at, untrained
 from gentickets.experiment.units import Unit
 from gentickets.experiment.work import Work
@@ -155,6 +155,7 @@ def train_ticket(
     """
     ticket, assembly = open_ticket(ticket_at(path), place, changes)
     check_family(assembly)
+    check_measures(assembly)
     assembly.recipe = {**assembly.recipe, "seed": ticket.origin.seed if seed is None else seed}
     least, train = ticket.origin.rewind_to, assembly.recipe["train"]
     if train["steps"] <= max(least, train["warmup"]):

@@ -54,9 +54,10 @@ def _own_pipes() -> Channel:
 
 
 def assembled(setup: Mapping[str, Any]) -> Assembly:
-    """What the setup's recipe describes, on its device and with its threads, a plugin's family checked."""
+    """What the setup's recipe describes, on its device and with its threads; what a run needs of it is checked."""
     from gentickets.experiment.assembly import Assembly, settle_device
     from gentickets.experiment.blame import check_family
+    from gentickets.experiment.evaluation import check_measures
 
     settle_device(setup["threads"])
     assembly = Assembly(
@@ -64,6 +65,7 @@ def assembled(setup: Mapping[str, Any]) -> Assembly:
         plugins=[Path(path) for path in setup["plugins"]], download=setup["download"],
     )  # fmt: skip
     check_family(assembly)
+    check_measures(assembly)
     return assembly
 
 

@@ -16,7 +16,7 @@ from gentickets.recipe.schema import (
     Recipe,
     SampleFigure,
 )
-from gentickets.recipe.words import Problem, did_you_mean, listed, refusal
+from gentickets.recipe.words import Problem, did_you_mean, listed, refusal, shown
 
 Check = Callable[[Recipe], Iterator[Problem]]
 OWN = "One of your own comes with --plugin my_models.py"
@@ -101,7 +101,7 @@ def _method(recipe: Recipe) -> Iterator[Problem]:
     """Keys that mean nothing with the method, and what the method needs."""
     search, method = recipe.search, recipe.search.method
     for key, methods in METHODS_OF.items():
-        if key in search.model_fields_set and not search.applies(key):
+        if key in search.model_fields_set and getattr(search, key) != () and not search.applies(key):
             needed = " or ".join(map(repr, methods))
             message = f"means nothing with search.method = '{method}', only with {needed}; remove it"
             yield Problem(f"search.{key}", message)
@@ -134,9 +134,9 @@ def _criterion(recipe: Recipe) -> Iterator[Problem]:
     for option, criteria in CRITERION_OPTIONS.items():
         if option in search.model_fields_set and not search.applies(option):
             yield Problem(f"search.{option}", f"criterion '{search.criterion}' has none; only {listed(criteria)} have")
-    family = recipe.task.options.objectives
-    if search.temperature != 1.0 and family and "discriminator" not in family:
-        message = "divides a discriminator's logits; this family has none, and its loss has no such counterpart"
+    options = recipe.task.options
+    if search.temperature != 1.0 and options.objectives and getattr(options, "loss", None) != "nonsaturating":
+        message = "divides a discriminator's logits; only the GAN loss 'nonsaturating' has logits"
         yield Problem("search.temperature", f"{message}; remove it")
 
 
@@ -181,6 +181,8 @@ def _repeats(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _control_rounds(recipe: Recipe) -> Iterator[Problem]:
+    if not recipe.search.controls:
+        return
     for i, number in enumerate(recipe.search.control_rounds or ()):
         if number > recipe.search.rounds:
             message = f"{number} is not a round; must be from 1 to search.rounds = {recipe.search.rounds}"
@@ -188,13 +190,15 @@ def _control_rounds(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _level(recipe: Recipe) -> Iterator[Problem]:
-    if recipe.claim is None or isinstance(recipe.claim.level, str):
+    if recipe.claim is None or isinstance(recipe.claim.level, str) or recipe.search.method == "widths":
         return
     level, rounds = recipe.claim.level, recipe.rounds
     if (found := recipe.claim_round) is None:
         near = sorted(rounds, key=lambda one: abs(recipe.sparsity(one) - level))[:3]
         reachable = ", ".join(f"{recipe.sparsity(one):.3f} (round {one})" for one in sorted(near))
-        message = f"{level} is the sparsity of no round (keep = {recipe.search.keep}, rounds = {recipe.search.rounds})"
+        told = f"keep = {recipe.search.keep}, rounds = {recipe.search.rounds}"
+        told += f", only_rounds = {shown(recipe.search.only_rounds)}" if recipe.search.only_rounds else ""
+        message = f"{level} is the sparsity of no round ({told})"
         yield Problem("claim.level", f"{message}; near it: {reachable}")
     elif recipe.search.controls and found not in recipe.control_rounds:
         yield Problem("search.control_rounds", f"{recipe.control_rounds} lacks round {found}, which the claim is about")
@@ -227,7 +231,7 @@ def _metric(recipe: Recipe) -> Iterator[Problem]:
         return
     family, metric, known = recipe.task.family, recipe.claim.metric, recipe.task.options.metrics
     if known and metric not in known:
-        own = f"family '{family}' can claim {' or '.join(map(repr, known))}"
+        own = f"family '{family}' can claim {listed(known)}"
         elsewhere = any(metric in other.metrics for other in FAMILIES.values())
         if metric == "kl":
             yield Problem("claim.metric", f"'kl' alone says nothing of quality, a collapsed encoder has none; {own}")
@@ -239,8 +243,11 @@ def _metric(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("claim.metric", f"{message}, or claim 'frechet'")
     elif metric in (*get_args(SampleFigure), "fid") and not recipe.quality.frechet:
         yield Problem("claim.metric", f"'{metric}' is not measured with quality.frechet = false")
-    elif metric in get_args(SampleFigure) and metric not in (recipe.quality.figures or (metric,)):
-        yield Problem("claim.metric", f"'{metric}' is not among quality.figures, so it is not measured")
+    elif (figures := recipe.quality.figures) is not None and metric in (*get_args(SampleFigure), "fid"):
+        needed = "frechet" if metric == "fid" else metric
+        if needed not in figures:
+            message = f"'{metric}' is not measured, as '{needed}' is not among quality.figures; add it there"
+            yield Problem("claim.metric", message)
     elif metric == "accuracy_on_samples" and not recipe.quality.downstream:
         yield Problem("claim.metric", f"'{metric}' is measured only with quality.downstream = true")
 
@@ -254,15 +261,15 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("task.family",), _objectives),
     (("train.steps", "search.rewind_to"), _rewinding),
     (("task", "search.method", "search.rounds", "search.only_rounds", "search.widths"), _method),
-    (("task.family", "search.criterion"), _criterion),
+    (("task", "search.criterion"), _criterion),
     (("search.prune", "search.other"), _other),
     (("quality",), _quality),
     (("train.steps", "search.rewind_to", "quality.checkpoints"), _checkpoints),
     ((), _repeats),
     (("search.rounds",), _control_rounds),
-    (("claim", "search.rounds", "search.keep", "search.controls", "search.control_rounds"), _level),
+    (("claim", "search.method", "search.rounds", "search.keep", "search.controls", "search.control_rounds"), _level),
     (("claim", "search.longer"), _longer),
     (("claim", "search.rewind", "search.controls", "train.schedule"), _rewind),
-    (("task.family", "claim.metric", "quality.frechet"), _metric),
+    (("task.family", "claim.metric", "quality"), _metric),
 )
 """The keys whose stand-ins would mislead a check, and the check."""

@@ -40,6 +40,9 @@ def recipe_text(path_or_name: str | Path) -> tuple[str, str, str]:
     name = given.removesuffix(".toml")
     if name in shipped:
         return _decoded(shipped[name].read_bytes(), given), f"{name}.toml", name
+    if group := [one for one in shipped if one.startswith(f"{name.rstrip('/')}/")]:
+        message = f"'{given}' is a group of {len(group)} shipped recipes, not one"
+        raise TicketError(f"{message}; name one, such as '{group[0]}' ('gentickets recipes ls' shows all)")
     what = f"'{given}' is a folder, not a recipe" if path.is_dir() else f"no recipe file '{given}'"
     beside = {near.name for near in path.parent.glob("*.toml")} if path.parent.is_dir() else set()
     hint = nearest(path.name if beside else path.stem, {*shipped} | beside)

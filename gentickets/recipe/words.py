@@ -80,8 +80,9 @@ def refusal(value: Any, right: str) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence (after a full stop) with the nearest of names that have been listed already; empty without one.
 
-    A part of a name is near it: ``elbo`` is meant for ``negative_elbo``.
+    A part of a name is near it: ``elbo`` is meant for ``negative_elbo``. Capitals do not count.
     """
+    name = name.lower()
     whole = [one for one in known if len(name) > 2 and name in one]
     hint = f"Did you mean '{whole[0]}'?" if len(whole) == 1 else nearest(name, known)
     return f". {hint}" if "Did you mean" in hint else ""

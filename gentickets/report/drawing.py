@@ -55,6 +55,7 @@ STYLE: dict[str, Any] = {
     "axes.titlesize": 10.5,
     "axes.titlelocation": "left",
     "axes.unicode_minus": True,
+    "axes.formatter.useoffset": False,
     "grid.color": LINE,
     "grid.linewidth": 0.7,
     "xtick.color": MUTED,

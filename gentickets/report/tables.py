@@ -116,7 +116,7 @@ def to_dense(summary: Summary, row: Row, figure: str, split: Split = "test") -> 
     spread, reference = _split(row, split).get(figure), _split(dense, split).get(figure) if dense else None
     if spread is None or reference is None or row is dense:
         return DASH
-    return difference(spread.mean, reference.mean) + " %"
+    return difference(spread.mean, reference.mean)
 
 
 def notes(row: Row) -> list[str]:

@@ -41,7 +41,9 @@ def _counted(cells: Cells, metric: str, split: Split, subject: str) -> str:
     gains = [loss for loss in losses.values() if loss is not None and loss.mean < 0]
     spreads = [Spread.of(values[known[0]]), Spread.of(values[known[-1]])]
     first, last = (plus_minus(spread, decimals(spreads)) for spread in spreads)
-    ends = f"from {first} at {known[0]} to {last} at {known[-1]}"
+    whole = paired(values[known[-1]], values[known[0]], higher=is_higher(metric))
+    worse = ", worse in all" if gains and whole is not None and whole.mean > 0 else ""
+    ends = f"from {first} at {known[0]} to {last} at {known[-1]}{worse}"
     text = f"{subject} improves at {_share(len(gains), len(known) - 1)}: {ends}"
     if not gains:
         return f"{text}."

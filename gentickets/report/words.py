@@ -90,12 +90,12 @@ def percent(fraction: float) -> str:
 
 
 def difference(value: float, reference: float) -> str:
-    """How far the value is from the reference, in percent of it and with a sign."""
+    """How far the value is from the reference, in percent of it and with a sign; a dash where that is 0."""
     if reference == 0:
         return DASH
     share = 100 * (value - reference) / abs(reference)
     text = fixed(share, 2 if abs(share) < 10 else 1)
-    return text if text.startswith(MINUS) else "+" + text
+    return f"{text if text.startswith(MINUS) else '+' + text} %"
 
 
 def figure_name(name: str) -> str:

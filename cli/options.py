@@ -72,7 +72,7 @@ def arithmetic(precision: str | None, compiled: bool | None) -> dict[str, str | 
 
 def other_data(on: str | None) -> dict[str, dict[str, object]]:
     """What ``--on`` changes in a ticket's recipe. A dataset's name comes first; ``./digits`` is a folder."""
-    from gentickets.recipe.schema import DATASETS
+    from gentickets.recipe.sections import DATASETS
 
     if on is None:
         return {}

@@ -14,7 +14,7 @@ import pytest
 
 from gentickets.errors import Status, TicketError
 from gentickets.recipe import FAMILIES, Recipe, diff, load_recipe, parse_recipe, recipe_from, shipped_recipes
-from gentickets.recipe.schema import CRITERIA, DATASETS
+from gentickets.recipe.sections import CRITERIA, DATASETS
 
 SMALL = """\
 [task]

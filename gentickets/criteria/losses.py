@@ -89,7 +89,7 @@ class Sight:
             answers: dict[Player, Tensors] = {player: {} for player in self.players}
             for start in range(0, len(batch), chunk):
                 part = batch[start : start + chunk]
-                own = draw if len(part) == len(batch) else _part(draw, start, chunk)
+                own = draw if len(part) == len(batch) else draw.part(start, chunk)
                 self.ready(derive(self._seed, "modules", number, start))
                 for player in self.players:
                     # the fake that several players share keeps its graph until the last has asked
@@ -218,7 +218,3 @@ def _add(total: Tensors, found: Mapping[str, Tensor], weight: float) -> None:
         value = value.detach()
         value = (value if value.dtype == torch.float64 else value.float()) * weight
         total[name] = total[name] + value if name in total else value
-
-
-def _part(draw: Draw, start: int, chunk: int) -> Draw:
-    return Draw(**{name: value[start : start + chunk] for name, value in draw.items()})

@@ -20,7 +20,7 @@ from gentickets.data import Batches, Splits
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.optimizers import Schedule
 from gentickets.quality import Extractor, OwnFeatures, extractor, inception
-from gentickets.recipe.schema import CRITERION_OPTIONS
+from gentickets.recipe.sections import CRITERION_OPTIONS
 from gentickets.seeds import derive
 from gentickets.tasks import FAMILIES, Optim, Task
 from gentickets.training import Plan, Training

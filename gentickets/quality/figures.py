@@ -10,7 +10,7 @@ from torch import Tensor
 from gentickets.data import Images
 from gentickets.errors import Status, TicketError
 from gentickets.seeds import derive
-from gentickets.tasks.base import Draw, Task
+from gentickets.tasks.base import Task
 from gentickets.untouched import untouched
 
 BLOCK = 256
@@ -36,13 +36,9 @@ def averages(task: Task, images: Images, *, seed: int, chunk: int = BLOCK) -> di
             draw = task.draw(len(batch), rng)
             for start in range(0, len(batch), chunk):
                 part = batch[start : start + chunk].to(task.device)
-                for name, values in task.figures(part, _part(draw, start, chunk)).items():
+                for name, values in task.figures(part, draw.part(start, chunk)).items():
                     sums[name] = sums.get(name, 0.0) + _sum(name, values, len(part))
     return {name: total / images.n for name, total in sums.items()}
-
-
-def _part(draw: Draw, start: int, chunk: int) -> Draw:
-    return Draw(**{name: value[start : start + chunk] for name, value in draw.items()})
 
 
 def _sum(name: str, values: Tensor, n: int) -> float:

@@ -7,15 +7,8 @@ from typing import get_args
 
 from gentickets.errors import nearest
 from gentickets.recipe.families import FAMILIES
-from gentickets.recipe.schema import (
-    CRITERIA,
-    CRITERION_OPTIONS,
-    DATASETS,
-    METHODS_OF,
-    STOPPING,
-    Recipe,
-    SampleFigure,
-)
+from gentickets.recipe.schema import Recipe
+from gentickets.recipe.sections import CRITERIA, CRITERION_OPTIONS, DATASETS, METHODS_OF, STOPPING, SampleFigure
 from gentickets.recipe.words import Problem, did_you_mean, listed, refusal, shown
 
 Check = Callable[[Recipe], Iterator[Problem]]

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.recipe.checks import OWN, check
 from gentickets.recipe.families import FAMILIES, PluginKeywords
-from gentickets.recipe.schema import USES, Claim, Data, Quality, Recipe, Search, Section, TaskChoice, Train
+from gentickets.recipe.schema import Recipe
+from gentickets.recipe.sections import USES, Claim, Data, Quality, Search, Section, TaskChoice, Train
 from gentickets.recipe.shipped import recipe_text
 from gentickets.recipe.source import Source, read_source
 from gentickets.recipe.words import Problem, listed, problems, refusal

@@ -35,6 +35,10 @@ class Draw(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def part(self, start: int, n: int) -> Draw:
+        """The numbers of n samples from ``start`` on; nothing is shared with the whole."""
+        return Draw(**{name: value[start : start + n] for name, value in self._values.items()})
+
 
 @dataclass(frozen=True)
 class Optim:

@@ -1,0 +1,221 @@
+"""The sections of a recipe, with their defaults and ranges; torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from gentickets.recipe.families import Keywords
+
+Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Word = Annotated[str, Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
+Control = Literal["reinit", "reinit0", "shuffle", "random-erk", "random-uniform", "narrow", "narrow-weights"]
+Method = Literal["iterative", "one_shot", "at_start", "widths"]
+SampleFigure = Literal["frechet", "kid", "inception_score", "precision", "recall", "density", "coverage"]
+
+DATASETS = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "celeba", "folder")
+CRITERIA = ("magnitude", "random", "snip", "grasp", "grasp-abs", "synflow", "gradient", "lamp")
+CRITERION_OPTIONS: dict[str, tuple[str, ...]] = {
+    "pooled": ("snip", "grasp", "grasp-abs", "gradient"),
+    "temperature": ("grasp", "grasp-abs"),
+}
+"""Option of [search] -> the criteria that have it."""
+METHODS_OF: dict[str, tuple[str, ...]] = {
+    "only_rounds": ("one_shot", "at_start"),
+    "cuts": ("at_start",),
+    "widths": ("widths",),
+    "widen": ("widths",),
+}
+"""Key of [search] -> the methods with which it means something; others mean something with all."""
+STOPPING = ("patience", "tolerance")
+"""Keys of [quality] that mean nothing without ``curve``."""
+SYNFLOW_CUTS = 100
+"""Cuts of SynFlow where none are asked for (Tanaka et al., 2020)."""
+USES: dict[str, tuple[str, ...]] = {
+    "betas": ("adam", "adamw"),
+    "eps": ("adam", "adamw", "rmsprop"),
+    "momentum": ("sgd", "rmsprop"),
+    "alpha": ("rmsprop",),
+}
+"""Optimizer setting -> the optimizers that have it."""
+
+
+class Section(BaseModel):
+    """A table of the recipe: no unknown keys, nothing coerced but whole numbers to floats."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class TaskChoice(Section):
+    """[task]: the family, and its keywords beside it."""
+
+    family: Word
+    options: Keywords
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What the family's constructor is called with, besides the image's size."""
+        return self.options.applying()
+
+
+class Data(Section):
+    """[data]: which images, and how they come."""
+
+    name: Word = Field(examples=["digits"])
+    """One of `DATASETS`, or a plugin's."""
+    batch_size: Count = 64
+    size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    """Side in pixels; none: as the data comes."""
+    channels: Literal["grey", "rgb"] | None = None
+    folder: Word | None = None
+    valid: Count | None = None
+    """Images held out for choices; none: the data set's own number."""
+    workers: Natural = 0
+
+
+class Objective(Section):
+    """[train.objectives.<name>]: an objective's own optimizer settings; none: the run's."""
+
+    optimizer: Optimizer | None = None
+    lr: Positive | None = None
+    betas: Annotated[tuple[Decay, Decay], Listed] | None = None
+    eps: Positive | None = None
+    weight_decay: NonNegative | None = None
+    momentum: Decay | None = None
+    alpha: Decay | None = None
+
+
+class Train(Section):
+    """[train]: one training, from step 0 to ``steps``."""
+
+    steps: Count = Field(examples=[1])
+    optimizer: Optimizer = "adam"
+    lr: Positive = 1e-3
+    betas: Annotated[tuple[Decay, Decay], Listed] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.0
+    momentum: Decay = 0.0
+    alpha: Decay = 0.99
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup: Natural = 0
+    """Steps."""
+    clip_norm: Positive | None = None
+    ema: dict[str, Share] = {}
+    """Component -> decay."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the networks' arithmetic in training; weights, optimizers, scores and figures stay in fp32."""
+    compile: bool = False
+    objectives: dict[str, Objective] = {}
+
+    def settings(self, objective: str | None = None) -> dict[str, Any]:
+        """The optimizer of an objective (or the run's): ``name`` and numbers, the objective's own first."""
+        settings = {name: getattr(self, name) for name in Objective.model_fields}
+        if own := self.objectives.get(objective or ""):
+            settings |= {name: value for name, value in own if value is not None}
+        return {"name": settings.pop("optimizer"), **settings}
+
+    def unused(self) -> Iterator[tuple[str, str]]:
+        """Settings given to optimizers that do not have them: (key below [train], the optimizers)."""
+        used = {self.optimizer, *(own.optimizer or self.optimizer for own in self.objectives.values())}
+        for name in sorted(self.model_fields_set & USES.keys()):
+            if used.isdisjoint(USES[name]):
+                yield name, ", ".join(sorted(used))
+        for objective, own in self.objectives.items():
+            optimizer = own.optimizer or self.optimizer
+            for name in sorted(own.model_fields_set & USES.keys()):
+                if optimizer not in USES[name]:
+                    yield f"objectives.{objective}.{name}", optimizer
+
+
+class Search(Section):
+    """[search]: prune, rewind, retrain; and what a ticket must beat."""
+
+    method: Method = "iterative"
+    criterion: Word = "magnitude"
+    """One of `CRITERIA`, or a plugin's."""
+    pooled: bool = False
+    """Whether every weight is scored by the sum of all players' losses, not by its own player's."""
+    temperature: Positive = 1.0
+    """Divides the discriminator's logits while GraSP scores."""
+    score_batches: Count = 8
+    """Training batches that a criterion is given."""
+    cuts: Count | None = None
+    """With "at_start": cuts on the way to each density; none: 100 with SynFlow, else 1."""
+    rounds: Count = 6
+    keep: Share = 0.8
+    """Of what is left, each round."""
+    only_rounds: Annotated[tuple[Count, ...], Listed] = ()
+    """Rounds to do where each stands by itself ("one_shot", "at_start"); empty: every one."""
+    widths: Annotated[tuple[Count, ...], Listed] = ()
+    """With "widths": the family's keyword ``width``, one after the other."""
+    widen: Word = "width"
+    """With "widths": the keyword that is varied."""
+    rewind_to: Natural = 0
+    """Steps."""
+    rewind: Literal["weights", "lr", "none"] = "weights"
+    optimizer_state: Literal["rewound", "fresh"] = "rewound"
+    scope: Literal["layer", "component", "global", "erk"] = "component"
+    prune: Annotated[tuple[Word, ...], Listed] = ()
+    """Components; empty: every one."""
+    other: Literal["rewound", "fresh", "trained"] = "rewound"
+    """What the components that are not pruned start each round from."""
+    exempt: Annotated[tuple[Word, ...], Listed] = ()
+    """Patterns of parameter names."""
+    seeds: Count = 3
+    controls: Annotated[tuple[Control, ...], Listed] = ()
+    control_rounds: Annotated[tuple[Count, ...], Listed] | None = None
+    scaling: Literal["both", "on", "off"] = "both"
+    budget: bool = True
+    longer: Literal[0] | Annotated[int, Field(ge=2)] = 0
+
+    def applies(self, key: str) -> bool:
+        """Whether a key means anything with this method and this criterion."""
+        if key in CRITERION_OPTIONS:
+            return self.criterion in CRITERION_OPTIONS[key]
+        return self.method in METHODS_OF.get(key, (self.method,))
+
+
+class Quality(Section):
+    """[quality]: how good is measured."""
+
+    samples: Annotated[int, Field(ge=2)] | None = None
+    """None: as many as the split has."""
+    checkpoints: Count = 1
+    """Figures are the mean of the last so many."""
+    frechet: bool = True
+    """Whether samples are compared with real images at all."""
+    figures: Annotated[tuple[SampleFigure, ...], Listed] | None = None
+    """Which figures of samples; none: every one that the features allow."""
+    features: Literal["own", "inception"] = "own"
+    """A small classifier of the data itself, or the Inception network of the FID."""
+    inception: Word | None = None
+    """The Inception network's weights file; none: torch-fidelity's download."""
+    downstream: bool = False
+    """Whether to train a classifier on samples (`accuracy_on_samples`)."""
+    train: bool = False
+    """Whether to take the figures on the training split too."""
+    curve: Natural = 0
+    """Evaluations on validation along the training, for the early-stopping step."""
+    patience: Count = 3
+    """The early-stopping step is that of the best evaluation before so many in a row brought less than..."""
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """...this fraction of improvement."""
+
+
+class Claim(Section):
+    """[claim]: what is declared beforehand."""
+
+    metric: Word = Field(examples=["reconstruction"])
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    """Of the dense mean."""
+    level: Share | Literal["validation"] = Field(examples=["validation"])
+    """A round's sparsity, or the sparsest round that holds on validation."""

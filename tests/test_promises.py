@@ -36,6 +36,8 @@ REFUSED = {
     ("gan-sngan", "grasp", "component"),
     ("gan-sngan", "grasp", "global"),
     ("gan-sngan", "grasp-abs", "global"),
+    ("vae-resnet18", "grasp", "component"),
+    ("vae-resnet18", "grasp", "global"),
     ("wgan-gp-resnet", "grasp", "component"),
     ("wgan-gp-resnet", "synflow", "component"),
     *(("wgan-gp-resnet", name, "global") for name in ("snip", "grasp", "grasp-abs", "synflow", "gradient")),

@@ -127,16 +127,18 @@ def next_ticket(
     seen = derive(seed, "criterion", round)
     mask, tied = pruned(training.task, ticket.mask, density, criterion, scope, seen, batches)
     origin = replace(ticket.origin, round=round, rewind=rewind, tied=tied)
-    made = Ticket(mask, zeroed(ticket.weights, mask), origin, ticket.optim)
+    weights, optim = ticket.weights, ticket.optim
     if rewind != "weights":
         grown = training.snapshot(training.plan.steps)
-        optim = grown.optim if optimizer_state == "rewound" else {}
-        made = Ticket(mask, zeroed(grown.weights, mask), origin, optim)
+        weights, optim = grown.weights, grown.optim if optimizer_state == "rewound" else {}
+    made = Ticket(mask, zeroed(weights, mask), origin, optim)
     if other == "rewound":
         return made
-    if other == "fresh" and fresh is None:
+    if other == "trained":
+        return beside(made, copied(state_of(training.task)))
+    if fresh is None:
         raise TicketError("other = 'fresh' needs the weights of a fresh network")
-    return beside(made, copied(state_of(training.task)) if fresh is None or other == "trained" else fresh)
+    return beside(made, fresh)
 
 
 def at_start(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from gentickets.seeds import derive
 from gentickets.tasks import FAMILIES, Autoencoder, Optim, Task
 from gentickets.training import Plan, Training
 
+PROGRAM = [sys.executable, "-m", "gentickets_cli"]
 STEPS = 10
 REWIND = 3
 SIZES: dict[str, dict[str, int]] = {
@@ -89,3 +93,27 @@ def make_training(case: str, seed: int = 0, *, optimizer: str = "adam", steps: i
     others = {"sgd": {"lr": 1e-3, "momentum": 0.9}, "rmsprop": {"lr": 1e-4, "momentum": 0.5}}
     optim = Optim(optimizer, **{**settings, **others}[optimizer])
     return Training(make_task(case, seed), Plan(optim, Schedule("cosine", steps, 2), **plan))
+
+
+def in_terminal(columns: int, *args: str, program: Sequence[str] = PROGRAM, **variables: str) -> str:
+    """What a command (or another program) prints on a terminal of that width."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    env |= {"TERM": "xterm-256color", **variables}
+    with subprocess.Popen([*program, *args], stdin=child, stdout=child, stderr=child, env=env) as process:
+        os.close(child)
+        shown = b""
+        try:
+            while part := os.read(parent, 65536):
+                shown += part
+        except OSError:  # the terminal is gone: the command has ended
+            pass
+    os.close(parent)
+    assert process.returncode == 0
+    return shown.decode()

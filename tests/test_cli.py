@@ -8,19 +8,19 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from conftest import PROGRAM, in_terminal
 from gentickets_cli.console import emit, table
 from gentickets_cli.main import COMMANDS, cli
 
 from gentickets.errors import Status, TicketError
 
-PROGRAM = [sys.executable, "-m", "gentickets_cli"]
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 """An environment in which output waits in a buffer, as a user's does."""
 HELP_LIMIT = 0.3
@@ -302,7 +302,7 @@ WIDE = (
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
 @pytest.mark.parametrize(("columns", "spared"), [(80, True), (120, False)])
 def test_a_narrow_terminal_breaks_no_word_and_no_number(columns: int, spared: bool) -> None:
-    shown = _in_terminal(columns, program=[sys.executable, "-c", WIDE], NO_COLOR="1")
+    shown = in_terminal(columns, program=[sys.executable, "-c", WIDE], NO_COLOR="1")
     lines = shown.splitlines()
     assert max(map(len, lines)) <= columns
     assert lines[0].strip()
@@ -313,8 +313,8 @@ def test_a_narrow_terminal_breaks_no_word_and_no_number(columns: int, spared: bo
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
 def test_no_color_leaves_no_escapes_in_a_table() -> None:
-    assert "\x1b" in _in_terminal(80, "recipes", "ls")
-    assert "\x1b" not in _in_terminal(80, "recipes", "ls", NO_COLOR="1")
+    assert "\x1b" in in_terminal(80, "recipes", "ls")
+    assert "\x1b" not in in_terminal(80, "recipes", "ls", NO_COLOR="1")
 
 
 def test_emit_prints_json_that_every_parser_reads(capsys: pytest.CaptureFixture[str]) -> None:
@@ -330,7 +330,7 @@ def test_emit_prints_json_that_every_parser_reads(capsys: pytest.CaptureFixture[
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
 def test_a_table_on_a_terminal_fits_and_loses_nothing() -> None:
-    shown = click.unstyle(_in_terminal(40, "recipes", "ls"))
+    shown = click.unstyle(in_terminal(40, "recipes", "ls"))
     assert max(map(len, shown.splitlines())) <= 40
     assert "…" not in shown
     piped = run("recipes", "ls").stdout
@@ -355,27 +355,3 @@ def _modules(*args: str) -> set[str]:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stderr.split())
-
-
-def _in_terminal(columns: int, *args: str, program: Sequence[str] = PROGRAM, **variables: str) -> str:
-    """What a command (or another program) prints on a terminal of that width."""
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    parent, child = pty.openpty()
-    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
-    env |= {"TERM": "xterm-256color", **variables}
-    with subprocess.Popen([*program, *args], stdin=child, stdout=child, stderr=child, env=env) as process:
-        os.close(child)
-        shown = b""
-        try:
-            while part := os.read(parent, 65536):
-                shown += part
-        except OSError:  # the terminal is gone: the command has ended
-            pass
-    os.close(parent)
-    assert process.returncode == 0
-    return shown.decode()

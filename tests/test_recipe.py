@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -522,3 +523,15 @@ def test_keyword_schemas_are_the_constructors() -> None:
         task = constructor((1, 8, 8))
         assert list(FAMILIES[family].components) == task.components
         assert list(FAMILIES[family].objectives) == [objective.name for objective in task.objectives()]
+
+
+def test_what_stands_here_without_torch_is_what_stands_there() -> None:
+    from gentickets.criteria import OPTIONS
+    from gentickets.quality import ALIASES, SAMPLE_FIGURES
+    from gentickets.recipe.families import OF_SAMPLES
+    from gentickets.recipe.sections import CRITERION_OPTIONS, SampleFigure
+
+    for option, criteria in CRITERION_OPTIONS.items():
+        assert set(criteria) == {name for name, options in OPTIONS.items() if option in options}
+    assert get_args(SampleFigure) == SAMPLE_FIGURES
+    assert set(OF_SAMPLES) == {*SAMPLE_FIGURES, *ALIASES.values(), "accuracy_on_samples"}

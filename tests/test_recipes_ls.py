@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 
 import pytest
 from click.testing import CliRunner
+from conftest import in_terminal
 from gentickets_cli import recipes as command
 from gentickets_cli.console import listing
 from gentickets_cli.main import cli
@@ -99,34 +98,10 @@ def test_a_listing_in_a_pipe_has_the_sentence_on_the_line(capsys: pytest.Capture
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
 def test_a_terminal_has_the_sentence_below_its_row() -> None:
-    shown = _in_terminal(80, "recipes", "ls").splitlines()
+    shown = in_terminal(80, "recipes", "ls", TERM="xterm", NO_COLOR="1").splitlines()
     assert max(map(len, shown)) <= 80
     at = next(place for place, line in enumerate(shown) if line.startswith("tiny "))
     assert shown[at + 1].startswith("    Every part of a search in small")
     assert [line.split()[0] for line in shown if line.startswith(tuple(shipped_recipes()))] == [
         line.split()[0] for line in listed().splitlines()[1:] if line
     ]
-
-
-def _in_terminal(columns: int, *args: str) -> str:
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    parent, child = pty.openpty()
-    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    env |= {"TERM": "xterm", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "gentickets_cli", *args]
-    with subprocess.Popen(command, stdin=child, stdout=child, stderr=child, env=env) as process:
-        os.close(child)
-        shown = b""
-        try:
-            while part := os.read(parent, 65536):
-                shown += part
-        except OSError:  # the terminal is gone: the command has ended
-            pass
-    os.close(parent)
-    assert process.returncode == 0
-    return shown.decode()

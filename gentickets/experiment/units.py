@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gentickets.errors import TicketError
+from gentickets.recipe.schema import rounds_of
 
 SCALABLE = ("reinit", "reinit0", "shuffle", "random-erk", "random-uniform")
 """Controls that have a twin whose survivors are scaled by (kept fraction of the layer)^-1/2."""
@@ -71,14 +72,6 @@ def search_budget(recipe: Mapping[str, Any]) -> int:
     return int(train["steps"] + rounds * (train["steps"] - search["rewind_to"]))
 
 
-def rounds_of(recipe: Mapping[str, Any]) -> list[int]:
-    """The rounds after the dense run, in order."""
-    search = recipe["search"]
-    if search["method"] == "widths":
-        return list(range(len(search["widths"])))
-    return list(search.get("only_rounds") or range(1, search["rounds"] + 1))
-
-
 def control_arms(recipe: Mapping[str, Any]) -> list[str]:
     """The controls' arms, scaled twins included."""
     arms: list[str] = []
@@ -97,14 +90,14 @@ def plan_units(
     method, longer = recipe["search"]["method"], recipe["search"]["longer"]
     controls = control_arms(recipe)
     if method == "widths":
-        return [Unit(seed, WIDTH, i, steps, steps) for i in reversed(rounds_of(recipe)) for seed in seeds]
+        return [Unit(seed, WIDTH, i, steps, steps) for i in reversed(rounds_of(recipe["search"])) for seed in seeds]
     if longer and claim_round is None:
         raise TicketError("search.longer needs a declared [claim] level: the round at which all arms train longer")
     units: list[Unit] = []
     for seed in seeds:
         if recipe["search"]["budget"]:
             units.append(Unit(seed, "budget", 0, search_budget(recipe), search_budget(recipe)))
-    for round in [0, *rounds_of(recipe)]:
+    for round in [0, *rounds_of(recipe["search"])]:
         for seed in seeds:
             source = round - 1 if method == "iterative" else 0
             needs = ((seed, "ticket", source),) if round else ()

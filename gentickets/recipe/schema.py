@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr
@@ -21,6 +22,13 @@ from gentickets.recipe.sections import (
 
 LEVEL_TOLERANCE = 0.001
 """How far a declared sparsity may be from its round's."""
+
+
+def rounds_of(search: Mapping[str, Any]) -> list[int]:
+    """The rounds after the dense run that a [search] asks for, in order; it may lack what means nothing to it."""
+    if search["method"] == "widths":
+        return list(range(len(search["widths"])))
+    return sorted(search.get("only_rounds", ())) or list(range(1, search["rounds"] + 1))
 
 
 class Recipe(Section):
@@ -68,9 +76,7 @@ class Recipe(Section):
     @property
     def rounds(self) -> list[int]:
         """The rounds after the dense run, in order; with "widths" one for each width."""
-        if self.search.method == "widths":
-            return list(range(len(self.search.widths)))
-        return sorted(self.search.only_rounds) or list(range(1, self.search.rounds + 1))
+        return rounds_of(self.search.model_dump())
 
     @property
     def control_rounds(self) -> list[int]:

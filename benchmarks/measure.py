@@ -21,6 +21,7 @@ from time import perf_counter, process_time
 import torch
 from torch import Tensor
 
+from gentickets.accounting.clock import SLOW, slowness
 from gentickets.data import Batches
 from gentickets.experiment.find import processor
 from gentickets.masks import Mask
@@ -36,8 +37,6 @@ Times = dict[str, list[float]]
 
 PARTS = 5
 """The spread of a ratio of medians is its range over this many consecutive parts of the run."""
-SLOW = 4.0
-"""A `slowness` above this is the slow state."""
 TRY_AGAIN = 75
 """Exit status of a process that cannot measure (``EX_TEMPFAIL``)."""
 
@@ -68,23 +67,6 @@ def prepare(threads: int, clock: str = "wall") -> Clock:
         print(_slow_state(times), file=sys.stderr)
         raise SystemExit(TRY_AGAIN)
     return CLOCKS[clock]
-
-
-def slowness() -> float:
-    """How many times as long a matrix product takes on all threads as on one.
-
-    Above 4 the process is in the slow state, where steps take 20-30 times as long: its threads wait for each other
-    by spinning, and one that waits holds the core that the other needs, a time slice at a time. It comes with
-    other load on the machine, and can last as long as the process.
-    """
-    threads = torch.get_num_threads()
-    if threads == 1:
-        return 1.0
-    together = _product_seconds()
-    torch.set_num_threads(1)
-    alone = _product_seconds()
-    torch.set_num_threads(threads)
-    return together / alone
 
 
 def machine(threads: int | None = None) -> str:
@@ -196,13 +178,3 @@ def _slow_state(times: float) -> str:
         f"This process is in the slow state: a matrix product takes {times:.0f} times as long on all threads as on "
         "one. Run it again, alone on the machine or with OMP_WAIT_POLICY=passive, or with --threads 1."
     )
-
-
-def _product_seconds() -> float:
-    left, right = torch.ones(384, 384), torch.ones(384, 384)
-    seconds = []
-    for _ in range(40):
-        before = perf_counter()
-        left @ right
-        seconds.append(perf_counter() - before)
-    return median(seconds)

@@ -16,8 +16,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Train a ticket from its start, on other data or another seed too.",
     ),
     "show": ("gentickets_cli.look:show", "Show a ticket or a run."),
+    "cost": ("gentickets_cli.cost:cost", "What a ticket saves, and what finding it cost."),
     "report": ("gentickets_cli.look:report", "Report on runs: table, verdict, curves, pictures."),
     "sample": ("gentickets_cli.look:sample", "Draw images from a trained ticket."),
+    "export": ("gentickets_cli.export:export", "Write a trained network as ONNX or safetensors, for use elsewhere."),
     "recipes": ("gentickets_cli.recipes:recipes", "List, show, copy and validate recipes."),
 }
 """Command -> where it is, and its line in the help."""

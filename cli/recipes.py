@@ -137,6 +137,7 @@ def _levels(recipe: Recipe) -> str:
         "iterative": f"{count} rounds{by}",
         "one_shot": f"{count} levels in one shot{by}",
         "at_start": f"{count} levels at the start by {search.criterion}",
+        "early_bird": f"early birds at {count} level{'s' if count > 1 else ''} by {search.by}",
         "widths": f"{count} widths",
     }[search.method]
 

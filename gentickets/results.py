@@ -46,7 +46,7 @@ class Result:
     round: int
     """The ticket's round 0 is the dense run."""
     sparsity: float
-    """Removed fraction of the prunable weights."""
+    """Removed fraction of the prunable weights; of the channels, where channels are what is pruned."""
     steps: int
     """Length of the training that the schedule spans (a ticket rewound to k trains ``steps - k`` of them)."""
     trained: int
@@ -72,13 +72,25 @@ class Result:
     tied: Figures = field(default_factory=dict)
     """Group that competed -> fraction of its weights whose score is that of the last one kept (Trap 11a)."""
     weights: dict[str, int] = field(default_factory=dict)
-    """``kept`` and ``total`` prunable weights, ``all`` parameters."""
+    """``kept`` prunable weights, and of the recipe's dense networks ``total`` prunable ones and ``all`` parameters."""
+    channels: dict[str, list[int]] = field(default_factory=dict)
+    """Tied group of channels -> [kept, of], where channels were removed."""
     width: int | None = None
     """The family's keyword ``width``, where the networks are not the recipe's."""
     flops: dict[str, float] = field(default_factory=dict)
-    """Forward FLOPs per image: ``dense`` and ``masked`` (theoretical). 1 multiply-add = 2 FLOPs."""
+    """1 multiply-add = 2 FLOPs. Forward, per image: ``dense`` (the recipe's networks), ``masked`` (theoretical),
+    ``own`` (the networks as they were trained, compact ones included); and ``step``: one training step of them."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """``train``, ``score``, ``evaluate``, ``store``."""
+    """By phase: ``warm-up`` (dense training up to the step that is rewound to), ``train``, ``score``, ``checks`` (an
+    early bird's), ``compact``, ``compile``, ``evaluate``, ``store``."""
+    spent: dict[str, float] = field(default_factory=dict)
+    """FLOPs executed, by the same phases; optimizers and element-wise work count nothing."""
+    memory: int | None = None
+    """Bytes at the peak of training, where the device tells: allocated on a GPU, beyond the start's on a CPU."""
+    energy: float | None = None
+    """Joules of training, where the device tells."""
+    early_bird: dict[str, Any] = field(default_factory=dict)
+    """Of the arm ``search``: the rule, its null, the trace of distances and the steps at which levels emerged."""
     status: str = "done"
     """``done``, ``failed``, ``diverged``, or ``not run`` behind one that failed."""
     why: str | None = None

@@ -26,6 +26,18 @@ def normalize(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None:
         parametrizations.spectral_norm(layer)
 
 
+def release(module: nn.Module) -> None:
+    """Take spectral norms off again, under PyTorch's parametrization; the raw weights are plain parameters then.
+
+    By hand: `remove_parametrizations` takes the weight's property off the layer's class, which copies share.
+    """
+    for layer in [layer for layer in module.modules() if parametrize.is_parametrized(layer, "weight")]:
+        raw = layer.parametrizations["weight"].original  # type: ignore[index, union-attr]
+        del layer.parametrizations
+        layer.__class__ = type(layer).__bases__[0]
+        layer.register_parameter("weight", raw)
+
+
 @torch.no_grad()
 def settle(module: nn.Module) -> None:
     """Estimate u and v of every spectrally normalized layer anew, in place, from its weights alone.

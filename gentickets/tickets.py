@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from gentickets.errors import Status, TicketError, nearest
-from gentickets.masks import Mask
+from gentickets.masks import Channels, Mask
+from gentickets.shapes import take_shapes
 from gentickets.spectral import settle
 
 Tensors = Mapping[str, Tensor]
@@ -49,20 +50,27 @@ class Snapshot:
 class Ticket:
     """A mask, the weights to start from (parameters and buffers), and where they came from.
 
-    ``optim`` holds the optimizer state of the step that the ticket rewinds to, and is empty for a fresh start.
+    ``optim`` holds the optimizer state of the step that the ticket starts from, and is empty for a fresh start; so does
+    ``ema`` for averages, which start anew unless training goes on. A compact ticket's weights, and the mask over them,
+    have the shapes that are left when only ``channels`` of the recipe's networks are kept.
     """
 
     mask: Mask
     weights: Tensors
     origin: Origin
     optim: Tensors = field(default_factory=dict)
+    ema: Tensors = field(default_factory=dict)
+    channels: Channels | None = None
 
     def load_into(self, task: nn.Module) -> None:
         """Copy the masked starting weights into a network, in place; checked whole before the first copy.
 
+        The recipe's networks take a compact ticket's shapes; an optimizer has to be built after that.
         Spectral norms are estimated anew for them: those of the dense weights are off by up to a factor of two.
         Raises TicketError (status 3) naming the first tensor that does not fit; the network is then untouched.
         """
+        if self.channels is not None:
+            take_shapes(task, self.weights)
         load_weights(task, self.masked_weights())
         settle(task)
 

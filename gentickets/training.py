@@ -9,6 +9,7 @@ from itertools import chain
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 from gentickets.arithmetic import Arithmetic
 from gentickets.data import Batches
@@ -17,9 +18,9 @@ from gentickets.masks import Hold, Mask, component_of
 from gentickets.optimizers import Schedule, build, check_state, like_parameter, read_state, write_state
 from gentickets.seeds import derive
 from gentickets.spectral import settle
-from gentickets.tasks import Objective, Optim, Task
-from gentickets.tickets import Snapshot, Tensors, Ticket, check_fit, copied, load_weights, state_of
-from gentickets.untouched import modes_kept, seeded
+from gentickets.tasks import Draw, Objective, Optim, Task
+from gentickets.tickets import Snapshot, Tensors, Ticket, check_fit, copied, load_weights, state_of, zeroed
+from gentickets.untouched import buffers_kept, modes_kept, seeded
 
 Losses = Mapping[str, Tensor]
 """Objective that acted in the step -> its loss (a detached scalar on the device)."""
@@ -45,6 +46,8 @@ class Plan:
     """``fp32``, or ``bf16``: networks multiply in bfloat16, and all that is kept stays float32."""
     compile: bool = False
     """Whether networks are compiled; the first step of a process then takes half a minute or more."""
+    gamma_l1: float = 0.0
+    """L1 penalty on the scales of batch norms, which an early bird may be searched with (You et al., 2020)."""
 
     @property
     def steps(self) -> int:
@@ -67,24 +70,31 @@ class Turn:
         """Parameters that only earlier turns of the step train: this one asks nothing of them."""
         self.optim = plan.per_objective.get(objective.name) or objective.optim or plan.optim
         self.optimizer = build(self.optim, list(self.parameters.values()))
-        self.clip_norm = plan.clip_norm
+        self.clip_norm, self.gamma_l1 = plan.clip_norm, plan.gamma_l1
+        trained = {id(parameter) for parameter in self.parameters.values()}
+        self.scales = [scale for scale in _norm_scales(task) if id(scale) in trained] if plan.gamma_l1 else []
 
-    def take(self, batch: Tensor, draw: object, factor: float, hold: Hold | None) -> Tensor:
+    def gradients(self, batch: Tensor, draw: Draw) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+        """The loss, and its gradients by what is trained."""
+        loss = self.objective.loss
+        return self.arithmetic.gradients(lambda: loss(batch, draw), list(self.parameters.values()), self.passed)
+
+    def take(self, batch: Tensor, draw: Draw, factor: float, hold: Hold | None) -> Tensor:
         """One optimizer step: loss, gradients of what is trained alone, update, clip, mask. Returns the loss."""
         parameters = list(self.parameters.values())
-        loss, gradients = self.arithmetic.gradients(
-            lambda: self.objective.loss(batch, draw),  # type: ignore[arg-type]
-            parameters,
-            self.passed,
-        )
+        loss, gradients = self.gradients(batch, draw)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = None if gradient is None else like_parameter(gradient, parameter)
+        for scale in self.scales:
+            if scale.grad is not None:
+                scale.grad = scale.grad + self.gamma_l1 * scale.detach().sign()
         if self.clip_norm is not None:
             _own_memory(parameters)
             nn.utils.clip_grad_norm_(parameters, self.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.optim.lr * factor
         self.optimizer.step()
+        increment_version(parameters)  # fused steps do not: a value shared between turns would go stale unseen
         for parameter in parameters:
             parameter.grad = None
         if self.objective.after_step is not None:
@@ -116,6 +126,15 @@ class Training:
             turn.passed = [parameter for key, parameter in before.items() if key not in own]
         self.ema: dict[str, Tensor] = {}
         self.renew_ema()
+
+    def compile(self, batch: Tensor) -> None:
+        """Have compiled code made now, for which the first step would wait; nothing else changes."""
+        task = self.task
+        with buffers_kept(task), modes_kept(task), seeded(task.device, derive(0, "compile")):
+            task.train()
+            draw = task.draw(len(batch), torch.Generator(task.device).manual_seed(derive(0, "compile")))
+            for turn in self.turns if self.plan.compile else ():
+                turn.gradients(batch, draw)
 
     @contextlib.contextmanager
     def under(self, plan: Plan) -> Iterator[None]:
@@ -159,17 +178,26 @@ class Training:
         check_fit(snapshot.weights, state_of(self.task))
         self._load_optim(snapshot.optim, None)
         load_weights(self.task, snapshot.weights)
-        for name, average in self.ema.items():
-            average.copy_(snapshot.ema[name])
+        self._load_ema(snapshot.ema)
+
+    def _load_ema(self, ema: Tensors) -> None:
+        for name, average in ema.items():
+            self.ema[name].copy_(average)
 
     def start(self, ticket: Ticket) -> None:
-        """Go to a ticket's start: masked weights, buffers, its optimizer state without pruned moments, new averages."""
+        """Go to a ticket's start: masked weights, buffers, its optimizer state without pruned moments, and averages.
+
+        Averages start anew from the masked weights, unless the ticket brings some.
+        """
         state = state_of(self.task)
         ticket.mask.require_same_names({name: state[name] for name in ticket.mask if name in state}, "the network")
         check_fit(ticket.weights, state)
+        if ticket.ema:
+            check_fit(ticket.ema, self.ema)
         self._load_optim(ticket.optim, ticket.mask)
         ticket.load_into(self.task)
         self.renew_ema()
+        self._load_ema(zeroed(ticket.ema, ticket.mask))
 
     def _load_optim(self, optim: Tensors, mask: Mask | None) -> None:
         known = {turn.objective.name for turn in self.turns}
@@ -286,6 +314,12 @@ def estimate_norms(task: Task, components: Sequence[str], batches: Sequence[Tens
             getattr(task, component).train()(*inputs[component])
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+
+
+def _norm_scales(task: Task) -> list[nn.Parameter]:
+    """The scales of all batch norms, gamma."""
+    norms = (layer for layer in task.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm))
+    return [norm.weight for norm in norms if isinstance(norm.weight, nn.Parameter)]
 
 
 def _own_memory(parameters: Sequence[nn.Parameter]) -> None:

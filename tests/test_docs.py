@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from gentickets.masks import Mask
+from gentickets.masks import Channels, Mask
 from gentickets.runs.formats import read_ticket, write_ticket
 from gentickets.tickets import Origin, Ticket
 
 DOCS = Path(__file__).parents[1] / "docs"
-Read = Callable[[Path], tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]]
+Read = Callable[[Path], tuple[dict[str, Any], ...]]
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +44,20 @@ def path(tmp_path: Path) -> Path:
     optim |= {"generator/g.1.weight/step": torch.tensor(3.0), "generator/g.0.bias/exp_avg": torch.ones(5)}
     told: dict[str, Any] = {section: {} for section in ("task", "train", "search", "quality")}
     told["data"] = {"folder": "Bilder für uns", "rate": 1e-7, "none": None}
-    write_ticket(tmp_path / "t", Ticket(mask, weights, Origin("iterative", 3, 4, 5), optim), told)
+    ema = {"g.0.weight": torch.randn(5, 3, generator=rng), "g.0.bias": torch.zeros(5)}
+    channels = Channels({"g.0": torch.rand(11, generator=rng) < 0.5})
+    write_ticket(tmp_path / "t", Ticket(mask, weights, Origin("iterative", 3, 4, 5), optim, ema, channels), told)
     return tmp_path / "t"
 
 
 def test_the_documents_reader_reads_a_ticket_as_we_do(read: Read, path: Path) -> None:
     ticket, recipe = read_ticket(path)
-    mask, weights, optim, header = read(path)
+    mask, weights, optim, ema, channels, header = read(path)
+    assert header["channels"] == {"g.0": 11}
     assert header["origin"] == asdict(ticket.origin)
     assert header["recipe"] == recipe
-    for ours, theirs in ((ticket.mask, mask), (ticket.weights, weights), (ticket.optim, optim)):
+    parts = [(ticket.mask, mask), (ticket.weights, weights), (ticket.optim, optim), (ticket.ema, ema)]
+    for ours, theirs in [*parts, (ticket.channels or {}, channels)]:
         assert set(ours) == set(theirs)
         for name, value in ours.items():
             assert theirs[name].dtype == value.numpy().dtype

@@ -13,11 +13,11 @@ import pytest
 HOUSE = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "seeds", "disk", "spectral"},
-    {"masks", "results", "provenance", "patches"},
-    {"tickets", "data", "tasks"},
-    {"optimizers", "tensorfile", "untouched", "arithmetic"},
-    {"criteria", "training", "accounting", "quality", "recipe", "runs"},
-    {"search", "controls"},
+    {"masks", "results", "provenance", "patches", "shapes", "untouched"},
+    {"tickets", "data", "tasks", "ledger"},
+    {"optimizers", "tensorfile", "arithmetic", "channels"},
+    {"criteria", "training", "accounting", "quality", "recipe", "runs", "earlybird"},
+    {"search", "controls", "export"},
     {"experiment", "report"},
     {"cli"},
 ]
@@ -69,6 +69,7 @@ def test_a_climbing_import_would_be_seen(tmp_path: Path) -> None:
         "import gentickets",
         "import gentickets.recipe, gentickets.report, gentickets.experiment.find, gentickets.experiment.pool",
         "import gentickets_cli.main, gentickets_cli.find, gentickets_cli.look, gentickets_cli.train",
+        "import gentickets_cli.cost, gentickets_cli.export",
     ],
 )
 def test_no_torch_before_it_must(code: str) -> None:

@@ -167,7 +167,7 @@ def test_a_whole_run_becomes_one_page_and_one_json(whole: Report) -> None:
         "seed = 0",
     ):
         assert part in page.text
-    assert page.count("svg") == 5
+    assert page.count("svg") == 6
     assert {path.name for path in run.iterdir() if path.is_file()} == {
         "run.json", "recipe.toml", "report.html", "report.json",
     }  # fmt: skip

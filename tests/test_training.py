@@ -614,3 +614,19 @@ def test_a_mask_is_applied_before_the_first_forward_of_any_training(batches: Bat
     layer.register_forward_pre_hook(lambda *_: seen.append(not layer.weight[~mask[name]].any()))
     train(training, batches, range(3), mask=mask)
     assert seen == [True] * 3
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
+def test_a_shared_value_notices_every_optimizers_step(optimizer: str, batches: Batches) -> None:
+    """Fused kernels do not tell autograd that they have changed a weight."""
+    training = make_training("gan-mlp", optimizer=optimizer)
+    draw = training.task.draw(16, torch.Generator().manual_seed(0))
+    seen: list[torch.Tensor] = []
+
+    def fake() -> torch.Tensor:
+        return training.task.share(draw, "fake", "generator", lambda: training.task.generator(draw["latent"]))
+
+    seen.append(fake().detach().clone())
+    generator = next(turn for turn in training.turns if turn.objective.name == "generator")
+    generator.take(batches(0), draw, 1.0, None)
+    assert not torch.equal(fake(), seen[0]), "the generator has moved since"

@@ -30,6 +30,15 @@ class Arm:
         self.search: dict[str, Any] = assembly.recipe["search"]
         self.narrowed: dict[str, object] = {}
 
+    def settled(self) -> Unit:
+        """The unit with its true length, which some know only when what they need is done."""
+        return self.unit
+
+    @property
+    def compacts(self) -> bool:
+        """Whether its networks lose channels, so that they are not the recipe's."""
+        return False
+
     @property
     def prunes(self) -> bool:
         """Whether its ticket comes from scores, rather than from dense training or another ticket."""
@@ -52,6 +61,8 @@ class Arm:
         stops that training, the ticket is of no use.
         """
 
+        unit = self.unit
+
         def dense(rewind_to: int) -> Ticket:
             # a longer arm's start is that of the short one, with its schedule
             short = self.assembly.plan(self.assembly.recipe["train"]["steps"])
@@ -62,31 +73,28 @@ class Arm:
                     since=since, watch=watch,
                 )  # fmt: skip
 
-        unit, arm, rewind = self.unit, self.unit.base_arm, self.search["rewind_to"]
-        made = self._made(training, batches, dense, arm, rewind)
+        made = self._made(training, batches, dense, unit.base_arm)
         return replace(made, origin=replace(made.origin, arm=unit.arm))
 
-    def _made(
-        self, training: Training, batches: Batches, dense: Callable[[int], Ticket], arm: str, rewind: int
-    ) -> Ticket:
+    def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket], arm: str) -> Ticket:
         unit = self.unit
         if arm == "dense":
             return self._stored(0)
         if arm == "ticket" and unit.longer:
             return self._stored(unit.round)
         if arm == "ticket":
-            return self._next(training, batches) if unit.round else dense(rewind)
+            return self._next(training, batches) if unit.round else dense(self.search["rewind_to"])
         if arm in ("budget", WIDTH, *NARROW):
             made = dense(0)
             return replace(made, origin=replace(made.origin, method=arm))
         own = self._stored(unit.round)
         if arm in ("reinit", "reinit0"):
-            made = controls.reinitialized(own, dense(rewind if arm == "reinit" else 0), arm)
+            made = controls.reinitialized(own, dense(self._start().origin.rewind_to if arm == "reinit" else 0), arm)
         elif arm == "shuffle":
-            made = controls.shuffle(own, self._stored(0), unit.seed)
+            made = controls.shuffle(own, self._start(), unit.seed)
         elif arm.startswith("random-"):
             densities = arm.removeprefix("random-")
-            made = controls.random_pruning(training.task, own, self._stored(0), densities, unit.seed)
+            made = controls.random_pruning(training.task, own, self._start(), densities, unit.seed)
         else:
             raise TicketError(f"unknown arm '{unit.arm}'")
         if self._other == "fresh":  # the components that are not pruned start as the ticket's do
@@ -102,6 +110,10 @@ class Arm:
         kept = {key: value for key, value in whole.items() if key != "seed"}
         seen = {"image": list(self.assembly.image), "saw": self.assembly.splits.fingerprint}
         return {**kept, "task": task, "search": search, "plugins": self.assembly.plugin_names, **seen}
+
+    def _start(self) -> Ticket:
+        """The dense ticket from whose start the unit's ticket was cut."""
+        return self._stored(0)
 
     def _stored(self, round: int) -> Ticket:
         ticket, _ = read_ticket(self.run.round(self.unit.seed, "ticket", round).ticket)
@@ -144,12 +156,20 @@ class Arm:
         width = self.assembly.recipe["task"].get("width")
         if not isinstance(width, int):
             raise TicketError(f"control '{self.unit.base_arm}' needs a family with a whole-number keyword 'width'")
-        mask, wide = self._stored(self.unit.round).mask, self.assembly.task(self.unit.seed)
+        wide = self.assembly.task(self.unit.seed)
 
         def narrower(width: int) -> Task:
             return self.assembly.task(self.unit.seed, width=width)
 
         if self.unit.base_arm == "narrow":
-            return width_at(narrower, width, masked_flops(wide, mask))
-        left = weights(wide) - mask.total + mask.kept
-        return width_at(narrower, width, left, measure=weights)
+            return width_at(narrower, width, self._flops_left(wide))
+        return width_at(narrower, width, self._weights_left(wide), measure=weights)
+
+    def _flops_left(self, wide: Task) -> float:
+        """Forward FLOPs of the ticket in the recipe's networks."""
+        return masked_flops(wide, self._stored(self.unit.round).mask)
+
+    def _weights_left(self, wide: Task) -> float:
+        """The ticket's prunable weights, of all components."""
+        mask = self._stored(self.unit.round).mask
+        return weights(wide) - mask.total + mask.kept

@@ -120,6 +120,12 @@ class Assembly:
             torch.default_generator.manual_seed(derive(seed, purpose))
             return self._build(family, keywords).to(self.device)
 
+    def initialize(self, task: Task, seed: int) -> None:
+        """Draw a task's weights anew, from the same place as those of new networks."""
+        with torch.random.fork_rng([]):
+            torch.default_generator.manual_seed(derive(seed, "init"))
+            task.initialize()
+
     def _build(self, family: str, keywords: dict[str, object]) -> Task:
         build = FAMILIES.get(family) or self.plugins.get(family)
         if build is None:
@@ -141,7 +147,7 @@ class Assembly:
         base = _optim(train)
         own = {name: _optim({**train, **changes}) for name, changes in train["objectives"].items()}
         precision, compile = train.get("precision", "fp32"), train.get("compile", False)
-        return Plan(base, schedule, own, dict(train["ema"]), train["clip_norm"], precision, compile)
+        return Plan(base, schedule, own, dict(train["ema"]), train["clip_norm"], precision=precision, compile=compile)
 
     def training(self, task: Task, span: int) -> Training:
         """A task ready to train over ``span`` steps."""

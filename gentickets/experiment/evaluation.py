@@ -66,7 +66,7 @@ class Examiner:
     def look(self, step: int) -> None:
         """Evaluate as the training stands. Where the best is picked, test is not looked at (Trap 27)."""
         notes = self.notes
-        with notes.timed("evaluate", self.assembly.device), self.averaged() as task:
+        with notes.counted("evaluate", self.assembly.device), self.averaged() as task:
             valid = self.figures(task, "valid")
             checkpoint: dict[str, Any] = {"step": step, "valid": valid.figures}
             if self.unit.picks_best:
@@ -74,7 +74,7 @@ class Examiner:
                 value = valid.figures[metric] * (-1 if better(metric) == "higher" else 1)
                 if notes.best is None or value < notes.best["value"]:
                     notes.best = {"step": step, "value": value}
-                    notes.best_weights = copied(state_of(task))
+                    notes.beside = copied(state_of(task))
             else:
                 checkpoint["test"] = self._on_test(task)
         notes.checkpoints.append(checkpoint)
@@ -91,7 +91,7 @@ class Examiner:
         notes = self.notes
         found = next((one["valid"] for one in notes.checkpoints if one["step"] == step), None)
         if found is None:
-            with notes.timed("evaluate", self.assembly.device), self.averaged() as task:
+            with notes.counted("evaluate", self.assembly.device), self.averaged() as task:
                 found = self.figures(task, "valid", only_metric=True).figures
         notes.curve.append({"step": step, "valid": found})
 
@@ -99,7 +99,7 @@ class Examiner:
         """Figures on the training split of the task as it is chosen; empty where they are not asked for."""
         if not self.assembly.recipe["quality"].get("train", False):
             return {}
-        with self.notes.timed("evaluate", self.assembly.device):
+        with self.notes.counted("evaluate", self.assembly.device):
             if self.notes.best is not None:
                 return self.figures(self.training.task, "train").figures
             with self.averaged() as task:
@@ -114,8 +114,8 @@ class Examiner:
         if not self.unit.picks_best or notes.best is None:
             count = len(notes.checkpoints)
             return notes.checkpoints, "last" if count == 1 else f"mean of last {count}"
-        load_weights(self.training.task, notes.best_weights)
-        with notes.timed("evaluate", self.assembly.device):
+        load_weights(self.training.task, notes.beside)
+        with notes.counted("evaluate", self.assembly.device):
             test = self._on_test(self.training.task)
         step = notes.best["step"]
         best = [{**found, "test": test} for found in notes.checkpoints if found["step"] == step]

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.pool import Pool
-from gentickets.experiment.units import Key, Unit, plan_units
+from gentickets.experiment.units import SEARCH, Key, Unit, plan_units
+from gentickets.ledger import write_ledger
 from gentickets.recipe import Recipe, diff, recipe_from
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder, locked
@@ -96,6 +97,10 @@ def find(
             _here(run, units, setup, tell)
         else:
             Pool(units, done, setup, jobs_for(record, options), tell).run()
+        if not options.keep_all:
+            for state in out.glob(f"seed-*/{SEARCH}/round-*/level-*.safetensors"):
+                state.unlink()
+        write_ledger(out, results_of(run, recipe), record["recipe"])
 
 
 def _ours(path: Path) -> bool:
@@ -237,14 +242,14 @@ def _setup(run: RunFolder, record: Mapping[str, Any], options: Options) -> dict[
 def _here(run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], tell: Any) -> None:
     """Work in this process, one unit after the other."""
     from gentickets.experiment.blame import blaming
-    from gentickets.experiment.work import Work
+    from gentickets.experiment.watching import work_of
     from gentickets.experiment.worker import assembled
 
     with blaming([Path(path) for path in setup["plugins"]]):
         assembly = assembled(setup)
         for unit in units:
             known = run.round(*unit.key).result.is_file()
-            result = Work(assembly, run, unit, save_every=setup["save_every"]).do()
+            result = work_of(assembly, run, unit, save_every=setup["save_every"]).do()
             if not known:
                 tell(unit, unit.steps, {"status": result.status, "why": result.why})
 

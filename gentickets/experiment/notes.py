@@ -7,11 +7,12 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 
+from gentickets.accounting import Counter, energy, peak_memory, synchronize
 from gentickets.errors import TicketError
 from gentickets.runs.folder import RoundFolder
 from gentickets.runs.formats import read_snapshot, write_snapshot
@@ -35,18 +36,65 @@ class Notes:
     provenance: dict[str, str] = field(default_factory=dict)
     collapsed: str | None = None
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    best_weights: Tensors = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """FLOPs, by the same phases."""
+    memory: int | None = None
+    energy: float | None = None
+    bird: dict[str, Any] = field(default_factory=dict)
+    """What the watcher of an early bird has seen, but for its masks."""
+    beside: Tensors = field(default_factory=dict)
+    """The best weights so far, or the masks that an early bird remembers."""
+
+    def __post_init__(self) -> None:
+        self._open: list[str] = []
+        self._since = 0.0
 
     @contextmanager
     def timed(self, phase: str, device: torch.device) -> Iterator[None]:
-        """Book the seconds inside to a phase; the device finishes its work first."""
-        before = time.perf_counter()
+        """Book the seconds inside to a phase; a phase within it has its own. The device finishes its work first."""
+        self.until_now()
+        self._open.append(phase)
         try:
             yield
         finally:
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            self.seconds[phase] += time.perf_counter() - before
+            synchronize(device)
+            self.until_now()
+            self._open.pop()
+
+    def until_now(self) -> None:
+        """Book what has passed since the last time to the phase that is open."""
+        now = time.perf_counter()
+        if self._open:
+            self.seconds[self._open[-1]] += now - self._since
+        self._since = now
+
+    @contextmanager
+    def counted(self, phase: str, device: torch.device) -> Iterator[None]:
+        """The same, with the FLOPs inside."""
+        with self.timed(phase, device), Counter() as counter:
+            try:
+                yield
+            finally:
+                self.spent[phase] += counter.total
+
+    @contextmanager
+    def weighed(self, device: torch.device) -> Iterator[None]:
+        """Book peak memory and energy of a training, where the device tells them."""
+        with peak_memory(device) as memory, energy(device) as joules:
+            yield
+        if memory.bytes is not None:
+            self.memory = max(self.memory or 0, memory.bytes)
+        if joules.joules is not None:
+            self.energy = (self.energy or 0.0) + joules.joules
+
+    def costs(self) -> dict[str, Any]:
+        """What was booked, as a result holds it."""
+        return {
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "spent": dict(self.spent),
+            "memory": self.memory,
+            "energy": self.energy,
+        }
 
     def evaluated(self) -> set[int]:
         """Steps that have been evaluated."""
@@ -59,10 +107,13 @@ class Notes:
 
 def save(folder: RoundFolder, snapshot: Snapshot, notes: Notes) -> None:
     """Store the state of an unfinished round, keeping the one before."""
-    told = {name: value for name, value in vars(notes).items() if name != "best_weights"}
+    notes.until_now()
+    told = {one.name: getattr(notes, one.name) for one in fields(notes) if one.name != "beside"}
     if folder.progress.is_file():
         os.replace(folder.progress, folder.older_progress)
-    write_snapshot(folder.progress, snapshot, {**told, "seconds": dict(notes.seconds)}, notes.best_weights)
+    write_snapshot(
+        folder.progress, snapshot, {**told, "seconds": dict(notes.seconds), "spent": dict(notes.spent)}, notes.beside
+    )
 
 
 def resume(folder: RoundFolder) -> tuple[Snapshot | None, Notes]:
@@ -71,8 +122,8 @@ def resume(folder: RoundFolder) -> tuple[Snapshot | None, Notes]:
         if not path.is_file():
             continue
         try:
-            snapshot, told, best = read_snapshot(path)
-            return snapshot, _notes(told, best)
+            snapshot, told, beside = read_snapshot(path)
+            return snapshot, _notes(told, beside)
         except (TicketError, TypeError):
             continue  # half a disk's worth of damage is no reason to start over: there is an older one
     return None, Notes()
@@ -84,5 +135,6 @@ def clear(folder: RoundFolder) -> None:
         path.unlink(missing_ok=True)
 
 
-def _notes(told: Mapping[str, Any], best: Tensors) -> Notes:
-    return Notes(**{**told, "seconds": defaultdict(float, told["seconds"]), "best_weights": best})
+def _notes(told: Mapping[str, Any], beside: Tensors) -> Notes:
+    sums = {name: defaultdict(float, told.get(name, {})) for name in ("seconds", "spent")}
+    return Notes(**{**told, **sums, "beside": beside})

@@ -24,6 +24,7 @@ from gentickets.quality.evaluate import drawn
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder, locked
 from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket
+from gentickets.shapes import take_shapes
 from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Ticket, check_fit, load_weights, state_of
 from gentickets.training import Training, Watcher
@@ -66,6 +67,14 @@ def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = No
     return ticket, assembly
 
 
+def networks_of(ticket: Ticket, assembly: Assembly) -> Task:
+    """The networks that a ticket was found in, freshly initialized; a compact ticket's have its shapes."""
+    task = assembly.task(ticket.origin.seed)
+    if ticket.channels is not None:
+        take_shapes(task, ticket.weights)
+    return task
+
+
 def _check_folder(path: Path, data: Mapping[str, Any]) -> None:
     """A recipe's folder of images is looked for from the current directory, as the recipe says it."""
     if data["name"] == "folder" and not Path(str(data.get("folder"))).is_dir():
@@ -94,7 +103,7 @@ def pictures(
     trained = ticket_path.with_name("trained.safetensors")
     if not trained.is_file():
         raise TicketError(untrained(ticket_path))
-    task = assembly.task(ticket.origin.seed)
+    task = networks_of(ticket, assembly)
     snapshot, _, _ = read_snapshot(trained)
     with _grown(assembly, ticket, task, snapshot):
         if task.can("sample"):
@@ -129,7 +138,7 @@ class Planted(Arm):
 
     def task(self) -> Task:
         """The networks that the ticket was found in."""
-        return self.assembly.task(self.given.origin.seed)
+        return networks_of(self.given, self.assembly)
 
     def ticket(self, training: Training, batches: Batches, since: Snapshot | None, watch: Sequence[Watcher]) -> Ticket:
         """The given ticket."""
@@ -160,7 +169,7 @@ def train_ticket(
     least, train = ticket.origin.rewind_to, assembly.recipe["train"]
     if train["steps"] <= max(least, train["warmup"]):
         raise TicketError(f"--steps {train['steps']}: must be above {max(least, train['warmup'])}, the ticket's start")
-    check_fit(ticket.weights, state_of(assembly.task(ticket.origin.seed)))
+    check_fit(ticket.weights, state_of(networks_of(ticket, assembly)))
     with locked(out):
         given, fresh = out / "given.safetensors", pack_ticket(ticket, assembly.recipe)
         if given.is_file() and given.read_bytes() != fresh:

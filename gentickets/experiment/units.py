@@ -15,6 +15,14 @@ LONGER = "-longer"
 SCALED = "-scaled"
 NARROW = ("narrow", "narrow-weights")
 """Dense networks of the ticket's theoretical FLOPs, and of its number of weights."""
+SEARCH = "search"
+"""The arm of a dense training that is watched for early birds, and ends when all have emerged."""
+SCRATCH = ("scratch", "scratch-flops")
+"""Networks as narrow as an early bird's, from initialization: in as many steps, and in as many FLOPs."""
+OF_CHANNELS = ("random-channels", "low-channels", *SCRATCH)
+"""Controls with as many channels of each group as the ticket has."""
+OWN_START = ("reinit", "narrow", "scratch")
+"""Beginnings of the names of arms that are trained from an initialization, not from the ticket's start."""
 WIDTH = "width"
 """The arm of a dense network at one of several widths; its round is the width's place."""
 
@@ -95,27 +103,39 @@ def plan_units(
         raise TicketError("search.longer needs a declared [claim] level: the round at which all arms train longer")
     units: list[Unit] = []
     for seed in seeds:
+        if method == "early_bird":
+            units.append(Unit(seed, SEARCH, 0, steps, steps))
         if recipe["search"]["budget"]:
             units.append(Unit(seed, "budget", 0, search_budget(recipe), search_budget(recipe)))
     for round in [0, *rounds_of(recipe["search"])]:
         for seed in seeds:
-            source = round - 1 if method == "iterative" else 0
-            needs = ((seed, "ticket", source),) if round else ()
+            needs = _needs(recipe["search"], seed, round)
             units.append(Unit(seed, "ticket", round, steps, steps - (rewind if round else 0), needs))
     for seed in seeds:
         if longer:
             units.append(_longer(seed, "dense", 0, longer * steps, rewind))
-            units += [_longer(seed, arm, claim_round or 0, longer * steps, rewind) for arm in ["ticket", *controls]]
+            arms = [arm for arm in ["ticket", *controls] if arm != "scratch-flops"]  # its length is that of the search
+            units += [_longer(seed, arm, claim_round or 0, longer * steps, rewind) for arm in arms]
         for round in control_rounds:
             units += [_control(seed, arm, round, steps, rewind) for arm in controls]
     return units
 
 
+def _needs(search: Mapping[str, Any], seed: int, round: int) -> tuple[Key, ...]:
+    """What a ticket's round starts from: the round before, the dense run, or the search of early birds."""
+    if not round:
+        return ()
+    if search["method"] != "early_bird":
+        return ((seed, "ticket", round - 1 if search["method"] == "iterative" else 0),)
+    rewound = ((seed, "ticket", 0),) if search["after"] == "rewind" else ()
+    return ((seed, SEARCH, 0), *rewound)
+
+
 def _control(seed: int, arm: str, round: int, steps: int, rewind: int) -> Unit:
-    own_start = arm.startswith(("reinit", "narrow"))
+    own_start = arm.startswith(OWN_START)
     return Unit(seed, arm, round, steps, steps - (0 if own_start else rewind), ((seed, "ticket", round),))
 
 
 def _longer(seed: int, arm: str, round: int, span: int, rewind: int) -> Unit:
-    own_start = arm.startswith(("reinit", "narrow"))
+    own_start = arm.startswith(OWN_START)
     return Unit(seed, arm + LONGER, round, span, span - (0 if own_start else rewind), ((seed, "ticket", round),))

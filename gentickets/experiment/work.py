@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from gentickets.accounting import layer_flops
+from torch import Tensor
+
+from gentickets.accounting import dense_flops, masked_flops, step_flops
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.emerged import arm_of
 from gentickets.experiment.evaluation import Examiner, mean
 from gentickets.experiment.notes import Notes, clear, resume, save
-from gentickets.experiment.units import NARROW, WIDTH, Unit
-from gentickets.masks import prunable
+from gentickets.experiment.units import NARROW, SEARCH, WIDTH, Unit
+from gentickets.masks import full_mask, prunable
 from gentickets.results import Result
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
 from gentickets.runs.formats import read_ticket, write_snapshot, write_ticket
@@ -49,7 +53,7 @@ class Work:
     ) -> None:
         self.assembly, self.run, self.unit = assembly, run, unit
         self.folder: RoundFolder = run.round(*unit.key)
-        self.arm = arm or Arm(assembly, run, unit)
+        self.arm = arm or arm_of(assembly, run, unit)
         self.stop, self.report, self.save_every = stop, report, save_every
         self.notes, self.at, self.stopping = Notes(), 0, False
         self.saved_at = time.monotonic()
@@ -72,7 +76,8 @@ class Work:
                 if error.status not in (Status.FAILED, Status.DIVERGED):
                     raise
                 status = "diverged" if error.status == Status.DIVERGED else "failed"
-                result = replace(self._blank(), status=status, why=str(error), losses=self.notes.losses)
+                told = {"losses": self.notes.losses, **self.notes.costs()}
+                result = replace(self._blank(), status=status, why=str(error), **told)
             write_whole(self.folder.result, result.to_json().encode())
             clear(self.folder)
         return result
@@ -88,7 +93,7 @@ class Work:
 
     def _worked_out(self) -> Result:
         snapshot, self.notes = resume(self.folder)
-        self.training = self.assembly.training(self.arm.task(), self.unit.span)
+        self._build()
         ticket = self._start(snapshot)
         examiner = Examiner(self.assembly, self.run, self.unit, self.training, self.batches, self.notes)
         looks, traces = examiner.points(ticket.origin.rewind_to), examiner.curve_points(ticket.origin.rewind_to)
@@ -103,14 +108,35 @@ class Work:
                 examiner.trace(point)
         return self._finished(examiner, ticket)
 
+    def _build(self) -> None:
+        """The networks, ready to train for as long as this unit does, and what a step of theirs costs."""
+        notes, device = self.notes, self.assembly.device
+        notes.spent.pop("compact", None)  # it is done again in a run that goes on, and counts once
+        booked = notes.counted("compact", device) if self.arm.compacts else nullcontext()
+        with booked:
+            task = self.arm.task()
+            self.unit = self.arm.settled()
+        self.training = self.assembly.training(task, self.unit.span)
+        if self.training.plan.compile:
+            with notes.timed("compile", device):
+                self.training.compile(self.batches(0))
+        self.step_flops = step_flops(task, self.assembly.recipe["data"]["batch_size"]).total
+
     def _start(self, snapshot: Snapshot | None) -> Ticket:
         """Make and store the ticket, unless that was done before; leave the training where it goes on from."""
         device = self.assembly.device
         if not self.folder.ticket.is_file():
-            with self.notes.timed("score" if self.arm.prunes else "train", device):
-                since = snapshot if self.notes.phase == "start" else None
-                made = self.arm.ticket(self.training, self.batches, since, [self._watch])
+            since = snapshot if self.notes.phase == "start" else None
+            self.at = 0 if since is None else since.step
+            if self.arm.prunes:
+                self.notes.spent.pop("score", None)  # what was not stored is done again, and counts once
+                with self.notes.counted("score", device):
+                    made = self.arm.ticket(self.training, self.batches, since, [self._watch])
+            else:
+                with self.notes.timed("warm-up", device):
+                    made = self.arm.ticket(self.training, self.batches, since, [self._watch])
             self._end_if_stopping()
+            self._save()  # what the ticket has cost, before it is there
             with self.notes.timed("store", device):
                 write_ticket(self.folder.ticket, made, self.arm.recipe())
             snapshot = None
@@ -129,7 +155,8 @@ class Work:
         return ticket
 
     def _train_to(self, point: int, ticket: Ticket) -> None:
-        with self.notes.timed("train", self.assembly.device):
+        device = self.assembly.device
+        with self.notes.timed("train", device), self.notes.weighed(device):
             steps = range(self.at, point)
             self.at = train(
                 self.training, self.batches, steps, mask=ticket.mask, seed=self.unit.seed, watch=[self._watch]
@@ -139,6 +166,7 @@ class Work:
     def _watch(self, step: int, losses: Losses) -> bool:
         self.at = step
         self.notes.taken += 1
+        self.notes.spent["train" if self.notes.phase == "grow" else "warm-up"] += self.step_flops
         self.report(self.notes.taken)
         if step % max(1, self.unit.span // LOSS_POINTS) == 0:
             values = {name: float(loss) for name, loss in losses.items()}
@@ -175,7 +203,7 @@ class Work:
                     examiner.pictures(self.folder, shown)
         return replace(
             self._blank(),
-            sparsity=1 - ticket.mask.density,
+            sparsity=1 - (ticket.channels or ticket.mask).density,
             selection=selection,
             valid=mean([checkpoint["valid"] for checkpoint in chosen]),
             test=mean([checkpoint["test"] for checkpoint in chosen]),
@@ -187,21 +215,25 @@ class Work:
             collapsed=notes.collapsed,
             checkpoints=notes.checkpoints,
             losses=notes.losses,
-            seconds={name: round(value, 3) for name, value in notes.seconds.items()},
+            **notes.costs(),
             **self._sizes(ticket),
         )
 
     def _sizes(self, ticket: Ticket) -> dict[str, Any]:
-        """Densities in the network's order, weights, FLOPs."""
+        """Densities in the network's order, weights, FLOPs; of a compact ticket with those of the recipe's networks."""
         task, found = self.training.task, ticket.mask.densities
+        wide = self.assembly.task(self.unit.seed) if ticket.channels is not None else task
         densities = {name: found[name] for name in prunable(task) if name in found}
-        flops = layer_flops(task)
-        masked = sum(count * densities.get(name, 1.0) for name, count in flops.items())
-        parameters = sum(parameter.numel() for parameter in task.parameters())
+        parameters = sum(parameter.numel() for parameter in wide.parameters())
+        exempt, components = self.assembly.recipe["search"]["exempt"], self.assembly.components
+        total = full_mask(wide, exempt=exempt, components=components).total
+        flops = {"dense": dense_flops(wide), "masked": masked_flops(task, ticket.mask), "own": dense_flops(task)}
+        channels: Mapping[str, Tensor] = ticket.channels or {}
         return {
             "densities": densities,
-            "weights": {"kept": ticket.mask.kept, "total": ticket.mask.total, "all": parameters},
-            "flops": {"dense": sum(flops.values()), "masked": masked},
+            "weights": {"kept": ticket.mask.kept, "total": total, "all": parameters},
+            "flops": {**flops, "step": self.step_flops},
+            "channels": {name: [int(kept.sum()), kept.numel()] for name, kept in channels.items()},
         }
 
     def _width(self) -> int | None:
@@ -211,6 +243,6 @@ class Work:
 
     def _blank(self) -> Result:
         unit, sparsity = self.unit, 0.0
-        if unit.base_arm not in ("budget", "dense", WIDTH, *NARROW):
+        if unit.base_arm not in ("budget", "dense", SEARCH, WIDTH, *NARROW):
             sparsity = 1 - self.assembly.recipe["search"]["keep"] ** unit.round
         return Result(unit.arm, unit.seed, unit.round, sparsity, unit.span, unit.steps, "last")

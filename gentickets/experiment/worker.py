@@ -72,7 +72,8 @@ def assembled(setup: Mapping[str, Any]) -> Assembly:
 def work(channel: Channel, setup: Mapping[str, Any]) -> None:
     """Take units until told to stop."""
     from gentickets.experiment.units import Unit
-    from gentickets.experiment.work import Stopped, Work
+    from gentickets.experiment.watching import work_of
+    from gentickets.experiment.work import Stopped
     from gentickets.runs.folder import RunFolder
 
     assembly = assembled(setup)
@@ -87,7 +88,7 @@ def work(channel: Channel, setup: Mapping[str, Any]) -> None:
     channel.tell(ready=True)
     while "stop" not in (order := channel.orders.get()):
         unit = Unit(**{**order["do"], "needs": tuple(tuple(need) for need in order["do"]["needs"])})
-        job = Work(assembly, run, unit, stop=channel.stop.is_set, report=report, save_every=setup["save_every"])
+        job = work_of(assembly, run, unit, stop=channel.stop.is_set, report=report, save_every=setup["save_every"])
         try:
             result = job.do()
         except Stopped:

@@ -1,5 +1,6 @@
 """Masks: which weights stay, which go, and how they are held there."""
 
+from .channels import Channels
 from .densities import erk, shuffled, uniform
 from .hold import Hold, apply_mask, hold
 from .interop import from_torch_prune, masked_state_dict
@@ -9,6 +10,7 @@ from .select import SCOPES, Magnitudes, Scores, keep_top, tied_share
 __all__ = [
     "PRUNABLE",
     "SCOPES",
+    "Channels",
     "Hold",
     "Magnitudes",
     "Mask",

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Set
 from typing import get_args
 
 from gentickets.errors import nearest
+from gentickets.recipe import of_search
 from gentickets.recipe.families import FAMILIES
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import CRITERIA, CRITERION_OPTIONS, DATASETS, METHODS_OF, STOPPING, SampleFigure
+from gentickets.recipe.sections import CRITERIA, DATASETS, STOPPING, SampleFigure
 from gentickets.recipe.words import Problem, did_you_mean, listed, refusal, shown
 
 Check = Callable[[Recipe], Iterator[Problem]]
@@ -90,63 +91,6 @@ def _checkpoints(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("quality.checkpoints", f"{last} is more than the {steps} steps from search.rewind_to on")
 
 
-def _method(recipe: Recipe) -> Iterator[Problem]:
-    """Keys that mean nothing with the method, and what the method needs."""
-    search, method = recipe.search, recipe.search.method
-    for key, methods in METHODS_OF.items():
-        if key in search.model_fields_set and getattr(search, key) != () and not search.applies(key):
-            needed = " or ".join(map(repr, methods))
-            message = f"means nothing with search.method = '{method}', only with {needed}; remove it"
-            yield Problem(f"search.{key}", message)
-    if method == "at_start" and search.rewind != "weights":
-        message = f"'{search.rewind}' goes on from trained weights, and 'at_start' prunes before there are any"
-        yield Problem("search.rewind", f"{message}; remove it")
-    for number in search.only_rounds:
-        if number > search.rounds:
-            message = f"{number} is not a round; must be from 1 to search.rounds = {search.rounds}"
-            yield Problem("search.only_rounds", message)
-    if method == "widths":
-        yield from _widths(recipe)
-
-
-def _widths(recipe: Recipe) -> Iterator[Problem]:
-    search, known = recipe.search, type(recipe.task.options).model_fields
-    if not search.widths:
-        yield Problem("search.widths", "is missing; method = 'widths' needs the widths to try, as [16, 32, 64]")
-    if known and search.widen not in known:
-        sentence = f"family '{recipe.task.family}' has no keyword '{search.widen}'. {nearest(search.widen, known)}"
-        yield Problem("search.widen", sentence)
-    told = {"claim": recipe.claim is not None, "search.controls": bool(search.controls), "search.longer": search.longer}
-    for key, given in told.items():
-        if given:
-            yield Problem(key, "means nothing with search.method = 'widths', which prunes nothing; remove it")
-
-
-def _criterion(recipe: Recipe) -> Iterator[Problem]:
-    search = recipe.search
-    for option, criteria in CRITERION_OPTIONS.items():
-        if option in search.model_fields_set and not search.applies(option):
-            yield Problem(f"search.{option}", f"criterion '{search.criterion}' has none; only {listed(criteria)} have")
-    options = recipe.task.options
-    if search.temperature != 1.0 and options.objectives and getattr(options, "loss", None) != "nonsaturating":
-        message = "divides a discriminator's logits; only the GAN loss 'nonsaturating' has logits"
-        yield Problem("search.temperature", f"{message}; remove it")
-
-
-def _other(recipe: Recipe) -> Iterator[Problem]:
-    search = recipe.search
-    if search.other == "rewound":
-        return
-    if not search.prune:
-        message = f"'{search.other}' is about components that are not pruned, and all are; name some in search.prune"
-        yield Problem("search.other", message)
-    if search.other == "trained" and search.method == "at_start":
-        yield Problem("search.other", "'trained' needs a trained network, and 'at_start' prunes before there is one")
-    elif search.other == "trained" and (recipe.claim is not None or search.controls):
-        message = "'trained' gives the other components more steps than dense and controls have: they do not compare"
-        yield Problem("search.other", f"{message}; remove [claim] and search.controls, or use 'rewound'")
-
-
 def _quality(recipe: Recipe) -> Iterator[Problem]:
     quality = recipe.quality
     if quality.inception is not None and quality.features != "inception":
@@ -173,15 +117,6 @@ def _repeats(recipe: Recipe) -> Iterator[Problem]:
             yield Problem(f"search.{key}", f"{name!r} stands there twice")
 
 
-def _control_rounds(recipe: Recipe) -> Iterator[Problem]:
-    if not recipe.search.controls:
-        return
-    for i, number in enumerate(recipe.search.control_rounds or ()):
-        if number > recipe.search.rounds:
-            message = f"{number} is not a round; must be from 1 to search.rounds = {recipe.search.rounds}"
-            yield Problem(f"search.control_rounds[{i}]", message)
-
-
 def _level(recipe: Recipe) -> Iterator[Problem]:
     if recipe.claim is None or isinstance(recipe.claim.level, str) or recipe.search.method == "widths":
         return
@@ -195,28 +130,6 @@ def _level(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("claim.level", f"{message}; near it: {reachable}")
     elif recipe.search.controls and found not in recipe.control_rounds:
         yield Problem("search.control_rounds", f"{recipe.control_rounds} lacks round {found}, which the claim is about")
-
-
-def _longer(recipe: Recipe) -> Iterator[Problem]:
-    if recipe.search.longer and recipe.claim is None:
-        yield Problem("search.longer", "trains longer at the claim's round; add a [claim] section")
-    elif recipe.search.longer and recipe.claim is not None and recipe.claim.level == "validation":
-        yield Problem("search.longer", "needs a declared claim.level: validation chooses one only after the rounds")
-
-
-def _rewind(recipe: Recipe) -> Iterator[Problem]:
-    way = recipe.search.rewind
-    if way == "weights":
-        return
-    if recipe.claim is not None or recipe.search.controls:
-        message = (
-            f"'{way}' goes on from the trained weights, so that round r has had r more trainings than dense and "
-            "controls: they do not compare at equal steps; remove [claim] and search.controls, or use 'weights'"
-        )
-        yield Problem("search.rewind", message)
-    if way == "none" and recipe.train.schedule != "constant":
-        message = f"'none' trains on at the last learning rate; train.schedule = '{recipe.train.schedule}' ends at 0"
-        yield Problem("search.rewind", f"{message}; use 'constant', or rewind = 'lr'")
 
 
 def _metric(recipe: Recipe) -> Iterator[Problem]:
@@ -253,16 +166,17 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("task.family",), _components),
     (("task.family",), _objectives),
     (("train.steps", "search.rewind_to"), _rewinding),
-    (("task", "search.method", "search.rounds", "search.only_rounds", "search.widths"), _method),
-    (("task", "search.criterion"), _criterion),
-    (("search.prune", "search.other"), _other),
+    (("task", "search.method", "search.rounds", "search.only_rounds", "search.widths"), of_search.method),
+    (("search", "train.steps"), of_search.early_bird),
+    (("task", "search.criterion"), of_search.criterion),
+    (("search.prune", "search.other"), of_search.other),
     (("quality",), _quality),
     (("train.steps", "search.rewind_to", "quality.checkpoints"), _checkpoints),
     ((), _repeats),
-    (("search.rounds",), _control_rounds),
+    (("search.rounds",), of_search.control_rounds),
     (("claim", "search.method", "search.rounds", "search.keep", "search.controls", "search.control_rounds"), _level),
-    (("claim", "search.longer"), _longer),
-    (("claim", "search.rewind", "search.controls", "train.schedule"), _rewind),
+    (("claim", "search.longer"), of_search.longer),
+    (("claim", "search.rewind", "search.controls", "train.schedule"), of_search.rewind),
     (("task.family", "claim.metric", "quality"), _metric),
 )
 """The keys whose stand-ins would mislead a check, and the check."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr
 
 from gentickets.recipe.sections import (
+    CHECKS,
     STOPPING,
     SYNFLOW_CUTS,
     USES,
@@ -100,6 +101,7 @@ class Recipe(Section):
         }
         chosen = {"only_rounds": self.rounds, "control_rounds": self.control_rounds}
         plain["search"] |= {**chosen, "budget": self.budget, "cuts": self.cuts}
+        plain["search"] |= {"every": self.every, "tolerance": self.tolerance}
         plain["search"] = {name: value for name, value in plain["search"].items() if self.search.applies(name)}
         if not self.quality.curve:
             plain["quality"] = {name: value for name, value in plain["quality"].items() if name not in STOPPING}
@@ -120,6 +122,16 @@ class Recipe(Section):
         if self.search.cuts is not None:
             return self.search.cuts
         return SYNFLOW_CUTS if self.search.criterion == "synflow" and self.search.method == "at_start" else 1
+
+    @property
+    def every(self) -> int:
+        """Steps between the looks of an early bird."""
+        return self.search.every or max(1, self.train.steps // CHECKS)
+
+    @property
+    def tolerance(self) -> float:
+        """The largest distance between the masks of an early bird: its rule's own, unless it is given."""
+        return self.search.tolerance or (0.2 if self.search.rule == "corrected" else 0.1)
 
     @property
     def _optimizers(self) -> set[str]:

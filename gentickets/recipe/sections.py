@@ -18,8 +18,20 @@ NonNegative = Annotated[float, Field(ge=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
-Control = Literal["reinit", "reinit0", "shuffle", "random-erk", "random-uniform", "narrow", "narrow-weights"]
-Method = Literal["iterative", "one_shot", "at_start", "widths"]
+Control = Literal[
+    "reinit",
+    "reinit0",
+    "shuffle",
+    "random-erk",
+    "random-uniform",
+    "narrow",
+    "narrow-weights",
+    "random-channels",
+    "low-channels",
+    "scratch",
+    "scratch-flops",
+]
+Method = Literal["iterative", "one_shot", "at_start", "early_bird", "widths"]
 SampleFigure = Literal["frechet", "kid", "inception_score", "precision", "recall", "density", "coverage"]
 
 DATASETS = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "celeba", "folder")
@@ -30,12 +42,26 @@ CRITERION_OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """Option of [search] -> the criteria that have it."""
 METHODS_OF: dict[str, tuple[str, ...]] = {
-    "only_rounds": ("one_shot", "at_start"),
+    "only_rounds": ("one_shot", "at_start", "early_bird"),
     "cuts": ("at_start",),
+    "by": ("early_bird",),
+    "every": ("early_bird",),
+    "patience": ("early_bird",),
+    "tolerance": ("early_bird",),
+    "rule": ("early_bird",),
+    "gamma_l1": ("early_bird",),
+    "after": ("early_bird",),
+    "multiple": ("early_bird",),
     "widths": ("widths",),
     "widen": ("widths",),
 }
 """Key of [search] -> the methods with which it means something; others mean something with all."""
+OF_CHANNELS = ("random-channels", "low-channels", "scratch", "scratch-flops")
+"""Controls of tickets whose channels were removed."""
+WITH_CHANNELS = (*OF_CHANNELS, "narrow", "narrow-weights")
+"""Controls that such tickets may have at all: the others are about masks."""
+CHECKS = 50
+"""An early bird's looks along a whole training, where ``every`` is not given."""
 STOPPING = ("patience", "tolerance")
 """Keys of [quality] that mean nothing without ``curve``."""
 SYNFLOW_CUTS = 100
@@ -155,6 +181,22 @@ class Search(Section):
     """Of what is left, each round."""
     only_rounds: Annotated[tuple[Count, ...], Listed] = ()
     """Rounds to do where each stands by itself ("one_shot", "at_start"); empty: every one."""
+    by: Literal["channels", "weights"] = "channels"
+    """With "early_bird": what is ranked and removed."""
+    every: Count | None = None
+    """With "early_bird": steps from one look to the next; none: a fiftieth of the training."""
+    patience: Annotated[int, Field(ge=2)] = 5
+    """With "early_bird": the newest mask is compared with all others of so many."""
+    tolerance: Share | None = None
+    """With "early_bird": the largest distance between them; none: 0.2, or 0.1 with the published rule."""
+    rule: Literal["corrected", "published"] = "corrected"
+    """With "early_bird": distances corrected for chance and held against noise, or as You et al. (2020) have them."""
+    gamma_l1: NonNegative = 0.0
+    """With "early_bird": L1 penalty on norm scales while it is searched; 1e-4 in the original."""
+    after: Literal["continue", "rewind"] = "continue"
+    """With "early_bird": go on from the step at which it emerged, or from ``rewind_to``."""
+    multiple: Count = 1
+    """With "early_bird": how many channels a group keeps is rounded to multiples of this."""
     widths: Annotated[tuple[Count, ...], Listed] = ()
     """With "widths": the family's keyword ``width``, one after the other."""
     widen: Word = "width"

@@ -6,22 +6,39 @@
      "runs": [{"name": str, "path": str, "metric": str | null, "figures": [str], "seeds": [int],
                "pruned": str | null, "goes_on": str | null, "troubles": [str], "method": str, "widened": str,
                "facts": [[str, str]], "better": {figure: "lower" | "higher" | null},
-               "verdict": {"word", "sentence", "metric", "margin", "round", "level", "pruned", "share", "found",
-                           "chosen", "seeds",
+               "of_channels": bool,
+               "verdict": {"word", "sentence", "metric", "margin", "round", "level", "pruned", "share", "of_channels",
+                           "lighter", "explained_by": [control], "found", "chosen", "seeds",
                            "short": {"ticket": spread, "dense": spread, "loss": {"mean", "bound", "p", "n"},
                                      "limit", "holds", "controls": [{"control", "arm", "spread", "loss",
-                                     "beaten": bool | null}], "unfinished": {control: why}} | null,
+                                     "beaten": bool | null}], "unfinished": {control: why},
+                                     "matched": like one of the controls | null} | null,
                            "longer": the same | null, "budget": spread | null, "notes": [str]},
                "rows": [{"arm", "name", "round", "sparsity", "width", "steps", "selection", "n",
                          "train": {figure: spread}, "valid": {figure: spread}, "test": {figure: spread},
                          "stops": {"steps": spread, "never", "figure"} | null, "tied": {group: share},
                          "apart": {figure: seeds}, "collapsed", "failed", "diverged", "not_run", "honest",
                          "at_level", "flops", "weights", "why"}],
-               "seconds": {arm: {phase: seconds}}, "provenance": {figure: [str]}, "missing": [str]}]}
+               "seconds": {arm: {phase: seconds}}, "spent": {arm: {phase: FLOPs}},
+               "costs": [{"arm", "round", "name", "n", "steps", "selection", "weights", "channels": [kept, of] | null,
+                          "flops", "seconds": {phase: seconds}, "spent": {phase: FLOPs}, "memory", "energy",
+                          "whole": {"seconds", "flops"}}],
+               "search_cost": [a level as ledger.json has it],
+               "choices": [{"arm", "round", "name", "sparsity", "cost": {"seconds", "flops"}, "quality": spread,
+                            "sound", "front": ["flops" | "seconds"]}],
+               "emergence": {"rule", "by", "every", "steps",
+                             "levels": [{"seed", "round", "sparsity", "step" | null, "share", "why"}],
+                             "trace": [{"seed", "round", "component", "step", "distance", "initial", "limit", "share",
+                                        "share_limit"}],
+                             "vacuous": [str], "null": {component: {...}}} | null,
+               "provenance": {figure: [str]}, "missing": [str]}]}
 
 A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. A loss says by how much the
 ticket is worse, whichever way the figure is good; sparsities are fractions; ``beaten`` is null under three seeds; an
-unknown or infinite number is null.
+unknown or infinite number is null. ``seconds`` and ``spent`` of a run are sums over rounds and seeds, those of
+``costs`` means over seeds; ``whole`` is the training with the search that it rests on, without evaluating and storing;
+``front`` names the units in which nothing is cheaper and better. Where ``of_channels``, sparsities are removed shares
+of channels, and ``lighter`` is that of the prunable weights.
 """
 
 from __future__ import annotations
@@ -36,8 +53,9 @@ from gentickets.errors import Status, TicketError
 from gentickets.report.claim import claim_round, judge
 from gentickets.report.gallery import Run
 from gentickets.report.page import render
+from gentickets.report.rows import Row
 from gentickets.report.stopping import Stops, early_stop
-from gentickets.report.summary import Row, Summary, summarize
+from gentickets.report.summary import Summary, summarize
 from gentickets.report.tables import table
 from gentickets.report.verdict import Comparison, Paired, Trial, Verdict, paired
 from gentickets.report.words import Spread

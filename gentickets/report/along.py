@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from gentickets.report.cells import WIDTH
 from gentickets.report.drawing import MUTED, PAPER, TICKET, WIDE, logarithmic, styled, to_svg, where
-from gentickets.report.plots import draw
-from gentickets.report.summary import Row, Summary
+from gentickets.report.marks import draw
+from gentickets.report.rows import Row
+from gentickets.report.summary import Summary
 from gentickets.report.words import LONGER, SCALED, Spread, figure_name, heading, is_higher
 
 TRAIN = "#d55e00"

@@ -1,4 +1,4 @@
-"""Plots of what is inside a run: densities per layer, where the time went, training curves."""
+"""Plots of what is inside a run: densities per layer and training curves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from gentickets.report.cells import WIDTH
-from gentickets.report.drawing import CONTROLS, INK, PHASES, TICKET, styled, styles, to_svg
+from gentickets.report.drawing import CONTROLS, INK, TICKET, styled, styles, to_svg
 from gentickets.report.stopping import curve_of
 from gentickets.report.summary import Summary
 from gentickets.report.words import LONGER, SCALED, arm_name, base_arm, heading, percent
@@ -23,10 +23,13 @@ Curve = list[tuple[int, float]]
 
 
 def densities(results: Sequence[Result], name: str = "densities") -> str:
-    """A map of what each layer keeps at each round of the ticket (mean over seeds); empty without."""
-    cells = [cell for cell in results if cell.arm == "ticket" and cell.round > 0 and cell.densities]
+    """A map of what each layer keeps at each round of the ticket (mean over seeds); empty without.
+
+    Where channels were removed, of what each group of tied channels keeps: the smaller layers keep all they have.
+    """
+    cells = [cell for cell in results if cell.arm == "ticket" and cell.round > 0 and _shares(cell)]
     rounds = sorted({cell.round for cell in cells})
-    layers = list(dict.fromkeys(layer for cell in cells for layer in cell.densities))
+    layers = list(dict.fromkeys(layer for cell in cells for layer in _shares(cell)))
     if not cells:
         return ""
     grid = [[_kept(cells, layer, round) for round in rounds] for layer in layers]
@@ -47,12 +50,19 @@ def densities(results: Sequence[Result], name: str = "densities") -> str:
         axes.tick_params(axis="x", rotation=0 if len(rounds) < 9 else 60)
         axes.invert_yaxis()
         axes.spines[:].set_visible(False)
-        axes.set_xlabel("sparsity of the ticket")
-        return to_svg(figure, "Percent of weights kept in each layer at each round", name)
+        compact = any(cell.channels for cell in cells)
+        axes.set_xlabel("channels removed by the ticket" if compact else "sparsity of the ticket")
+        what = "channels kept in each group" if compact else "weights kept in each layer"
+        return to_svg(figure, f"Percent of {what} at each round", name)
 
 
 def _kept(cells: Iterable[Result], layer: str, round: int) -> float:
-    return _mean(cell.densities[layer] for cell in cells if cell.round == round and layer in cell.densities)
+    return _mean(_shares(cell)[layer] for cell in cells if cell.round == round and layer in _shares(cell))
+
+
+def _shares(cell: Result) -> Mapping[str, float]:
+    """What a ticket keeps of each group of channels, else of each layer's weights."""
+    return {group: kept / of for group, (kept, of) in cell.channels.items()} or cell.densities
 
 
 def _write_shares(axes: Axes, grid: Sequence[Sequence[float]], norm: LogNorm) -> None:
@@ -64,33 +74,6 @@ def _write_shares(axes: Axes, grid: Sequence[Sequence[float]], norm: LogNorm) ->
             text = f"{100 * value:.0f}" if value >= 0.0995 or value == 0 else f"{100 * value:.1f}"
             place = (column + 0.5, row + 0.5)
             axes.text(*place, text, ha="center", va="center", fontsize=8.5, color="white" if dark else "black")
-
-
-def time_spent(summary: Summary, name: str = "time") -> str:
-    """Seconds by arm and phase, as stacked bars; empty without any."""
-    arms = [arm for arm, phases in summary.seconds.items() if sum(phases.values()) > 0]
-    phases = list(dict.fromkeys(phase for arm in arms for phase in summary.seconds[arm]))
-    if not arms:
-        return ""
-    with styled():
-        figure = Figure(figsize=(8.4, 0.9 + 0.34 * len(arms)))
-        axes = figure.add_subplot()
-        left = [0.0] * len(arms)
-        for place, phase in enumerate(phases):
-            widths = [summary.seconds[arm].get(phase, 0.0) for arm in arms]
-            colour = PHASES[place % len(PHASES)]
-            axes.barh(range(len(arms)), widths, left=left, height=0.68, color=colour, label=phase)
-            left = [start + width for start, width in zip(left, widths, strict=True)]
-        for place, total in enumerate(left):
-            text = f" {total:,.0f} s" if max(left) >= 20 else f" {total:.1f} s"
-            axes.text(total, place, text, va="center", color=INK, fontsize=9)
-        axes.set_yticks(range(len(arms)), labels=[arm_name(arm) for arm in arms])
-        axes.set_xlim(0, 1.12 * max(left))
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel("seconds, all rounds and seeds")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(phases))
-        return to_svg(figure, "Seconds by arm and phase", name)
 
 
 def curves(results: Sequence[Result], summary: Summary, name: str = "curves") -> str:
@@ -106,7 +89,7 @@ def curves(results: Sequence[Result], summary: Summary, name: str = "curves") ->
         arm = "dense" if cell.arm == "ticket" and cell.round == 0 else cell.arm
         if arm == WIDTH and cell.status == "done":
             chosen.setdefault(widths[cell.round], []).append(cell)
-        elif cell.status == "done" and not arm.endswith(LONGER) and (arm == "dense" or cell.round == level):
+        elif cell.status == "done" and not arm.endswith(LONGER) and (arm == "dense" or cell.round == level != 0):
             chosen.setdefault(arm, []).append(cell)
     order = [arm for arm in summary.seconds if arm in chosen] or list(chosen)
     panels = _panels(chosen, summary.metric)

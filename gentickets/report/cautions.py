@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from gentickets.report import sentence as say
 from gentickets.report.cells import Cells
 from gentickets.report.method import scores_say
-from gentickets.report.words import LONGER, arm_name, base_arm, listed, numbered, percent
+from gentickets.report.words import LONGER, SEARCH, arm_name, base_arm, listed, numbered, percent
 from gentickets.results import Result
 
 TIED = 0.05
@@ -98,6 +98,6 @@ def troubles(cells: Cells) -> tuple[str, ...]:
 
 
 def _undone(cells: Cells) -> Iterable[Result]:
-    for arm in cells.arms():
+    for arm in [SEARCH, *cells.arms()]:
         for round in cells.rounds(arm):
             yield from (cell for cell in cells.of(arm, round) if cell.status != "done")

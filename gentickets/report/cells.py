@@ -10,13 +10,16 @@ from typing import Any, Literal
 
 from gentickets.provenance import comparable
 from gentickets.recipe.families import OF_SAMPLES
-from gentickets.report.words import LONGER, base_arm, listed
+from gentickets.report.words import LONGER, SEARCH, base_arm, listed
 from gentickets.results import Result, better
 
 Split = Literal["train", "valid", "test"]
 PREFERRED = ("negative_elbo", "reconstruction", "fid", "frechet")
 WIDTH = "width"
 """The arm of a dense network at one of several widths; its round is the width's place."""
+MATCHED = "scratch-flops"
+"""The control with the compute of search and ticket: more steps than the ticket, so that a claim at equal steps is not
+judged by it."""
 
 
 class Cells:
@@ -54,6 +57,11 @@ class Cells:
         """The one result, or None where it is not (yet) there."""
         return self._cells.get((arm, round, seed))
 
+    @property
+    def of_channels(self) -> bool:
+        """Whether channels are removed, so that a sparsity is the removed share of channels."""
+        return self.method == "early_bird" and self.search.get("by", "channels") == "channels"
+
     def of(self, arm: str, round: int) -> list[Result]:
         """An arm's results of one round, by seed, whatever their status."""
         found = (self.get(arm, round, seed) for seed in self.seeds)
@@ -64,9 +72,9 @@ class Cells:
         return [cell for cell in self.of(arm, round) if cell.status == "done"]
 
     def arms(self) -> list[str]:
-        """Every arm with a result, ticket first, then as the recipe lists the controls, then by name."""
+        """Every arm with figures, ticket first, then as the recipe lists the controls, then by name."""
         order = ["ticket", "budget", *map(str, self.search.get("controls") or ())]
-        known = {arm for arm, _, _ in self._cells}
+        known = {arm for arm, _, _ in self._cells} - {SEARCH}
 
         def place(arm: str) -> tuple[bool, int, str]:
             base = base_arm(arm)
@@ -148,15 +156,21 @@ class Cells:
             return None
         return math.fsum((one["total"] - one["kept"]) / one["all"] for one in known) / len(known)
 
+    def lighter(self, round: int) -> float | None:
+        """The ticket's removed share of the prunable weights, which is not its share of channels; None if unknown."""
+        known = [cell.weights for cell in self.done("ticket", round) if {"kept", "total"} <= cell.weights.keys()]
+        return math.fsum(1 - one["kept"] / one["total"] for one in known) / len(known) if known else None
+
     @property
     def pruned(self) -> str | None:
-        """Whose weights the recipe prunes, e.g. ``the generator's weights``; None where it prunes all."""
+        """Whose weights or channels the recipe prunes, e.g. ``the generator's weights``; None where it prunes all."""
         whose = [f"the {name}'s" for name in self.search.get("prune") or ()]
         exempt = [f"'{pattern}'" for pattern in self.search.get("exempt") or ()]
         if not whose and not exempt:
             return None
-        weights = f"{listed(whose)} weights" if whose else "the weights"
-        return f"{weights} outside {listed(exempt)}" if exempt else weights
+        what = "channels" if self.of_channels else "weights"
+        those = f"{listed(whose)} {what}" if whose else f"the {what}"
+        return f"{those} outside {listed(exempt)}" if exempt else those
 
     @property
     def goes_on(self) -> str | None:
@@ -176,10 +190,15 @@ class Cells:
 
     @property
     def controls(self) -> list[str]:
-        """The controls that the recipe declares or that ran, without their scaled twins."""
+        """The controls that the recipe declares or that ran, without their scaled twins; see `opponents`."""
         ran = (base_arm(arm) for arm in self.arms())
         names = dict.fromkeys([*map(str, self.search.get("controls") or ()), *ran])
         return [name for name in names if name not in ("ticket", "budget", "dense", WIDTH)]
+
+    @property
+    def opponents(self) -> list[str]:
+        """The controls by which a claim at equal steps is judged."""
+        return [name for name in self.controls if name != MATCHED]
 
     def ticket_troubles(self, round: int) -> tuple[list[int], list[int]]:
         """Seeds whose ticket failed at or before `round`, and seeds whose ticket is not there yet."""
@@ -203,32 +222,3 @@ class Cells:
     def collapsed(self, arm: str, round: int) -> list[int]:
         """Seeds whose samples have collapsed."""
         return [cell.seed for cell in self.done(arm, round) if cell.collapsed]
-
-    def missing(self, level: int | None) -> list[str]:
-        """Sentences about what is still to come by the recipe; `level` is the claim's round."""
-        found = []
-        if len(self.seeds) < self.wanted_seeds:
-            found.append(f"{len(self.seeds)} of {self.wanted_seeds} seeds have started")
-        if self.method == "widths":
-            places = range(len(self.search.get("widths") or ()))
-            pairs = [(place, seed) for place in places for seed in self.seeds]
-            return [*found, *self._open("the sweep", (WIDTH,), pairs)]
-        wanted: dict[str, list[int]] = {"ticket": [0, *self.levels]}
-        chosen = self.search.get("control_rounds")
-        rounds = sorted({*(chosen or ([level] if level else [])), *([] if chosen else [self.last_round])})
-        wanted |= {control: [round for round in rounds if round] for control in self.controls}
-        if self.search.get("budget", False):
-            wanted["budget"] = [0]
-        for arm, rounds in wanted.items():
-            broken = {seed for round in rounds for seed in self.ticket_troubles(round)[0]}
-            pairs = [(round, seed) for round in rounds for seed in self.seeds if seed not in broken]
-            found += self._open(arm, (arm, f"{arm}-scaled"), pairs)
-        if level and int(self.search.get("longer", 0)) > 1:
-            arms = [f"{arm}{LONGER}" for arm in ("dense", "ticket")]
-            found += [f"{arm}: not run yet" for arm in arms if not self.rounds(arm)]
-        return found
-
-    def _open(self, name: str, twins: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
-        """A sentence where rounds (round, seed) of an arm and its twin are still to come."""
-        left = [pair for pair in pairs if all(self.get(twin, *pair) is None for twin in twins)]
-        return [f"{name}: {len(pairs) - len(left)} of {len(pairs)} rounds are done"] if left else []

@@ -6,7 +6,8 @@ dense mean. A seed's loss is ticket minus dense, or dense minus ticket for a fig
 so that several controls need no correction; Berger, 1982). Fewer than three seeds decide nothing, and in a claim about
 samples a ticket that collapsed never holds: it fails, or is undecided where the dense model collapsed too. Claims about
 other figures are told of the collapse. Values that were measured in another way than the dense model's are compared
-with nothing.
+with nothing. The narrow network from scratch with the FLOPs of search and ticket takes more steps than they do: like
+the dense model's budget it is told beside the claim, which is one at equal steps.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from dataclasses import replace
 from typing import Any
 
 from gentickets.errors import nearest
+from gentickets.recipe.families import OF_SAMPLES
 from gentickets.report import sentence as say
 from gentickets.report.cautions import cautions, collapsed_seeds, collapses, ties
-from gentickets.report.cells import Cells, Split
+from gentickets.report.cells import MATCHED, Cells, Split
 from gentickets.report.method import how_found
+from gentickets.report.opponents import explained
 from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial, Verdict, paired
 from gentickets.report.widths import swept
-from gentickets.report.words import LONGER, SCALED, Spread, figure_name, is_higher
+from gentickets.report.words import LONGER, NARROWER, SCALED, Spread, figure_name, is_higher
 from gentickets.results import Result, better
 
 Found = tuple[str, list[str]]
@@ -40,11 +43,13 @@ def judge(results: Sequence[Result], recipe: Mapping[str, Any]) -> Verdict:
         return Verdict("no claim", swept(cells), seeds=len(cells.seeds))
     found = how_found(recipe)
     if not claim or better(str(claim["metric"])) is None:
-        return Verdict("no claim", _no_claim(cells), found=found, notes=tuple(ties(cells)))
+        others = _unclaimed(cells)
+        text = " ".join([_no_claim(cells), *([explained(others, str(cells.metric))] if others else [])])
+        return Verdict("no claim", text, found=found, explained_by=others, notes=tuple(ties(cells)))
     metric, margin = str(claim["metric"]), float(claim.get("margin", 0.02))
     budget = Spread.of(cells.values("budget", 0, metric, "test"))
     blank = Verdict("undecided", "", metric, margin, found=found, seeds=len(cells.seeds), budget=budget)
-    blank = replace(blank, pruned=cells.pruned, notes=tuple(ties(cells)))
+    blank = replace(blank, pruned=cells.pruned, of_channels=cells.of_channels, notes=tuple(ties(cells)))
     known = cells.figures()
     if not results or (known and metric not in known):
         why = f"no result has the figure '{metric}'. {nearest(metric, known)}" if known else "nothing is done yet."
@@ -62,6 +67,8 @@ def judge(results: Sequence[Result], recipe: Mapping[str, Any]) -> Verdict:
     notes = tuple(dict.fromkeys([*reasons, *said, *cautions(cells, round, metric, told), *blank.notes]))
     verdict = replace(blank, word=word, round=round, level=cells.sparsity(round), chosen=chosen)
     verdict = replace(verdict, share=cells.share(round), short=short, longer=longer, notes=notes)
+    if cells.of_channels:
+        verdict = replace(verdict, lighter=cells.lighter(round), explained_by=_narrower(word, short))
     times = int(cells.search.get("longer") or 0)
     hollow = cells.claims_samples and any(collapsed_seeds(cells, round))
     return replace(verdict, sentence=say.sentence(verdict, times, list(dict.fromkeys(said)), hollow))
@@ -94,6 +101,15 @@ def _no_claim(cells: Cells) -> str:
     if claim := cells.recipe.get("claim"):
         text = f"The {figure_name(str(claim['metric']))} says nothing of quality by itself, so it can carry no claim."
     return f"{text} {say.more_steps(cells.goes_on)}" if cells.goes_on else text
+
+
+def _unclaimed(cells: Cells) -> tuple[str, ...]:
+    """Without a claim, the controls that explain the narrowest ticket all the same (Trap 21a)."""
+    round, metric = cells.last_round, cells.metric
+    if not cells.of_channels or metric is None or better(metric) is None:
+        return ()
+    flattered = metric in OF_SAMPLES and any(collapsed_seeds(cells, round))
+    return () if flattered else _narrower("no claim", _trial(cells, round, metric, 0.0))
 
 
 def _declared(claim: Mapping[str, Any]) -> bool:
@@ -130,7 +146,7 @@ def _trial(cells: Cells, round: int, metric: str, margin: float, tail: str = "",
         return None
     compared: list[Comparison] = []
     unfinished: dict[str, str] = {}
-    for control in cells.controls if split == "test" else ():
+    for control in cells.opponents if split == "test" else ():
         outcome = _against(cells, control, tail, round, metric, ticket)
         if isinstance(outcome, Comparison):
             compared.append(outcome)
@@ -138,7 +154,17 @@ def _trial(cells: Cells, round: int, metric: str, margin: float, tail: str = "",
             unfinished[control] = outcome
     # The size of the mean: a negative log-likelihood of continuous data may be below zero.
     limit = margin * abs(of_dense.mean)
-    return Trial(of_ticket, of_dense, loss, limit, tuple(compared), unfinished)
+    beside = _against(cells, MATCHED, tail, round, metric, ticket) if split == "test" else ""
+    matched = beside if isinstance(beside, Comparison) else None
+    return Trial(of_ticket, of_dense, loss, limit, tuple(compared), unfinished, matched)
+
+
+def _narrower(word: str, short: Trial | None) -> tuple[str, ...]:
+    """The controls that are as narrow as the ticket and not beaten by it, where anything is decided (Trap 21a)."""
+    if short is None or word == "undecided":
+        return ()
+    unbeaten = [other.control for other in short.controls if other.tested and not other.beaten]
+    return tuple(control for control in unbeaten if control in NARROWER)
 
 
 def _against(

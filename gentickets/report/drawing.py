@@ -22,7 +22,18 @@ from gentickets.report.words import base_arm, fixed
 INK, MUTED, LINE, PAPER = "#1a1a1b", "#6a6a6b", "#dcdcdd", "#fefefd"
 TICKET, BUDGET = "#0072b2", "#7b3fa1"
 CONTROLS = ("#d55e00", "#009e73", "#cc79a7", "#b8860b", "#8c6d46", "#4d8fac")
-PHASES = ("#0072b3", "#e69f01", "#009e74", "#999990", "#cc79a8", "#d55e01")
+PHASES = {
+    "warm-up": "#8fb8d8",
+    "train": "#0072b3",
+    "score": "#e69f01",
+    "checks": "#d55e01",
+    "compact": "#b6a400",
+    "evaluate": "#009e74",
+    "store": "#999990",
+}
+"""Phase of a result's seconds and FLOPs -> colour, the same in every report."""
+OTHER = "#cc79a8"
+"""The colour of a phase that is none of these."""
 _VARIABLES = {
     INK: "ink",
     MUTED: "muted",
@@ -104,7 +115,7 @@ def styles(controls: Sequence[str]) -> Mapping[str, tuple[str, str]]:
     return {name: (CONTROLS[place % len(CONTROLS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)}
 
 
-def sparsity_axis(axes: Axes, sparsities: Iterable[float], label: bool = True) -> None:
+def sparsity_axis(axes: Axes, sparsities: Iterable[float], label: str) -> None:
     """An axis that spaces rounds evenly (logarithmic in density), labelled in percent sparsity."""
     places = sorted(sparsities)
     gap = 0.999 * (where(places[-1]) - where(places[0])) / 11 if places else 0.0
@@ -115,8 +126,7 @@ def sparsity_axis(axes: Axes, sparsities: Iterable[float], label: bool = True) -
             shown.append(place)
     axes.set_xticks([where(place) for place in shown])
     axes.set_xticklabels([_short(place) for place in shown])
-    if label:
-        axes.set_xlabel("sparsity (%), rounds evenly spaced")
+    axes.set_xlabel(f"{label}, rounds evenly spaced")
     axes.grid(visible=False, axis="x")
 
 

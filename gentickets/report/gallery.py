@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gentickets.report.cells import WIDTH
+from gentickets.report.cells import MATCHED, WIDTH
 from gentickets.report.summary import Summary
 from gentickets.report.tables import size
-from gentickets.report.words import LONGER, arm_name
+from gentickets.report.words import AS_NARROW, LONGER, arm_name
 from gentickets.results import Result
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -59,13 +59,14 @@ def pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
         beside = arm in ("dense", "budget", WIDTH) or (cell.round == level and not arm.endswith(LONGER))
         if cell.seed != seed or cell.status != "done" or not beside:
             continue
-        if arm not in ("dense", "budget", "ticket", WIDTH) and opponents and arm not in opponents:
+        if arm not in ("dense", "budget", "ticket", WIDTH, MATCHED) and opponents and arm not in opponents:
             continue
         uri = _data_uri(run.path / f"seed-{seed}" / cell.arm / f"round-{cell.round:02d}" / file)
         if uri:
             row = run.summary.row(arm, cell.round)
-            sized = row is not None and (cell.sparsity or arm.startswith("narrow"))
-            note = size(run.summary, row) if row and sized else "all weights"
+            sized = row is not None and (cell.sparsity or arm.startswith(AS_NARROW))
+            whole = "all channels" if run.summary.of_channels else "all weights"
+            note = size(run.summary, row) if row and sized else whole
             label = row.name if row else arm_name(arm)
             found.append(Picture(label, f"{note}{'; collapsed' if cell.collapsed else ''}", uri))
     order = [arm_name(arm) for arm in ("dense", "ticket", "budget")]

@@ -49,6 +49,8 @@ def how_found(recipe: Mapping[str, Any]) -> str | None:
         text += f" in {cuts} cuts" if cuts > 1 else ""
     elif method == "one_shot":
         text = f"pruned in one shot{by}"
+    elif method == "early_bird":
+        text = _early_bird(recipe)
     else:
         text = f"pruned{by}" if by else ""
     others = {"fresh": "the components that are not pruned starting afresh", "trained": "the others going on trained"}
@@ -58,6 +60,21 @@ def how_found(recipe: Mapping[str, Any]) -> str | None:
         others.get(str(search.get("other")), ""),
     ]
     return ", ".join(filter(None, told)) or None
+
+
+def _early_bird(recipe: Mapping[str, Any]) -> str:
+    search = _search(recipe)
+    of_channels, rewound = search.get("by", "channels") == "channels", search.get("after") == "rewind"
+    plain = of_channels or search.get("criterion") in (None, "magnitude")
+    start = "continued from the step at which it emerged"
+    if rewound:
+        start = f"rewound to step {int(search.get('rewind_to') or 0)}"
+    told = [
+        f"an early bird by {'channels' if of_channels else 'weights'}{'' if plain else f' ({_scored(recipe)})'}",
+        "by the published rule" if search.get("rule") == "published" else "",
+        start,
+    ]
+    return ", ".join(filter(None, told))
 
 
 def _scored(recipe: Mapping[str, Any]) -> str:
@@ -77,7 +94,10 @@ def _facts(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "method", _method(search)
     if search.get("method") != "widths":
         yield "criterion", _criterion(recipe)
-        yield "weights are ranked", _SCOPES.get(str(search.get("scope")), "")
+        scope = _SCOPES.get(str(search.get("scope")), "")
+        yield f"{_ranked(search)} are ranked", scope.replace("weights", _ranked(search))
+        if search.get("method") == "early_bird":
+            yield from _of_early_bird(search)
         yield "pruned", listed(search["prune"]) if search.get("prune") else "every component"
         yield "exempt", listed(search["exempt"]) if search.get("exempt") else ""
         yield "other components start", _others(search)
@@ -94,13 +114,41 @@ def _method(search: Mapping[str, Any]) -> str:
         "one_shot": "one shot: each level is pruned by itself from the trained dense model",
         "at_start": "at the start: each level is pruned by itself from the state that is trained, "
         f"in {numbered(cuts, 'cut')}",
+        "early_bird": "early bird: one dense training is looked at until the best "
+        f"{_ranked(search)} of a level have stopped changing",
         "widths": f"widths: dense models with {search.get('widen') or 'width'} = "
         f"{listed([str(width) for width in search.get('widths') or ()])}; nothing is pruned",
     }.get(str(search.get("method") or "iterative"), str(search.get("method")))
 
 
+def _ranked(search: Mapping[str, Any]) -> str:
+    by_channels = search.get("method") == "early_bird" and search.get("by", "channels") == "channels"
+    return "channels" if by_channels else "weights"
+
+
+def _of_early_bird(search: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Rule, tolerance, checks and penalty of an early bird (You et al., 2020)."""
+    published, patience = search.get("rule") == "published", int(search.get("patience") or 5)
+    distance = (
+        "Hamming distance of masks, as published"
+        if published
+        else "distance of masks over that of random ones, 2 s (1 - s) at sparsity s; not before the mask has left its "
+        "first ranking, nor before the ranking has settled more than a random walk's would"
+    )
+    tolerance = search.get("tolerance") or (0.1 if published else 0.2)
+    yield "rule", distance
+    yield "tolerance", f"{tolerance:g}, of the newest of {patience} masks to all others"
+    yield "checks", f"every {numbered(int(search['every']), 'step')}" if search.get("every") else ""
+    penalty = float(search.get("gamma_l1") or 0)
+    yield "penalty on norm scales", f"L1, {penalty:g}, while it is searched" if penalty else "none"
+    multiple = int(search.get("multiple") or 1)
+    yield "channels kept", f"multiples of {multiple} in each group" if multiple > 1 else ""
+
+
 def _criterion(recipe: Mapping[str, Any]) -> str:
     search, text = _search(recipe), _scored(recipe)
+    if _ranked(search) == "channels":
+        return "size of the channel's norm scale; without a norm, the norm of its weights"
     if search.get("criterion") in (None, "magnitude", "random", "synflow", "lamp"):
         return text
     if batches := int(search.get("score_batches") or 0):
@@ -120,6 +168,8 @@ def _others(search: Mapping[str, Any]) -> str:
 def _start(search: Mapping[str, Any]) -> str:
     way, step = search.get("rewind") or "weights", search.get("rewind_to") or 0
     fresh = ", optimizer fresh" if search.get("optimizer_state") == "fresh" else ""
+    if search.get("method") == "early_bird" and search.get("after") != "rewind":
+        return f"the step at which each level emerged{fresh}"
     if way == "weights":
         return f"the weights of step {step}{fresh}"
     rate = "the learning rate of step " + str(step) if way == "lr" else "the last learning rate"

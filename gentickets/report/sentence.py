@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial, Verdict, paired
+from gentickets.report.opponents import against_controls, beside_ticket, explained, matched
+from gentickets.report.verdict import LEAST_SEEDS, Trial, Verdict
 from gentickets.report.words import (
-    Spread,
     arm_name,
     decimals,
     figure_name,
@@ -37,14 +37,14 @@ def sentence(verdict: Verdict, times: int, said: Sequence[str] = (), hollow: boo
     `times` is how many times longer the longer arms train; `said` are reasons and cautions that belong into it.
     `hollow`: the ticket's samples collapsed, so that its figure is ahead of nothing.
     """
-    parts = [f"At {percent(verdict.level or 0.0)} sparsity{_aside(verdict)} {_HEADS[verdict.word]}"]
+    parts = [f"At {_level(verdict)} {_HEADS[verdict.word]}"]
     places, decided = _places(verdict), verdict.word != "undecided"
     if verdict.short is not None:
         parts[0] += f": {_against_dense(verdict.short, str(verdict.metric), places, decided)}"
     parts[0] += "."
     parts += said
-    if verdict.short is not None and verdict.short.controls and not hollow:
-        parts.append(_against_controls(verdict.short, places, decided))
+    if verdict.short is not None and not hollow:
+        parts += _beside_controls(verdict, verdict.short, places, decided)
     if verdict.longer is not None:
         parts.append(_when_longer(verdict.longer, times, places))
     elif verdict.word == "wins at equal steps":
@@ -54,12 +54,25 @@ def sentence(verdict: Verdict, times: int, said: Sequence[str] = (), hollow: boo
     return " ".join(parts)
 
 
-def _aside(verdict: Verdict) -> str:
-    """Where not all weights are pruned, whose they are and how much of all that is; how the ticket was found."""
-    share = f"{percent(verdict.share)} of all parameters" if verdict.pruned and verdict.share is not None else ""
+def _level(verdict: Verdict) -> str:
+    """The level; where not all weights are pruned, whose they are and how much of all; how the ticket was found."""
+    level, share = percent(verdict.level or 0.0), ""
+    if verdict.of_channels:
+        text = f"{level} of {verdict.pruned or 'the channels'} removed"
+        weights = "the prunable weights" if verdict.pruned else "the weights"
+        share = f"{percent(verdict.lighter)} of {weights}" if verdict.lighter is not None else ""
+    else:
+        text = f"{level} sparsity" + (f" of {verdict.pruned}" if verdict.pruned else "")
+        share = f"{percent(verdict.share)} of all parameters" if verdict.pruned and verdict.share is not None else ""
     chosen = "the sparsest that holds on validation" if verdict.chosen else ""
     told = "; ".join(filter(None, [share, verdict.found, chosen]))
-    return (f" of {verdict.pruned}" if verdict.pruned else "") + (f" ({told})" if told else "")
+    return text + (f" ({told})" if told else "")
+
+
+def _beside_controls(verdict: Verdict, trial: Trial, places: int, decided: bool) -> list[str]:
+    found = [against_controls(trial, places, decided)] if trial.controls else []
+    found += [explained(verdict.explained_by, str(verdict.metric))] if verdict.explained_by else []
+    return [*found, *filter(None, [matched(trial, places, decided, is_higher(verdict.metric))])]
 
 
 def _places(verdict: Verdict) -> int:
@@ -78,35 +91,6 @@ def _against_dense(trial: Trial, metric: str, places: int, decided: bool) -> str
     side = "under" if trial.holds else "not under"
     bound, limit = fixed(trial.loss.bound, places), fixed(trial.limit, places)
     return f"{text}; the one-sided 95 % bound of its paired loss, {bound}, is {side} the margin of {limit}"
-
-
-def _against_controls(trial: Trial, places: int, decided: bool) -> str:
-    beaten = [other for other in trial.controls if other.beaten]
-    level = [other for other in trial.controls if not other.beaten]
-
-    def names(others: Sequence[Comparison], joint: str = "and") -> str:
-        return listed([f"{arm_name(other.arm)} ({plus_minus(other.spread, places)})" for other in others], joint)
-
-    if not decided or not all(other.tested for other in trial.controls):
-        return _ahead_or_behind(trial, names)
-    if not level:
-        every = "every control" if not trial.unfinished else "the controls that have run"
-        return f"It beats {every}: {names(beaten)}."
-    if not beaten:
-        return f"It is not shown to be better than {names(level, 'or')}."
-    return f"It beats {names(beaten)}, but is not shown to be better than {names(level, 'or')}."
-
-
-def _ahead_or_behind(trial: Trial, names: Callable[[Sequence[Comparison]], str]) -> str:
-    """Too few seeds for a test, or nothing to be decided: only what the means say."""
-    ahead = [other for other in trial.controls if other.loss.mean < 0]
-    behind = [other for other in trial.controls if other.loss.mean > 0]
-    level = [other for other in trial.controls if other.loss.mean == 0]
-    groups = (("ahead of", ahead), ("behind", behind), ("level with", level))
-    found = listed([f"{word} {names(others)}" for word, others in groups if others])
-    least = min(other.loss.n for other in trial.controls)
-    few = f"with {numbered(least, 'seed')} that" if least < LEAST_SEEDS else "that"
-    return f"On average it is {found}; {few} is not tested."
 
 
 def _when_longer(trial: Trial, times: int, places: int) -> str:
@@ -135,21 +119,7 @@ def with_budget(verdict: Verdict, decided: bool = True) -> str:
     text = f"A dense model given the whole search's compute reaches {plus_minus(budget, places)}"
     if trial is None:
         return f"{text}."
-    return f"{text}{_beside_ticket(budget, trial.ticket, decided, is_higher(verdict.metric))}."
-
-
-def _beside_ticket(budget: Spread, ticket: Spread, decided: bool, higher: bool) -> str:
-    """By the same paired bound as the claim's: one of the two is better, or they are not told apart."""
-    first = paired(budget.values, ticket.values, higher=higher)
-    second = paired(ticket.values, budget.values, higher=higher)
-    if first is None or second is None:
-        return ""
-    if not decided or first.n < LEAST_SEEDS:
-        word = "ahead of" if first.mean < 0 else "behind" if first.mean > 0 else "level with"
-        return f", {word} the ticket (not tested: {numbered(first.n, 'seed')})"
-    if first.bound < 0:
-        return ", better than the ticket"
-    return ", worse than the ticket" if second.bound < 0 else ", which is not told apart from the ticket"
+    return f"{text}{beside_ticket(budget, trial.ticket, decided, is_higher(verdict.metric))}."
 
 
 def more_steps(way: str) -> str:

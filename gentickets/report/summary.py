@@ -7,58 +7,22 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gentickets.provenance import comparable
-from gentickets.report.cautions import tied, troubles
-from gentickets.report.cells import WIDTH, Cells, Split
+from gentickets.report.awaited import awaited
+from gentickets.report.cautions import troubles
+from gentickets.report.cells import WIDTH, Cells
 from gentickets.report.claim import judge
+from gentickets.report.costs import Cost, costs_of, levels, swept_name, totals
+from gentickets.report.emergence import Emergence, emergence
 from gentickets.report.method import facts
-from gentickets.report.stopping import Stops, stops
+from gentickets.report.pareto import Choice, choices
+from gentickets.report.rows import Row, row_of
 from gentickets.report.verdict import Verdict, finite
-from gentickets.report.words import LONGER, Spread, arm_name, heading
+from gentickets.report.words import LONGER, SEARCH, heading
 from gentickets.results import Result, better
 
-FIRST = {"dense": 0, "budget": 1, "ticket": 2}
+FIRST = {"dense": 0, "budget": 1, SEARCH: 2, "ticket": 3}
 FLATTERED = ("frechet", "fid", "kid", "inception_score", "precision")
 """Figures that collapsed samples can flatter, so that coverage stands beside the first of them (Trap 30e)."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One arm at one round, over its seeds."""
-
-    arm: str
-    """``dense``, or the arm's name in the run folder."""
-    round: int
-    sparsity: float
-    steps: int
-    selection: str
-    n: int
-    """Seeds that finished."""
-    valid: Mapping[str, Spread]
-    test: Mapping[str, Spread]
-    collapsed: int = 0
-    failed: int = 0
-    diverged: int = 0
-    not_run: int = 0
-    honest: bool = False
-    """The dense model with the whole search's compute: the row that keeps a report honest."""
-    at_level: bool = False
-    flops: Mapping[str, float] = field(default_factory=dict)
-    """Forward FLOPs per image, ``dense`` and ``masked`` (theoretical)."""
-    weights: Mapping[str, int] = field(default_factory=dict)
-    why: tuple[str, ...] = ()
-    """Sentences of the failed cells."""
-    name: str = ""
-    """The arm as a person writes it."""
-    width: int | None = None
-    """The networks' width where it is not the recipe's: of a sweep, or of a narrow model (its first seed's)."""
-    train: Mapping[str, Spread] = field(default_factory=dict)
-    """Figures on the training split, where the recipe asks for them."""
-    stops: Stops | None = None
-    """When the trainings would have stopped, where the recipe asks for a curve."""
-    tied: Mapping[str, float] = field(default_factory=dict)
-    """Group -> the largest share of its weights that tie at the cut, where it matters."""
-    apart: Mapping[str, int] = field(default_factory=dict)
-    """Figure -> seeds in which it was measured in another way, so that it is left out of the row."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +47,29 @@ class Summary:
     troubles: tuple[str, ...] = ()
     """Sentences about the cells that failed, diverged or were not run behind them."""
     pruned: str | None = None
-    """Whose weights a sparsity is of, where the recipe does not prune all, e.g. ``the generator's weights``."""
+    """Whose weights or channels a sparsity is of, where not all are pruned, e.g. ``the generator's weights``."""
     goes_on: str | None = None
     """``lr``, ``none`` or ``trained`` where rounds go on from trained weights, so that none is held against dense."""
     method: str = "iterative"
-    """The recipe's: ``iterative``, ``one_shot``, ``at_start`` or ``widths``."""
+    """The recipe's: ``iterative``, ``one_shot``, ``at_start``, ``early_bird`` or ``widths``."""
     widened: str = WIDTH
     """The keyword that a sweep varies."""
     facts: tuple[tuple[str, str], ...] = ()
     """What the recipe chose, in words: (what, which)."""
     better: Mapping[str, str | None] = field(default_factory=dict)
     """Figure -> ``lower``, ``higher``, or None for one that says nothing of quality by itself."""
+    of_channels: bool = False
+    """Whether a sparsity is the removed share of channels, rather than of weights."""
+    spent: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Arm -> phase -> FLOPs executed, as `seconds`; empty where nothing is told."""
+    costs: tuple[Cost, ...] = ()
+    """What each arm took at each round, the search of early birds among them."""
+    search_cost: tuple[Mapping[str, Any], ...] = ()
+    """What a ticket of each level cost to find and to train, as `ledger.json` has it."""
+    choices: tuple[Choice, ...] = ()
+    """Quality against the whole cost, and what stands on the Pareto fronts."""
+    emergence: Emergence | None = None
+    """When early birds emerged; None of another method."""
 
     @property
     def is_sweep(self) -> bool:
@@ -130,17 +106,19 @@ def summarize(results: Sequence[Result], recipe: Mapping[str, Any], name: str = 
     verdict = judge(results, recipe)
     figures = _ordered(cells.figures(), cells.metric)
     places = [(arm, round) for arm in cells.arms() for round in cells.rounds(arm)]
-    rows = [_row(cells, arm, round, figures, verdict.round) for arm, round in places]
+    rows = [row_of(cells, arm, round, figures, verdict.round) for arm, round in places]
     rows.sort(key=lambda row: (*_place(row.arm), row.width or 0 if row.arm == WIDTH else 0))
+    billed = levels(results, cells)
+    costs = costs_of(results, cells, billed)
     return Summary(
         name,
         cells.metric,
         figures,
         tuple(rows),
         verdict,
-        _seconds(results, cells),
+        _in_order(totals(results, cells, "seconds"), cells),
         _provenance(results, figures),
-        tuple(cells.missing(verdict.round)),
+        tuple(awaited(cells, verdict.round)),
         tuple(cells.seeds),
         troubles(cells),
         cells.pruned,
@@ -149,6 +127,12 @@ def summarize(results: Sequence[Result], recipe: Mapping[str, Any], name: str = 
         str(cells.search.get("widen") or WIDTH),
         tuple(facts(recipe)),
         {figure: better(figure) for figure in figures},
+        cells.of_channels,
+        _in_order(totals(results, cells, "spent"), cells),
+        costs,
+        tuple(level.as_dict() for level in billed),
+        choices(rows, costs, cells.metric),
+        emergence(cells),
     )
 
 
@@ -175,70 +159,16 @@ def _ordered(known: Sequence[str], metric: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*telling, *known]))
 
 
-def _row(cells: Cells, arm: str, round: int, figures: Iterable[str], level: int | None) -> Row:
-    found, done = cells.of(arm, round), cells.done(arm, round)
-    # Where every seed failed, the failed ones still tell sparsity and steps.
-    known = done or found
-    name = "dense" if (arm, round) == ("ticket", 0) else arm
-    width = {place: wide for wide, place in cells.widths}.get(round) if arm == WIDTH else known[0].width
-    return Row(
-        name,
-        round,
-        sum(cell.sparsity for cell in known) / len(known),
-        max(cell.steps for cell in known),
-        known[0].selection,
-        len(done),
-        _spreads(cells, arm, round, figures, "valid"),
-        _spreads(cells, arm, round, figures, "test"),
-        len(cells.collapsed(arm, round)),
-        sum(cell.status == "failed" for cell in found),
-        sum(cell.status == "diverged" for cell in found),
-        sum(cell.status == "not run" for cell in found),
-        arm == "budget",
-        level is not None and round == level,
-        known[0].flops,
-        known[0].weights,
-        tuple(dict.fromkeys(f"seed {cell.seed}: {cell.why}" for cell in found if cell.why)),
-        _swept_name(cells, width) if arm == WIDTH else arm_name(name),
-        width,
-        _spreads(cells, arm, round, figures, "train"),
-        stops(cells, arm, round),
-        _most_tied(done),
-        {figure: len(seeds) for figure in figures if (seeds := cells.apart(arm, round, figure))},
-    )
-
-
-def _spreads(cells: Cells, arm: str, round: int, figures: Iterable[str], split: Split) -> dict[str, Spread]:
-    found = {figure: Spread.of(cells.values(arm, round, figure, split)) for figure in figures}
-    return {figure: spread for figure, spread in found.items() if spread is not None}
-
-
-def _most_tied(done: Iterable[Result]) -> dict[str, float]:
-    most: dict[str, float] = {}
-    for cell in done:
-        for group, share in tied(cell).items():
-            most[group] = max(share, most.get(group, 0.0))
-    return most
-
-
-def _swept_name(cells: Cells, width: int | None) -> str:
-    return f"{cells.search.get('widen') or WIDTH} {width}"
-
-
 def _place(arm: str) -> tuple[bool, int]:
+    """Where an arm stands among the others."""
     return arm.endswith(LONGER), FIRST.get(arm.removesuffix(LONGER), len(FIRST))
 
 
-def _seconds(results: Iterable[Result], cells: Cells) -> dict[str, dict[str, float]]:
-    """By arm, the dense run apart from the ticket's, and a sweep's by width."""
-    total: dict[str, dict[str, float]] = {}
-    swept = {place: _swept_name(cells, width) for width, place in cells.widths}
-    for cell in results:
-        arm = "dense" if cell.arm == "ticket" and cell.round == 0 else cell.arm
-        phases = total.setdefault(swept[cell.round] if arm == WIDTH else arm, {})
-        for phase, seconds in cell.seconds.items():
-            phases[phase] = phases.get(phase, 0.0) + seconds
-    order = [*swept.values(), *sorted(total, key=_place)]
+def _in_order(total: Mapping[str, Mapping[str, float]], cells: Cells) -> dict[str, Mapping[str, float]]:
+    """Arms as the rows have them, the search of early birds among the first; a sweep by width."""
+    known = ["dense", SEARCH, *cells.arms()]
+    arms = sorted(total, key=lambda arm: (*_place(arm), known.index(arm) if arm in known else len(known)))
+    order = [*(swept_name(cells, width) for width, _ in cells.widths), *arms]
     return {arm: total[arm] for arm in dict.fromkeys(order) if arm in total}
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gentickets.report.cells import Split
-from gentickets.report.summary import Row, Summary
+from gentickets.report.rows import Row
+from gentickets.report.summary import Summary
 from gentickets.report.words import (
+    AS_NARROW,
     DASH,
     LONGER,
     Spread,
@@ -40,8 +42,7 @@ def every_figure(summary: Summary) -> Table:
     """The same rows with every figure as mean ± sd (n), on test and, where there is any, on the training images."""
     if summary.is_sweep:
         return _sweep(summary, None)
-    return _joined(summary, [_first(summary), ("sparsity", [size(summary, row) for row in summary.rows]),
-                             *_both_splits(summary, summary.figures)])  # fmt: skip
+    return _joined(summary, [_first(summary), _sizes(summary), *_both_splits(summary, summary.figures)])
 
 
 Column = tuple[str, list[str]]
@@ -58,8 +59,13 @@ def _first(summary: Summary) -> Column:
     return "arm", [row.name for row in summary.rows]
 
 
+def _sizes(summary: Summary) -> Column:
+    heading = "channels removed" if summary.of_channels else "sparsity"
+    return heading, [size(summary, row) for row in summary.rows]
+
+
 def _ticket_columns(summary: Summary, split: Split, most: int | None) -> Iterator[Column]:
-    yield "sparsity", [size(summary, row) for row in summary.rows]
+    yield _sizes(summary)
     for place, figure in enumerate(summary.figures[:most]):
         spreads = [_split(row, split).get(figure) for row in summary.rows]
         digits = decimals(spreads)
@@ -102,8 +108,8 @@ def _split(row: Row, split: Split) -> Mapping[str, Spread]:
 
 
 def size(summary: Summary, row: Row) -> str:
-    """The row's sparsity; a narrow dense model has none, but is as small as the ticket of its round."""
-    if not row.arm.startswith("narrow"):
+    """The row's sparsity; a narrow model has none of its own, but is as small as the ticket of its round."""
+    if not row.arm.startswith(AS_NARROW):
         return percent(row.sparsity)
     ticket = summary.row("ticket", row.round)
     return f"as {percent(ticket.sparsity)}" if ticket else DASH

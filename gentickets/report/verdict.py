@@ -85,6 +85,8 @@ class Trial:
     controls: tuple[Comparison, ...] = ()
     unfinished: Mapping[str, str] = field(default_factory=dict)
     """Control -> why it is not compared."""
+    matched: Comparison | None = None
+    """The narrow network from scratch with the FLOPs of search and ticket: told, but no opponent at equal steps."""
 
     @property
     def holds(self) -> bool:
@@ -110,7 +112,14 @@ class Verdict:
     pruned: str | None = None
     """Whose weights that sparsity is of, where the recipe does not prune all: ``the generator's weights``."""
     share: float | None = None
-    """The same sparsity as a fraction of all parameters."""
+    """The removed prunable weights as a fraction of all parameters."""
+    of_channels: bool = False
+    """Whether the level is a removed share of channels, rather than of weights."""
+    lighter: float | None = None
+    """The removed share of the prunable weights, where the level is one of channels."""
+    explained_by: tuple[str, ...] = ()
+    """Controls of the same widths, or narrow from scratch, that the ticket does not beat: a narrower network explains
+    it (Trap 21a)."""
     found: str | None = None
     """How the ticket was found, where it is not by iterative magnitude pruning: ``found at the start by SNIP``."""
     chosen: bool = False
@@ -137,6 +146,8 @@ class Verdict:
                 plain[name]["holds"] = trial.holds
                 for entry, other in zip(plain[name]["controls"], trial.controls, strict=True):
                     entry["beaten"] = other.beaten if other.tested else None
+                if trial.matched is not None:
+                    plain[name]["matched"]["beaten"] = trial.matched.beaten if trial.matched.tested else None
         return plain
 
 

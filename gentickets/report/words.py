@@ -32,7 +32,27 @@ _ARMS = {
     "random-uniform": "random (uniform)",
     "narrow": "narrow dense of equal FLOPs",
     "narrow-weights": "narrow dense of equal weights",
+    "random-channels": "random channels",
+    "low-channels": "lowest-scored channels",
+    "scratch": "narrow from scratch",
+    "scratch-flops": "narrow from scratch, equal FLOPs",
+    "search": "early-bird search",
 }
+AS_NARROW = ("narrow", "random-channels", "low-channels", "scratch")
+"""Beginnings of the names of arms that have no sparsity of their own, but are as small as the ticket of their round."""
+_PHASES = {
+    "warm-up": "warm-up",
+    "train": "training",
+    "score": "scoring",
+    "checks": "checks",
+    "compact": "compacting",
+    "evaluate": "evaluating",
+    "store": "storing",
+}
+NARROWER = ("random-channels", "low-channels", "scratch", "scratch-flops")
+"""Controls as narrow as a ticket of channels: where they do as well, its choice of channels explains nothing."""
+SEARCH = "search"
+"""The arm of a dense training that is watched for early birds; it has no figures."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +147,25 @@ def arm_name(arm: str) -> str:
         if name.endswith(suffix):
             name, tail = name.removesuffix(suffix), word + tail
     return _ARMS.get(name, name) + tail
+
+
+def in_order(phases: Iterable[str]) -> list[str]:
+    """Phases as they come in a round, those that nobody knows last."""
+    there = dict.fromkeys(phases)
+    return [*(phase for phase in _PHASES if phase in there), *(phase for phase in there if phase not in _PHASES)]
+
+
+def phase_name(phase: str) -> str:
+    """A phase of a result's seconds and FLOPs as a person writes it."""
+    return _PHASES.get(phase, phase)
+
+
+def engineering(value: float, unit: str = "") -> str:
+    """Three digits and a prefix: ``1.23 G``, ``45 MB``."""
+    for scale, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}".rstrip()
 
 
 def base_arm(arm: str) -> str:

@@ -43,6 +43,10 @@ class RoundFolder:
         """The state before that one."""
         return self.path / "progress.safetensors.old"
 
+    def level(self, round: int) -> Path:
+        """Of an early bird's search: the dense state in which a level emerged."""
+        return self.path / f"level-{round:02d}.safetensors"
+
     @property
     def result(self) -> Path:
         """Written last: it means "done"."""

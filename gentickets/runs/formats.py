@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.masks import Mask
+from gentickets.masks import Channels, Mask
 from gentickets.tensorfile import pack, read_tensors
 from gentickets.tickets import Origin, Snapshot, Tensors, Ticket
 
@@ -31,14 +31,20 @@ def pack_ticket(ticket: Ticket, recipe: Mapping[str, Any] | None = None) -> byte
     """
     tensors: dict[str, Tensor] = {}
     for name, kept in ticket.mask.items():
-        bits = np.packbits(kept.cpu().contiguous().numpy().reshape(-1))
-        tensors[f"mask/{name}"] = torch.from_numpy(bits)
+        tensors[f"mask/{name}"] = _packed(kept)
+    for name, kept in (ticket.channels or {}).items():
+        tensors[f"channels/{name}"] = _packed(kept)
     for name, value in ticket.weights.items():
         tensors |= _stored("weights", name, value, ticket.mask.get(name))
     for key, value in ticket.optim.items():
         tensors |= _stored("optim", key, value, _mask_of_slot(ticket.mask, key, value))
+    for name, value in ticket.ema.items():
+        tensors |= _stored("ema", name, value, ticket.mask.get(name))
     shapes = {name: list(kept.shape) for name, kept in ticket.mask.items()}
-    header = {"origin": asdict(ticket.origin), "shapes": shapes, "recipe": dict(recipe) if recipe else None}
+    header: dict[str, Any] = {"origin": asdict(ticket.origin), "shapes": shapes}
+    header["recipe"] = dict(recipe) if recipe else None
+    if ticket.channels is not None:
+        header["channels"] = {name: kept.numel() for name, kept in ticket.channels.items()}
     return pack("ticket", tensors, header)
 
 
@@ -49,31 +55,32 @@ def read_ticket(path: Path) -> tuple[Ticket, dict[str, Any] | None]:
         masks = {name: _bits(tensors[f"mask/{name}"], shape) for name, shape in header["shapes"].items()}
         mask = Mask(masks)
         weights = dict(_restored("weights", tensors, mask))
-        optim = dict(_restored("optim", tensors, mask))
-        return Ticket(mask, weights, _origin(header["origin"]), optim), _recipe(header["recipe"])
+        optim, ema = dict(_restored("optim", tensors, mask)), dict(_restored("ema", tensors, mask))
+        channels = _channels(tensors, header.get("channels"))
+        return Ticket(mask, weights, _origin(header["origin"]), optim, ema, channels), _recipe(header["recipe"])
     except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, IndexError) as error:
         raise TicketError(f"{path} is no sound ticket: {error}", Status.TICKET) from error
 
 
 def write_snapshot(
-    path: Path, snapshot: Snapshot, extra: Mapping[str, Any] | None = None, best: Tensors | None = None
+    path: Path, snapshot: Snapshot, extra: Mapping[str, Any] | None = None, beside: Tensors | None = None
 ) -> None:
-    """Store a snapshot, with notes in JSON and, on the way, the best weights so far."""
-    parts = {"weights": snapshot.weights, "optim": snapshot.optim, "ema": snapshot.ema, "best": best or {}}
+    """Store a snapshot, with notes in JSON and tensors beside it: the best weights so far, say."""
+    parts = {"weights": snapshot.weights, "optim": snapshot.optim, "ema": snapshot.ema, "beside": beside or {}}
     tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
     write_whole(path, pack("snapshot", tensors, {"step": snapshot.step, "extra": dict(extra or {})}))
 
 
 def read_snapshot(path: Path) -> tuple[Snapshot, dict[str, Any], dict[str, Tensor]]:
-    """A snapshot, its notes and its best weights; TicketError (status 3) where the file is damaged or is none."""
+    """A snapshot, its notes and the tensors beside it; TicketError (status 3) where the file is damaged or is none."""
     tensors, header = read_tensors(path, "snapshot")
-    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optim": {}, "ema": {}, "best": {}}
+    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optim": {}, "ema": {}, "beside": {}}
     try:
         for key, value in tensors.items():
             part, name = key.split("/", 1)
-            parts[part][name] = value
+            parts["beside" if part == "best" else part][name] = value  # best: what an earlier version wrote
         snapshot = Snapshot(int(header["step"]), parts["weights"], parts["optim"], parts["ema"])
-        return snapshot, dict(header["extra"]), parts["best"]
+        return snapshot, dict(header["extra"]), parts["beside"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise TicketError(f"{path} is no sound snapshot: {error}", Status.TICKET) from error
 
@@ -123,6 +130,16 @@ def _parameter_of_slot(key: str) -> str:
 def _mask_of_slot(mask: Mask, key: str, value: Tensor) -> Tensor | None:
     kept = mask.get(_parameter_of_slot(key))
     return kept if kept is not None and kept.shape == value.shape else None
+
+
+def _channels(tensors: Tensors, sizes: Any) -> Channels | None:
+    if sizes is None:
+        return None
+    return Channels({name: _bits(tensors[f"channels/{name}"], [size]) for name, size in sizes.items()})
+
+
+def _packed(kept: Tensor) -> Tensor:
+    return torch.from_numpy(np.packbits(kept.cpu().contiguous().numpy().reshape(-1)))
 
 
 def _bits(packed: Tensor, shape: list[int]) -> Tensor:

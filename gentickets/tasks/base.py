@@ -87,6 +87,16 @@ class Task(nn.Module):
     temperature: float = 1.0
     """What a discriminator's logits are divided by; other families have none. GraSP sets it (Wang et al., 2020)."""
 
+    def initialize(self) -> None:
+        """Draw all weights anew, in place, for the networks as they are: narrower ones than were built, say.
+
+        As PyTorch's layers do; a family with initial weights of its own overrides it. Uses the global random state,
+        as constructors do.
+        """
+        for layer in self.modules():
+            if callable(reset := getattr(layer, "reset_parameters", None)):
+                reset()
+
     def objectives(self) -> Sequence[Objective]:
         """The turns of one step, in order."""
         raise NotImplementedError(f"{type(self).__name__} declares no objectives")

@@ -65,9 +65,19 @@ class GAN(Task):
         batch = norm if norm.startswith("batch") else "none"
         critic = Style(critic_width or width, depth, bottleneck, batch, _activation(slope, loss))
         self.discriminator = down(network, image, 1, critic)
-        if (initialize := _initial(network, loss)) is not None:
-            initialize(self)
-        if norm == "spectral":
+        self.norm, self._own_initial = norm, _initial(network, loss)
+        self._dress()
+
+    def initialize(self) -> None:
+        """Draw all weights anew, in place; spectral norms are taken off for it, and put on again."""
+        spectral.release(self.discriminator)
+        super().initialize()
+        self._dress()
+
+    def _dress(self) -> None:
+        if self._own_initial is not None:
+            self._own_initial(self)
+        if self.norm == "spectral":
             spectral.normalize(self.discriminator, PRUNABLE)
 
     def objectives(self) -> Sequence[Objective]:

@@ -38,7 +38,7 @@ class Style:
 
 
 class View(nn.Module):
-    """Reshape each sample: (n, ...) to (n, *shape)."""
+    """Reshape each sample: (n, ...) to (n, *shape). A first size of -1 follows from the others (Trap 15)."""
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
@@ -46,7 +46,10 @@ class View(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, ...) to (n, *shape)."""
-        return x.reshape(x.shape[0], *self.shape)
+        first, *rest = self.shape
+        if first == -1:  # in numbers, as a batch of no samples leaves nothing to infer it from
+            first = prod(x.shape[1:]) // prod(rest)
+        return x.reshape(x.shape[0], first, *rest)
 
     def extra_repr(self) -> str:
         """The shape, for printing."""

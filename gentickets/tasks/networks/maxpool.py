@@ -36,7 +36,8 @@ def down(image: Image, out: int, style: Style) -> nn.Sequential:
 def up(latent: int, image: Image, style: Style) -> nn.Sequential:
     """(n, latent) to (n, c, h, w): 3x3 transposed convolutions, and 2x2 ones of stride 2 where the pools are undone."""
     layers: list[nn.Module] = [] if latent == code(image, style) else [nn.Linear(latent, code(image, style))]
-    layers.append(View(*_map(image, style)))
+    _, *sides = _map(image, style)
+    layers.append(View(-1, *sides))
     wide = 16 * style.width
     for geometry in ((3, 1, 1), (2, 2, 0), (2, 2, 0), (3, 1, 1)):
         layers += [nn.ReLU(), nn.ConvTranspose2d(wide, wide // 2, *geometry)]

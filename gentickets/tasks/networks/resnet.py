@@ -32,7 +32,7 @@ def up(latent: int, image: Image, style: Style) -> nn.Sequential:
     side, wide = image[1] >> stages, style.width
     blocks = [_doubling(wide) for _ in range(stages)]
     last = [nn.BatchNorm2d(wide), nn.ReLU(), _conv(wide, image[0])]
-    return nn.Sequential(nn.Linear(latent, wide * side * side), View(wide, side, side), *blocks, *last)
+    return nn.Sequential(nn.Linear(latent, wide * side * side), View(-1, side, side), *blocks, *last)
 
 
 def _block(style: Style, *, halve: bool) -> Residual:

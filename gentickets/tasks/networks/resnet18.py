@@ -31,7 +31,7 @@ def up(latent: int, image: Image, style: Style) -> nn.Sequential:
     sides = [(image[1], image[2])]
     for _ in range(4):
         sides.append((-(-sides[-1][0] // 2), -(-sides[-1][1] // 2)))
-    layers: list[nn.Module] = [nn.Linear(latent, wide[4]), View(wide[4], 1, 1), nn.Upsample(sides[4])]
+    layers: list[nn.Module] = [nn.Linear(latent, wide[4]), View(-1, 1, 1), nn.Upsample(sides[4])]
     for stage in (4, 3, 2):
         layers.append(_larger(wide[stage], wide[stage - 1], sides[stage - 1]))
     layers.append(_larger(wide[1], wide[0], None))

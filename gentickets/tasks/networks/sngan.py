@@ -33,7 +33,7 @@ def up(latent: int, image: Image, style: Style) -> nn.Sequential:
     """(n, latent) to (n, c, h, w): a dense layer to the map, 4x4 stride-2 transposed convolutions, a 3x3 one."""
     stages = _stages(even_side(image))
     side, wide = image[1] >> stages, style.width * 2**stages
-    layers: list[nn.Module] = [nn.Linear(latent, wide * side * side, bias=False), View(wide, side, side)]
+    layers: list[nn.Module] = [nn.Linear(latent, wide * side * side, bias=False), View(-1, side, side)]
     layers += [nn.BatchNorm2d(wide), nn.ReLU()]
     for _ in range(stages):
         layers += transposed(wide, wide // 2, 4, 2, 1)

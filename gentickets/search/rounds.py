@@ -1,4 +1,4 @@
-"""Searches for tickets: one function per paper, readable top to bottom."""
+"""Iterative magnitude pruning with late rewinding, and its steps."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from dataclasses import replace
 
 from gentickets.criteria import Criterion, magnitude
 from gentickets.data import Batches
-from gentickets.errors import TicketError, nearest
-from gentickets.masks import Mask, component_of, erk, full_mask, keep_top, tied_share
+from gentickets.errors import TicketError
+from gentickets.masks import full_mask
+from gentickets.search.pruning import CRITERION_BATCHES, beside, known_choice, pruned
 from gentickets.seeds import derive
-from gentickets.tasks import Batch, Task
+from gentickets.tasks import Batch
 from gentickets.tickets import Origin, Snapshot, Tensors, Ticket, copied, state_of, zeroed
 from gentickets.training import Training, Watcher, grow, train
 
 REWINDS = ("weights", "lr", "none")
 OPTIMIZER_STATES = ("rewound", "fresh")
 OTHERS = ("rewound", "fresh", "trained")
-CRITERION_BATCHES = 8
-"""Training batches that a criterion is given."""
-LEAST_TIED = 0.001
-"""Smaller shares of ties are not worth telling."""
 
 
 def iterative(
@@ -83,7 +80,7 @@ def first_ticket(
 
     ``since``: a snapshot on the way there, to go on from.
     """
-    _known(optimizer_state, OPTIMIZER_STATES, "optimizer state")
+    known_choice(optimizer_state, OPTIMIZER_STATES, "optimizer state")
     if not 0 <= rewind_to < training.plan.steps:
         raise TicketError(f"rewind_to = {rewind_to} must lie in 0 to {training.plan.steps - 1}, within the training")
     mask = full_mask(training.task, exempt=exempt, components=components)
@@ -122,7 +119,7 @@ def next_ticket(
         (optimizer_state, OPTIMIZER_STATES, "optimizer state"),
         (other, OTHERS, "start of the other components"),
     ):
-        _known(name, names, what)
+        known_choice(name, names, what)
     round = ticket.origin.round + 1 if round is None else round
     seen = derive(seed, "criterion", round)
     mask, tied = pruned(training.task, ticket.mask, density, criterion, scope, seen, batches)
@@ -139,105 +136,3 @@ def next_ticket(
     if fresh is None:
         raise TicketError("other = 'fresh' needs the weights of a fresh network")
     return beside(made, fresh)
-
-
-def at_start(
-    training: Training,
-    batches: Batches,
-    *,
-    density: float,
-    criterion: Criterion,
-    cuts: int = 1,
-    rewind_to: int = 0,
-    optimizer_state: str = "rewound",
-    scope: str = "component",
-    components: Sequence[str] | None = None,
-    exempt: Sequence[str] = (),
-    seed: int = 0,
-    score_batches: int = CRITERION_BATCHES,
-    watch: Sequence[Watcher] = (),
-) -> Ticket:
-    """A ticket found before training (SNIP: Lee et al., 2019; GraSP: Wang et al., 2020; SynFlow: Tanaka et al., 2020).
-
-    The weights that are scored are those that will be trained (Trap 32): the initialization, or the state of step
-    ``rewind_to``. Train it with `grow`.
-    """
-    dense = first_ticket(
-        training, batches, rewind_to=rewind_to, optimizer_state=optimizer_state, components=components, exempt=exempt,
-        seed=seed, watch=watch,
-    )  # fmt: skip
-    some = batches.first(score_batches)
-    return ticket_at_start(
-        training, dense, density=density, criterion=criterion, cuts=cuts, scope=scope, seed=seed, batches=some
-    )
-
-
-def ticket_at_start(
-    training: Training,
-    dense: Ticket,
-    *,
-    density: float,
-    criterion: Criterion,
-    cuts: int = 1,
-    scope: str = "component",
-    seed: int = 0,
-    batches: Sequence[Batch] = (),
-    round: int = 1,
-    fresh: Tensors | None = None,
-) -> Ticket:
-    """Prune a dense ticket's start, in ``cuts`` exponential cuts with the mask of those before in place.
-
-    ``fresh``: weights for the components that are not pruned.
-    """
-    training.start(dense)
-    mask, tied = dense.mask, dict(dense.origin.tied)
-    for cut in range(1, cuts + 1):
-        seen = derive(seed, "criterion", round, cut)
-        mask, tied = pruned(training.task, mask, density ** (cut / cuts), criterion, scope, seen, batches)
-        Ticket(mask, dense.weights, dense.origin).load_into(training.task)
-    origin = replace(dense.origin, method="at_start", round=round, tied=tied)
-    made = Ticket(mask, zeroed(dense.weights, mask), origin, dense.optim)
-    return made if fresh is None else beside(made, fresh)
-
-
-def pruned(
-    task: Task,
-    within: Mask,
-    density: float,
-    criterion: Criterion = magnitude,
-    scope: str = "component",
-    seed: int = 0,
-    batches: Sequence[Batch] = (),
-) -> tuple[Mask, dict[str, float]]:
-    """The mask of the highest scores of the weights as the task holds them, inside ``within``; and its tied shares.
-
-    The shares (group -> fraction) are of weights whose score is that of the last one kept: where much of a group
-    ties, as a clipped critic's magnitudes do, the cut says little (Trap 11a). ``scope``: one of `masks.SCOPES`, or
-    ``erk``: each tensor by itself, at densities after Evci et al. (2020).
-    """
-    scores = criterion(task, batches, seed)
-    missing = [name for name in within if name not in scores]
-    if missing:
-        raise TicketError(f"the criterion gave no scores for '{missing[0]}'")
-    scores = scores if len(scores) == len(within) else {name: scores[name] for name in within}
-    scope, densities = ("layer", erk(within, density)) if scope == "erk" else (scope, density)
-    mask = keep_top(scores, densities, within=within, scope=scope, seed=seed)
-    shares = tied_share(scores, mask, within=within, scope=scope)
-    return mask, {group: round(share, 4) for group, share in shares.items() if share >= LEAST_TIED}
-
-
-def beside(ticket: Ticket, weights: Tensors) -> Ticket:
-    """The ticket with its unpruned components' weights and buffers from elsewhere, and no optimizer state of theirs."""
-    pruned_ones = ticket.mask.components
-
-    def ours(name: str) -> bool:
-        return component_of(name) in pruned_ones
-
-    mixed = {name: value if ours(name) else weights[name] for name, value in ticket.weights.items()}
-    optim = {key: value for key, value in ticket.optim.items() if ours(key.split("/")[1])}
-    return replace(ticket, weights=mixed, optim=optim)
-
-
-def _known(name: str, names: Sequence[str], what: str) -> None:
-    if name not in names:
-        raise TicketError(f"unknown {what} '{name}'. {nearest(name, names)}")

@@ -1,0 +1,137 @@
+"""`gentickets cost`: what a ticket saves, what finding it cost, and when it has repaid that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gentickets.errors import TicketError
+
+from .console import emit, json_option, note, paragraph, table
+from .options import PLUGIN, on_data_and_device
+
+if TYPE_CHECKING:
+    from gentickets.experiment.cost import Costs
+    from gentickets.experiment.measuring import Measured
+
+FLOPS = {"GFLOPs": 1e9, "MFLOPs": 1e6, "kFLOPs": 1e3}
+TIMES = {"s": 1.0, "ms": 1e-3, "\N{MICRO SIGN}s": 1e-6}
+
+
+@click.command()
+@click.argument("what", metavar="RUN|TICKET|RECIPE")
+@click.option("--all", "every", is_flag=True, help="Every level of a run, not the claim's alone.")
+@click.option("--channels", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="FRACTION",
+              help="Beside a recipe's dense networks those with this fraction of their channels.")  # fmt: skip
+@click.option("--multiple", type=click.IntRange(min=1), metavar="N",
+              help="With --channels: round them to multiples of N (1).")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True,
+              help="How long to measure, about.")  # fmt: skip
+@PLUGIN
+@on_data_and_device
+@json_option
+def cost(
+    what: str, every: bool, channels: float | None, multiple: int | None, seconds: float, plugins: tuple[Path, ...],
+    root: Path, download: bool, device: str, threads: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """What dense, masked and compact networks cost: weights, FLOPs, seconds, memory, disk.
+
+    Of a RUN those of the claimed level, of a TICKET (its file, or its round's folder) its own; with what the search
+    cost, and after how many trainings or samples that is repaid. Of a RECIPE (a file or a shipped one's name) those
+    of its dense networks.
+    """
+    from gentickets.experiment.blame import blaming
+
+    with blaming(plugins):
+        from gentickets.experiment import cost as costs
+        from gentickets.experiment.planted import Place
+
+        kind, place = costs.kind_of(what), Place(root, device, threads, plugins, download)
+        _check(kind, what, every, channels, multiple)
+        note("measuring ...")
+        if kind == "run":
+            found = costs.cost_of_run(Path(what), place, seconds=seconds, every=every)
+        elif kind == "ticket":
+            found = costs.cost_of_ticket(Path(what), place, seconds=seconds)
+        else:
+            found = costs.cost_of_recipe(what, place, seconds=seconds, channels=channels, multiple=multiple or 1)
+    if as_json:
+        emit(found.as_dict(), True)
+    else:
+        _show(found)
+
+
+def _check(kind: str, what: str, every: bool, channels: float | None, multiple: int | None) -> None:
+    """Options that mean nothing with what is asked about."""
+    if every and kind != "run":
+        raise TicketError(f"--all: '{what}' is a {kind}, and only a run has several levels")
+    if channels is not None and kind != "recipe":
+        raise TicketError(
+            f"--channels: '{what}' is a {kind}, with a mask already; give its recipe to see what fewer channels "
+            'would save, and find them with [search] method = "early_bird"'
+        )
+    if multiple is not None and channels is None:
+        raise TicketError("--multiple rounds what --channels leaves; give that too")
+
+
+def _show(found: Costs) -> None:
+    """A table of a training step, one of a sample, and what the search cost in sentences."""
+    dense = found.networks[0]
+    networks = [(_name(one), one, one.as_dict(dense)) for one in found.networks]
+    size = found.about["batch_size"]
+    headers, rows = _gains([told["step"] for _, _, told in networks])
+    table(
+        ["network", "weights", "kept", *headers, "MB at peak", "FLOPs are"],
+        [
+            [name, f"{one.weights:,}", f"{one.kept:,}", *row, _megabytes(one.memory), _counted(one)]
+            for (name, one, _), row in zip(networks, rows, strict=True)
+        ],
+        title=f"A training step, of {size} images", spare=("kept", "MB at peak"), more="more columns: --json",
+    )  # fmt: skip
+    click.echo("")
+    headers, rows = _gains([told["sample"] for _, _, told in networks])
+    table(
+        ["network", *headers, "MB stored", "FLOPs are"],
+        [[name, *row, _megabytes(one.disk), _counted(one)] for (name, one, _), row in zip(networks, rows, strict=True)],
+        title=f"A sample, in batches of {size}",
+    )
+    for spent in found.spent:
+        click.echo("")
+        paragraph(spent.sentence)
+    for line in found.notes:
+        note(line)
+
+
+def _name(network: Measured) -> str:
+    chosen = network.round is not None or network.sparsity
+    return f"{network.name}, {100 * network.sparsity:.1f} %" if chosen else network.name
+
+
+def _gains(told: Sequence[dict[str, Any] | None]) -> tuple[list[str], list[list[float | None]]]:
+    """Headings and rows: FLOPs, how many times fewer than dense, time, how many times faster."""
+    dense = told[0] or {"flops": None, "seconds": None}
+    (flops, per), (time, second) = _unit(dense["flops"], FLOPS), _unit(dense["seconds"], TIMES)
+    rows: list[list[float | None]] = []
+    for one in told:
+        if one is None:
+            rows.append([None] * 4)
+        else:
+            count = None if one["flops"] is None else one["flops"] / per
+            rows.append([count, one["flops_gain"], one["seconds"] / second, one["gain"]])
+    return [flops, "fewer", time, "faster"], rows
+
+
+def _unit(value: float | None, units: Mapping[str, float]) -> tuple[str, float]:
+    """The largest unit in which the dense network's value is not small, for a whole column."""
+    return next(((name, unit) for name, unit in units.items() if value and value >= unit), list(units.items())[-1])
+
+
+def _counted(network: Measured) -> str:
+    return "theoretical" if network.theoretical else "executed"
+
+
+def _megabytes(count: int | None) -> float | None:
+    return None if count is None else count / 1e6

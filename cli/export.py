@@ -1,0 +1,109 @@
+"""`gentickets export`: a trained network for use without gentickets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gentickets.errors import TicketError
+
+from .console import emit, json_option, note, table
+from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data
+
+FORMS = {".onnx": "onnx", ".safetensors": "safetensors"}
+
+
+@click.command()
+@click.argument("ticket", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(list(FORMS.values())),
+              help="Of the files (onnx, or what --out says).")  # fmt: skip
+@click.option("--component", metavar="NAME",
+              help="One alone: decoder, generator, ...; with onnx also sampler and reconstructor.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), default=Path("exported"), show_default=True,
+              metavar="FOLDER|FILE", help="Where to write: a folder, or NAME.onnx or NAME.safetensors.")  # fmt: skip
+@ON
+@FORCE
+@PLUGIN
+@on_data_and_device
+@json_option
+def export(
+    ticket: Path, form: str | None, component: str | None, out: Path, on: str | None, force: bool,
+    plugins: tuple[Path, ...], root: Path, download: bool, device: str, threads: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Write what a ticket grew into (trained.safetensors, beside TICKET) for use without gentickets.
+
+    As ONNX: a file for each component, and a sampler (latents to images) and a reconstructor (images to images)
+    where the family has them. As safetensors: one file, its description in JSON, and rebuild.py, which makes PyTorch
+    networks of the two. All files are compared with the trained network before they are written.
+
+    TICKET is its file, or the folder of its round or of its training.
+    """
+    from gentickets.disk import write_whole
+    from gentickets.experiment.blame import blaming
+    from gentickets.experiment.places import ticket_at
+
+    form, folder, stem = _target(out, form, component)
+    given, changes = ticket_at(ticket), other_data(on)
+    _check_early(folder, form, component, stem, force)
+    with blaming(plugins):
+        from gentickets.experiment.exported import exported
+        from gentickets.experiment.planted import Place
+
+        place = Place(root, device, threads, plugins, download)
+        made = exported(given, place, form=form, component=component, name=stem, changes=changes)
+    new = {folder / file: data for file, data in made.files.items() if not _holds(folder / file, data)}
+    for file in new:
+        if file.exists():  # a rebuild.py of one's own, or what came there meanwhile
+            check_new(file, force)
+    for file, data in new.items():
+        write_whole(file, data)
+    told = {part.name: part.told() for part in made.parts.values()}
+    if as_json:
+        sizes = [{"file": folder / name, "bytes": len(data)} for name, data in made.files.items()]
+        emit({"format": form, "files": sizes, "parts": told, "left_out": made.left_out}, True)
+    else:
+        table(["part", "takes", "gives"], [[name, *map(_spoken, sides.values())] for name, sides in told.items()])
+        for name, data in made.files.items():
+            note(f"{folder / name}: {len(data):,} bytes")
+        for part, why in made.left_out.items():
+            note(f"left out: {part}: {why}")
+
+
+def _target(out: Path, form: str | None, component: str | None) -> tuple[str, Path, str | None]:
+    """Format, folder, and the file's name where one is given."""
+    suffix = out.suffix.lower()
+    if suffix not in FORMS or out.is_dir():
+        if out.exists() and not out.is_dir():
+            raise TicketError(f"--out {out}: is a file; name a folder, or a file that ends in .onnx or .safetensors")
+        return form or "onnx", out, None
+    if form not in (None, FORMS[suffix]):
+        raise TicketError(f"--out {out} is no name for --format {form}")
+    if FORMS[suffix] == "onnx" and component is None:
+        raise TicketError(f"--out {out}: ONNX has a file for each part; name a folder, or one part by --component")
+    return FORMS[suffix], out.parent, out.stem
+
+
+def _check_early(folder: Path, form: str, component: str | None, name: str | None, force: bool) -> None:
+    """Raise TicketError before any work where a file would be overwritten."""
+    if name is not None and not folder.is_dir():
+        raise TicketError(f"no folder '{folder}' to write to")
+    if form == "safetensors":
+        wanted = [folder / f"{name or 'networks'}{suffix}" for suffix in (".safetensors", ".json")]
+    elif name or component:
+        wanted = [folder / f"{name or component}.onnx"]
+    else:
+        wanted = sorted(folder.glob("*.onnx"))
+    for file in wanted:
+        if file.exists():
+            check_new(file, force)
+
+
+def _holds(file: Path, data: bytes) -> bool:
+    return file.is_file() and file.read_bytes() == data
+
+
+def _spoken(tensors: list[dict[str, Any]]) -> str:
+    """``latent (n, 16)``, for each tensor."""
+    return ", ".join(f"{one['name']} ({', '.join(map(str, one['shape']))})" for one in tensors)

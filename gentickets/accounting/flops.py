@@ -1,0 +1,153 @@
+"""FLOPs of a forward pass, exactly, per layer and component; and networks of equal FLOPs. 1 multiply-add = 2 FLOPs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gentickets.accounting.counter import LayerCounter
+from gentickets.arithmetic import eager
+from gentickets.errors import Status, TicketError, nearest
+from gentickets.masks import Mask, plain_name, prunable, prunable_layers
+from gentickets.tasks import Task
+from gentickets.untouched import untouched
+
+SIZES = (2, 3)
+"""Batches that are counted: what one image costs is their difference."""
+
+
+@dataclass(frozen=True)
+class LayerFlops:
+    """Forward FLOPs per image of one kind of work that a component does for one parameter.
+
+    ``layer`` is the parameter's name (a norm's: its scale), ``""`` for work that multiplies none. ``masked`` is
+    ``dense`` times the kept fraction of the weight: *theoretical*, as no common kernel skips pruned weights.
+    """
+
+    component: str
+    layer: str
+    kind: str
+    dense: float
+    masked: float
+
+
+@dataclass(frozen=True)
+class FlopTable:
+    """Forward FLOPs per image of a task's networks, each component run once, in evaluation mode."""
+
+    rows: tuple[LayerFlops, ...]
+
+    @property
+    def dense(self) -> float:
+        """Of all components; of a compact task, what it costs."""
+        return sum(row.dense for row in self.rows)
+
+    @property
+    def masked(self) -> float:
+        """Of all components under the mask, *theoretically*; without one, as dense."""
+        return sum(row.masked for row in self.rows)
+
+    def of(self, component: str) -> FlopTable:
+        """One component's part."""
+        known = list(dict.fromkeys(row.component for row in self.rows))
+        if component not in known:
+            raise TicketError(f"no FLOPs of component '{component}' are counted. {nearest(component, known)}")
+        return FlopTable(tuple(row for row in self.rows if row.component == component))
+
+    def kind(self, kind: str) -> FlopTable:
+        """One kind's part: ``convolution``, ``linear`` or ``norm``."""
+        return FlopTable(tuple(row for row in self.rows if row.kind == kind))
+
+
+def forward_flops(task: Task, mask: Mask | None = None) -> FlopTable:
+    """Forward FLOPs per image of every layer of every component, dense and under a mask.
+
+    Every component runs once on the inputs that `Task.inputs` gives it, in evaluation mode. Work that does not grow
+    with the batch (spectral norm's) is no image's and left out; `gentickets.accounting.step_flops` has it. For a
+    compact network give the compact task. Raises TicketError for a mask that is not the task's.
+    """
+    density = {} if mask is None else densities_in(task, mask)
+    counts: dict[tuple[str, str, str], int] = defaultdict(int)
+    for sign, n in zip((-1, 1), SIZES, strict=True):
+        with eager(task), untouched(task, 0):
+            inputs = task.inputs(torch.zeros(n, *task.image, device=task.device))
+            for component, arguments in inputs.items():
+                with LayerCounter(owners_in(task), task.buffers()) as counter:
+                    getattr(task, component)(*arguments)
+                for work in counter.works:
+                    counts[component, work.owner or "", work.kind] += sign * work.flops
+    rows = (LayerFlops(*key, float(flops), flops * density.get(key[1], 1.0)) for key, flops in counts.items())
+    return FlopTable(tuple(row for row in rows if row.dense))
+
+
+def layer_flops(task: Task) -> dict[str, float]:
+    """Forward FLOPs per image of the layers with each prunable weight, by the weight's name in the prunable set."""
+    counts = dict.fromkeys(weights_in(task), 0.0)
+    for row in forward_flops(task).rows:
+        if row.layer in counts:
+            counts[row.layer] += row.dense
+    return counts
+
+
+def densities_in(task: Task, mask: Mask) -> dict[str, float]:
+    """The kept fraction of each weight in a mask; TicketError where it is not a mask of this task's weights."""
+    known = weights_in(task)
+    for name, kept in mask.items():
+        if name not in known:
+            message = f"the mask has '{name}', which is no prunable weight. {nearest(name, known)}"
+            raise TicketError(message, Status.TICKET)
+        if kept.shape != known[name].shape:
+            theirs, ours = tuple(kept.shape), tuple(known[name].shape)
+            raise TicketError(f"the mask has '{name}' with shape {theirs}, not {ours}", Status.TICKET)
+    return mask.densities
+
+
+def owners_in(task: Task) -> dict[str, Tensor]:
+    """All parameters by name; one that is prunable bears its name in the prunable set."""
+    return {**{plain_name(name): parameter for name, parameter in task.named_parameters()}, **weights_in(task)}
+
+
+def weights_in(task: Task) -> dict[str, Tensor]:
+    """The prunable weights by name; unlike in `prunable`, there may be none."""
+    return dict(prunable_layers(task).values())
+
+
+def dense_flops(task: Task) -> float:
+    """Forward FLOPs per image of the layers with prunable weights; `forward_flops` has norms and all else as well."""
+    return sum(layer_flops(task).values())
+
+
+def masked_flops(task: Task, mask: Mask) -> float:
+    """*Theoretical* forward FLOPs per image under a mask: what a kernel that skipped every pruned weight would do.
+
+    No such kernel gains time on common hardware (Trap 24).
+    """
+    densities = densities_in(task, mask)
+    return sum(flops * densities.get(name, 1.0) for name, flops in layer_flops(task).items())
+
+
+def weights(task: Task) -> float:
+    """The number of prunable weights."""
+    return float(sum(weight.numel() for weight in prunable(task).values()))
+
+
+def width_at(
+    build: Callable[[int], Task], width: int, wanted: float, *, measure: Callable[[Task], float] = dense_flops
+) -> int:
+    """The width whose dense network's ``measure`` is nearest to ``wanted``: a narrow control's, at most ``width``."""
+    if wanted <= 0:
+        raise TicketError("a network without FLOPs has no narrower equal")
+    low, high = 1, width
+    while low < high:
+        middle = (low + high + 1) // 2
+        if measure(build(middle)) <= wanted:
+            low = middle
+        else:
+            high = middle - 1
+    above = min(low + 1, width)
+    gaps = {candidate: abs(measure(build(candidate)) - wanted) for candidate in (low, above)}
+    return min(gaps, key=lambda candidate: gaps[candidate])

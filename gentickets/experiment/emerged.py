@@ -1,0 +1,160 @@
+"""Arms of an early bird: the ticket at the step at which it emerged, and what it must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+
+from torch import Tensor
+
+from gentickets.accounting import dense_flops, step_flops, weights
+from gentickets.channels import channel_scores, lowest_channels, random_channels
+from gentickets.data import Batches
+from gentickets.errors import Status, TicketError
+from gentickets.experiment.arms import Arm
+from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.units import OF_CHANNELS, SCRATCH, SEARCH, Unit
+from gentickets.masks import Channels, full_mask
+from gentickets.runs.folder import RunFolder
+from gentickets.runs.formats import read_snapshot
+from gentickets.search import CRITERION_BATCHES, Ranking, cut, dense_at, ranking
+from gentickets.seeds import derive
+from gentickets.shapes import take_shapes
+from gentickets.tasks import Task
+from gentickets.tickets import Origin, Snapshot, Ticket, load_weights
+from gentickets.training import Training
+
+
+class EmergedArm(Arm):
+    """What one unit of an early-bird run trains. By channels, its networks are compact before an optimizer is built."""
+
+    @property
+    def of_channels(self) -> bool:
+        """Whether channels are removed, rather than weights masked."""
+        return bool(self.search["by"] == "channels")
+
+    @property
+    def compacts(self) -> bool:
+        """Whether its networks lose channels, so that they are not the recipe's."""
+        return self.of_channels and bool(self.unit.round) and self.unit.base_arm in ("ticket", *OF_CHANNELS)
+
+    def ranked(self, task: Task) -> Ranking:
+        """What competes in the recipe's networks."""
+        some = self.assembly.batches(self.unit.seed).first(self.search.get("score_batches", CRITERION_BATCHES))
+        return ranking(
+            task, some, by=self.search["by"], scope=self.search["scope"], criterion=self.assembly.criterion,
+            components=self.assembly.components, exempt=self.search["exempt"], seed=derive(self.unit.seed, "rank"),
+        )  # fmt: skip
+
+    def task(self) -> Task:
+        """The networks: the recipe's, or what the ticket's channels leave of them."""
+        task = super().task()
+        if not self.compacts:
+            return task
+        if self.unit.base_arm in SCRATCH:
+            take_shapes(task, self._stored(self.unit.round).weights)
+            self.assembly.initialize(task, self.unit.seed)
+        elif self._is_stored:
+            take_shapes(task, self._stored(self.unit.round).weights)
+        else:
+            self._found_ticket = self._cut(task)
+            take_shapes(task, self._found_ticket.weights)
+        return task
+
+    def settled(self) -> Unit:
+        """A ticket goes on from where it emerged; ``scratch-flops`` trains until it has cost as much as that."""
+        unit = self.unit
+        if not unit.round or unit.base_arm == "scratch" or unit.base_arm.startswith(("reinit", "narrow")):
+            return unit
+        if unit.base_arm == "scratch-flops":
+            steps = self._steps_of_equal_flops()
+            return replace(unit, span=steps, steps=steps)
+        return replace(unit, steps=unit.span - self._step)
+
+    def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket], arm: str) -> Ticket:
+        if arm in SCRATCH:
+            made = replace(dense(0), channels=self._stored(self.unit.round).channels)
+            return replace(made, origin=replace(made.origin, method=arm, round=self.unit.round))
+        if self.compacts and not self._is_stored:
+            return self._found_ticket
+        if arm == "ticket" and self.unit.round and not self.unit.longer:
+            return self._cut(training.task)
+        return super()._made(training, batches, dense, arm)
+
+    @property
+    def _is_stored(self) -> bool:
+        """Whether it trains the ticket that a unit before has made."""
+        return self.unit.base_arm == "ticket" and self.unit.longer
+
+    def _cut(self, task: Task) -> Ticket:
+        """The ticket, or a control of as many channels, out of the recipe's networks in the state that emerged."""
+        unit = self.unit
+        load_weights(task, self._found.weights)
+        ranked = self.ranked(task)
+        if unit.base_arm == "ticket":
+            choice = ranked.at(self.search["keep"] ** unit.round, self.search["multiple"])
+        else:
+            own = self._stored(unit.round).channels or Channels({})
+            choice = self._control(unit.base_arm, own, channel_scores(task, ranked.groups))
+        start = self._start()
+        method = "early_bird" if unit.base_arm == "ticket" else unit.base_arm
+        return cut(replace(start, origin=replace(start.origin, method=method, round=unit.round)), choice, ranked.groups)
+
+    def _control(self, arm: str, own: Channels, scores: Mapping[str, Tensor]) -> Channels:
+        if arm == "low-channels":
+            return lowest_channels(scores, own)
+        return random_channels(own, derive(self.unit.seed, arm, self.unit.round))
+
+    def _start(self) -> Ticket:
+        """The dense ticket at the step where this level emerged, or at the step that is rewound to."""
+        if self.search["after"] == "rewind":
+            return self._stored(0)
+        found, seed = self._found, self.unit.seed
+        everything = full_mask(
+            self.assembly.task(seed), exempt=self.search["exempt"], components=self.assembly.components
+        )
+        kept = found if self.search["optimizer_state"] == "rewound" else replace(found, optim={})
+        return dense_at(kept, everything, Origin("early_bird", found.step, 0, seed))
+
+    @property
+    def _step(self) -> int:
+        """The step from which the ticket is trained."""
+        rewound: int = self.search["rewind_to"]
+        return rewound if self.search["after"] == "rewind" else self._found.step
+
+    @cached_property
+    def _found(self) -> Snapshot:
+        """The dense state in which this unit's level emerged; TicketError with the reason where none has."""
+        searched = self.run.round(self.unit.seed, SEARCH, 0)
+        if (path := searched.level(self.unit.round)).is_file():
+            return read_snapshot(path)[0]
+        result = searched.read_result()
+        levels = result.early_bird.get("levels", []) if result else []
+        why = next((level["why"] for level in levels if level["round"] == self.unit.round and level["why"]), None)
+        raise TicketError(why or f"{path} is missing", Status.FAILED)
+
+    def _steps_of_equal_flops(self) -> int:
+        """Steps of the narrow network that cost as much as the search and the ticket's training together."""
+        steps, size = self.unit.span, self.assembly.recipe["data"]["batch_size"]
+        wide, narrow = self.assembly.task(self.unit.seed), self._narrow()
+        gain = step_flops(wide, size).total / step_flops(narrow, size).total
+        return round(max(self._found.step, self._step) * gain + steps - self._step)
+
+    def _narrow(self) -> Task:
+        """Networks of the ticket's shapes."""
+        task = self.assembly.task(self.unit.seed)
+        take_shapes(task, self._stored(self.unit.round).weights)
+        return task
+
+    def _flops_left(self, wide: Task) -> float:
+        return dense_flops(self._narrow()) if self.of_channels else super()._flops_left(wide)
+
+    def _weights_left(self, wide: Task) -> float:
+        return weights(self._narrow()) if self.of_channels else super()._weights_left(wide)
+
+
+def arm_of(assembly: Assembly, run: RunFolder, unit: Unit) -> Arm:
+    """What a unit of the recipe's run trains."""
+    kind = EmergedArm if assembly.recipe["search"].get("method") == "early_bird" else Arm
+    return kind(assembly, run, unit)

@@ -1,0 +1,97 @@
+"""The search for early birds as a unit of work: dense training, looked at until every level has emerged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from gentickets.earlybird import EarlyBird
+from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.emerged import EmergedArm
+from gentickets.experiment.notes import resume
+from gentickets.experiment.units import SEARCH, Unit
+from gentickets.experiment.work import Work
+from gentickets.recipe.schema import rounds_of
+from gentickets.results import Result
+from gentickets.runs.folder import RunFolder
+from gentickets.runs.formats import write_snapshot
+from gentickets.training import Losses, train
+
+
+class Searching(Work):
+    """The unit of the arm ``search``. It stores the dense state in which each level emerged, and the trace."""
+
+    arm: EmergedArm
+
+    def _worked_out(self) -> Result:
+        snapshot, self.notes = resume(self.folder)
+        self._build()
+        self.bird = self._bird()
+        if snapshot is None:
+            self.bird.begin()
+        else:
+            self.training.load(snapshot)
+            self.at = snapshot.step
+            self.bird.restore(self.notes.bird, self.notes.beside)
+        if not self.bird.done:
+            self._search()
+        return replace(
+            self._blank(), trained=self.at, steps=self.unit.span, losses=self.notes.losses,
+            early_bird=self._told(), **self.notes.costs(),
+        )  # fmt: skip
+
+    def _build(self) -> None:
+        super()._build()
+        penalty = self.assembly.recipe["search"]["gamma_l1"]
+        plan = replace(self.assembly.plan(self.unit.span), gamma_l1=penalty)
+        self.training = type(self.training)(self.training.task, plan)
+
+    def _bird(self) -> EarlyBird:
+        search = self.assembly.recipe["search"]
+        self.levels = {search["keep"] ** round: round for round in rounds_of(search)}
+        return EarlyBird(
+            self.arm.ranked(self.training.task), list(self.levels), every=search["every"],
+            patience=search["patience"], tolerance=search["tolerance"], rule=search["rule"],
+            checks=self.unit.span // search["every"], seed=self.unit.seed,
+            pooled=search["scope"] == "global",
+        )  # fmt: skip
+
+    def _search(self) -> None:
+        self.notes.phase, device = "grow", self.assembly.device
+        with self.notes.timed("train", device), self.notes.weighed(device):
+            steps = range(self.at, self.unit.span)
+            watch = [self._look, self._watch]
+            self.at = train(self.training, self.batches, steps, seed=self.unit.seed, watch=watch)
+        self._end_if_stopping()
+
+    def _look(self, step: int, losses: Losses) -> bool:
+        """A look at the masks, where one is due; a level that has emerged is stored as it is."""
+        if step % self.bird.every == 0:
+            with self.notes.counted("checks", self.assembly.device):
+                emerged = self.bird.look(step)
+            for density in emerged:
+                with self.notes.timed("store", self.assembly.device):
+                    write_snapshot(self.folder.level(self.levels[density]), self.training.snapshot(step))
+        return self.bird.done
+
+    def _save(self) -> None:
+        self.notes.bird, self.notes.beside = self.bird.state()
+        super()._save()
+
+    def _told(self) -> dict[str, Any]:
+        """What a result says of the search."""
+        search, bird = self.assembly.recipe["search"], self.bird
+        levels = [
+            {"round": round, "density": density, "step": bird.emerged.get(density),
+             "why": None if density in bird.emerged else bird.why_not(density)}
+            for density, round in self.levels.items()
+        ]  # fmt: skip
+        chosen = {key: search[key] for key in ("rule", "by", "tolerance", "patience", "every", "gamma_l1")}
+        trace = [{**{key: value for key, value in look.items() if key != "density"},
+                  "round": self.levels[look["density"]]} for look in bird.trace]  # fmt: skip
+        return {**chosen, "levels": levels, "trace": trace, "null": bird.null}
+
+
+def work_of(assembly: Assembly, run: RunFolder, unit: Unit, **how: Any) -> Work:
+    """The work on a unit of a run."""
+    return (Searching if unit.arm == SEARCH else Work)(assembly, run, unit, **how)

@@ -1,0 +1,139 @@
+"""Checks of [search] against the rest of a recipe, one method's and one key's after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gentickets.errors import nearest
+from gentickets.recipe.schema import Recipe
+from gentickets.recipe.sections import CRITERION_OPTIONS, METHODS_OF, OF_CHANNELS, WITH_CHANNELS
+from gentickets.recipe.words import Problem, listed
+
+
+def method(recipe: Recipe) -> Iterator[Problem]:
+    """Keys that mean nothing with the method, and what the method needs."""
+    search, method = recipe.search, recipe.search.method
+    for key, methods in METHODS_OF.items():
+        if key in search.model_fields_set and getattr(search, key) != () and not search.applies(key):
+            needed = " or ".join(map(repr, methods))
+            message = f"means nothing with search.method = '{method}', only with {needed}; remove it"
+            yield Problem(f"search.{key}", message)
+    if method == "at_start" and search.rewind != "weights":
+        message = f"'{search.rewind}' goes on from trained weights, and 'at_start' prunes before there are any"
+        yield Problem("search.rewind", f"{message}; remove it")
+    for number in search.only_rounds:
+        if number > search.rounds:
+            message = f"{number} is not a round; must be from 1 to search.rounds = {search.rounds}"
+            yield Problem("search.only_rounds", message)
+    if method == "widths":
+        yield from widths(recipe)
+
+
+def early_bird(recipe: Recipe) -> Iterator[Problem]:
+    """What an early bird cannot be asked for, and the controls that go with what it removes."""
+    search = recipe.search
+    of_channels = search.method == "early_bird" and search.by == "channels"
+    for i, control in enumerate(search.controls):
+        if control in OF_CHANNELS and not of_channels:
+            message = f"'{control}' goes with method = 'early_bird' and by = 'channels' only; remove it"
+            yield Problem(f"search.controls[{i}]", message)
+        elif of_channels and control not in WITH_CHANNELS:
+            message = f"'{control}' is about masks of single weights; with by = 'channels' use {listed(WITH_CHANNELS)}"
+            yield Problem(f"search.controls[{i}]", message)
+    if search.method != "early_bird":
+        return
+    for key in ("rewind", "other"):
+        if getattr(search, key) != (plain := type(search).model_fields[key].default):
+            yield Problem(f"search.{key}", f"'early_bird' has '{plain}' alone: see search.after; remove it")
+    if search.after == "continue" and search.rewind_to:
+        message = "means nothing where training goes on from the early bird's step (search.after = 'continue')"
+        yield Problem("search.rewind_to", f"{message}; remove it, or use after = 'rewind'")
+    if search.by == "channels":
+        if search.criterion != "magnitude":
+            message = f"'{search.criterion}' scores weights; channels are ranked by their norm scales; remove it"
+            yield Problem("search.criterion", message)
+        if search.scope == "erk":
+            yield Problem("search.scope", "'erk' gives densities to weights; use 'layer', 'component' or 'global'")
+    elif search.multiple > 1:
+        yield Problem("search.multiple", "rounds channels, and by = 'weights' removes none; remove it")
+    looks, every = recipe.train.steps // recipe.every, recipe.every
+    if looks < search.patience + 1:
+        message = (
+            f"{every} leaves {looks} looks in {recipe.train.steps} steps, and patience = {search.patience} needs more"
+        )
+        yield Problem("search.every", message)
+
+
+def widths(recipe: Recipe) -> Iterator[Problem]:
+    """What a sweep of widths needs, and what means nothing to it."""
+    search, known = recipe.search, type(recipe.task.options).model_fields
+    if not search.widths:
+        yield Problem("search.widths", "is missing; method = 'widths' needs the widths to try, as [16, 32, 64]")
+    if known and search.widen not in known:
+        sentence = f"family '{recipe.task.family}' has no keyword '{search.widen}'. {nearest(search.widen, known)}"
+        yield Problem("search.widen", sentence)
+    told = {"claim": recipe.claim is not None, "search.controls": bool(search.controls), "search.longer": search.longer}
+    for key, given in told.items():
+        if given:
+            yield Problem(key, "means nothing with search.method = 'widths', which prunes nothing; remove it")
+
+
+def criterion(recipe: Recipe) -> Iterator[Problem]:
+    """A criterion's options, and what temperature divides."""
+    search = recipe.search
+    for option, criteria in CRITERION_OPTIONS.items():
+        if option in search.model_fields_set and not search.applies(option):
+            yield Problem(f"search.{option}", f"criterion '{search.criterion}' has none; only {listed(criteria)} have")
+    options = recipe.task.options
+    if search.temperature != 1.0 and options.objectives and getattr(options, "loss", None) != "nonsaturating":
+        message = "divides a discriminator's logits; only the GAN loss 'nonsaturating' has logits"
+        yield Problem("search.temperature", f"{message}; remove it")
+
+
+def other(recipe: Recipe) -> Iterator[Problem]:
+    """What the components that are not pruned can start from."""
+    search = recipe.search
+    if search.other == "rewound":
+        return
+    if not search.prune:
+        message = f"'{search.other}' is about components that are not pruned, and all are; name some in search.prune"
+        yield Problem("search.other", message)
+    if search.other == "trained" and search.method == "at_start":
+        yield Problem("search.other", "'trained' needs a trained network, and 'at_start' prunes before there is one")
+    elif search.other == "trained" and (recipe.claim is not None or search.controls):
+        message = "'trained' gives the other components more steps than dense and controls have: they do not compare"
+        yield Problem("search.other", f"{message}; remove [claim] and search.controls, or use 'rewound'")
+
+
+def control_rounds(recipe: Recipe) -> Iterator[Problem]:
+    """Rounds at which controls run."""
+    if not recipe.search.controls:
+        return
+    for i, number in enumerate(recipe.search.control_rounds or ()):
+        if number > recipe.search.rounds:
+            message = f"{number} is not a round; must be from 1 to search.rounds = {recipe.search.rounds}"
+            yield Problem(f"search.control_rounds[{i}]", message)
+
+
+def longer(recipe: Recipe) -> Iterator[Problem]:
+    """What is trained longer, at which round."""
+    if recipe.search.longer and recipe.claim is None:
+        yield Problem("search.longer", "trains longer at the claim's round; add a [claim] section")
+    elif recipe.search.longer and recipe.claim is not None and recipe.claim.level == "validation":
+        yield Problem("search.longer", "needs a declared claim.level: validation chooses one only after the rounds")
+
+
+def rewind(recipe: Recipe) -> Iterator[Problem]:
+    """Ways to go back that compare with nothing."""
+    way = recipe.search.rewind
+    if way == "weights":
+        return
+    if recipe.claim is not None or recipe.search.controls:
+        message = (
+            f"'{way}' goes on from the trained weights, so that round r has had r more trainings than dense and "
+            "controls: they do not compare at equal steps; remove [claim] and search.controls, or use 'weights'"
+        )
+        yield Problem("search.rewind", message)
+    if way == "none" and recipe.train.schedule != "constant":
+        message = f"'none' trains on at the last learning rate; train.schedule = '{recipe.train.schedule}' ends at 0"
+        yield Problem("search.rewind", f"{message}; use 'constant', or rewind = 'lr'")

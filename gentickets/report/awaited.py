@@ -1,0 +1,46 @@
+"""Awaited: what a recipe asks for and no result tells of yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gentickets.report.cells import WIDTH, Cells
+from gentickets.report.words import LONGER, SCALED, SEARCH
+
+
+def awaited(cells: Cells, level: int | None) -> list[str]:
+    """Sentences about what is still to come by the recipe; `level` is the claim's round."""
+    found = []
+    if len(cells.seeds) < cells.wanted_seeds:
+        found.append(f"{len(cells.seeds)} of {cells.wanted_seeds} seeds have started")
+    if cells.method == "widths":
+        places = range(len(cells.search.get("widths") or ()))
+        pairs = [(place, seed) for place in places for seed in cells.seeds]
+        return [*found, *_open(cells, "the sweep", (WIDTH,), pairs)]
+    for arm, rounds in _wanted(cells, level).items():
+        # Nothing follows where a ticket failed, or no early bird emerged.
+        waited = [(round, seed) for round in rounds for seed in cells.seeds if seed not in _broken(cells, round)]
+        found += _open(cells, arm, (arm, f"{arm}{SCALED}"), waited)
+    if level and int(cells.search.get("longer", 0)) > 1:
+        arms = [f"{arm}{LONGER}" for arm in ("dense", "ticket")]
+        found += [f"{arm}: not run yet" for arm in arms if not cells.rounds(arm)]
+    return found
+
+
+def _wanted(cells: Cells, level: int | None) -> dict[str, list[int]]:
+    """Arm -> the rounds that the recipe asks of it."""
+    chosen = cells.search.get("control_rounds")
+    rounds = sorted({*(chosen or ([level] if level else [])), *([] if chosen else [cells.last_round])} - {0})
+    wanted = {SEARCH: [0]} if cells.method == "early_bird" else {}
+    wanted |= {"ticket": [0, *cells.levels], **dict.fromkeys(cells.controls, rounds)}
+    return wanted | ({"budget": [0]} if cells.search.get("budget", False) else {})
+
+
+def _broken(cells: Cells, round: int) -> list[int]:
+    return cells.ticket_troubles(round)[0]
+
+
+def _open(cells: Cells, name: str, twins: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
+    """A sentence where rounds (round, seed) of an arm and its twin are still to come."""
+    left = [pair for pair in pairs if all(cells.get(twin, *pair) is None for twin in twins)]
+    return [f"{name}: {len(pairs) - len(left)} of {len(pairs)} rounds are done"] if left else []

@@ -1,0 +1,127 @@
+"""Remarks: the numbers of a page's first screen, and what must be known to read its tables."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Iterator
+
+from gentickets.report.bill import bill_of
+from gentickets.report.cells import MATCHED
+from gentickets.report.sentence import more_steps
+from gentickets.report.summary import Summary
+from gentickets.report.verdict import LEAST_SEEDS
+from gentickets.report.words import (
+    LONGER,
+    arm_name,
+    decimals,
+    fixed,
+    is_higher,
+    numbered,
+    percent,
+    plus_minus,
+)
+
+
+def tiles(summary: Summary) -> list[tuple[str, str, str]]:
+    """The numbers of the first screen: (title, number, note)."""
+    verdict, short = summary.verdict, summary.verdict.short
+    if short is None:
+        return list(_emerged(summary))
+    places = decimals([short.ticket, short.dense, verdict.budget])
+    of = verdict.pruned or ("the channels" if verdict.of_channels else "")
+    found = [
+        ("dense", plus_minus(short.dense, places), numbered(short.dense.n, "seed")),
+        (
+            f"ticket at {percent(verdict.level or 0)}",
+            plus_minus(short.ticket, places),
+            numbered(short.ticket.n, "seed") + (f"; of {of}" if of else ""),
+        ),
+    ]
+    if short.loss.n >= LEAST_SEEDS:
+        loss = "dense minus ticket" if is_higher(verdict.metric) else "ticket minus dense"
+        note = f"95 % bound of {loss}; the margin is {fixed(short.limit, places)}"
+        found.append(("bound", fixed(short.loss.bound, places), note))
+    found += _emerged(summary)
+    if verdict.budget is not None:
+        note = "a dense model given the whole search's compute"
+        found.append(("dense, whole budget", plus_minus(verdict.budget, places), note))
+    return found
+
+
+def remarks(summary: Summary) -> list[str]:
+    """What must be known to read the table, sentence by sentence."""
+    where = "" if summary.is_sweep else "Test split. "
+    found = [f"{where}Mean ± standard deviation over (n) finished seeds; an arrow says which way a figure is good."]
+    if "kl" in summary.figures:
+        found.append("KL divergence is a part of the negative ELBO and no merit of its own.")
+    if summary.of_channels:
+        found.append(_of_channels(summary))
+    elif summary.pruned is not None:
+        level, share = summary.verdict.level, summary.verdict.share
+        of_all = ""
+        if level is not None and share is not None:
+            of_all = f"; {percent(level)} of them are {percent(share)} of all parameters"
+        found.append(f"Sparsity is the removed share of {summary.pruned}{of_all}.")
+    if summary.method == "early_bird":
+        found.append("Each level is found by itself; dense is the same training in the whole networks.")
+    elif summary.method in ("one_shot", "at_start"):
+        found.append("Each level is pruned by itself; dense is the same training without a mask.")
+    if summary.goes_on:
+        found.append(more_steps(summary.goes_on))
+    arms = {row.arm.removesuffix(LONGER) for row in summary.rows}
+    if any(row.arm.endswith(LONGER) for row in summary.rows):
+        found.append("Longer arms are compared with the longer dense run.")
+    for arm, what in (("narrow", "FLOPs"), ("narrow-weights", "weights")):
+        if arm in arms:
+            found.append(f"A {arm_name(arm)} has no mask, and as many {what} as the ticket of its level.")
+    found += _narrower(summary, arms)
+    if any(row.stops for row in summary.rows):
+        found.append(
+            "A training that the early-stopping rule did not stop before the end counts with its last step; "
+            "\N{GREATER-THAN OR EQUAL TO} stands before such a mean."
+        )
+    if any(row.apart for row in summary.rows):
+        found.append("Values measured in another way than the dense model's are left out of their column.")
+    return found
+
+
+def _emerged(summary: Summary) -> Iterator[tuple[str, str, str]]:
+    """When the claim's early bird emerged (else the last level's), and what finding it cost."""
+    if summary.emergence is None:
+        return
+    levels = summary.emergence.of(summary.verdict.round or max(summary.emergence.rounds(), default=0))
+    steps = [level.step for level in levels if level.step is not None]
+    if steps:
+        share = statistics.mean(steps) / summary.emergence.steps if summary.emergence.steps else None
+        note = f"in {len(steps)} of {numbered(len(levels), 'seed')}, mean"
+        note += f"; {percent(share)} of the training" if share is not None else ""
+        yield "early bird emerged at", f"step {statistics.mean(steps):,.0f}", note
+    bill = bill_of(summary)
+    if bill and (ratio := bill["search_in_dense_trainings"]["flops"]) is not None:
+        yield "search cost", f"{fixed(100 * ratio, 1)} %", "of the FLOPs of one dense training"
+
+
+def _of_channels(summary: Summary) -> str:
+    """What a level of channels is a share of, and how many weights that is."""
+    verdict = summary.verdict
+    text = f"A level is the removed share of {summary.pruned or 'the channels'}"
+    if verdict.level is not None and verdict.lighter is not None:
+        text += f"; {percent(verdict.level)} of them carry {percent(verdict.lighter)} of the prunable weights"
+        text += f", {percent(verdict.share)} of all parameters" if summary.pruned and verdict.share is not None else ""
+    return f"{text}."
+
+
+def _narrower(summary: Summary, arms: Collection[str]) -> Iterator[str]:
+    """What the controls of a ticket of channels are."""
+    names = [arm_name(arm) for arm in ("random-channels", "low-channels") if arm in arms]
+    if names:
+        does = " and ".join(names)
+        yield f"{does[:1].upper()}{does[1:]}: as many of each group as the ticket has, from the same state."
+    if "scratch" in arms:
+        yield "Narrow from scratch: the ticket's own shapes from initialization, in as many steps as a dense training."
+    level = summary.verdict.round
+    if steps := [cost.steps for cost in summary.costs if cost.arm == MATCHED and level in (None, cost.round)]:
+        yield (
+            "Its twin of equal FLOPs trains on until it has cost as much as search and ticket together (on average "
+            f"{steps[-1]:,.0f} steps); no claim at equal steps is judged by it."
+        )

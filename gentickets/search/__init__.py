@@ -1,0 +1,27 @@
+"""Searches for tickets: one function per paper, readable top to bottom."""
+
+from gentickets.search.at_start import at_start, ticket_at_start
+from gentickets.search.early_bird import AFTERS, BYS, Ranking, cut, dense_at, early_bird, ranking
+from gentickets.search.pruning import CRITERION_BATCHES, beside, pruned
+from gentickets.search.rounds import OPTIMIZER_STATES, OTHERS, REWINDS, first_ticket, iterative, next_ticket
+
+__all__ = [
+    "AFTERS",
+    "BYS",
+    "CRITERION_BATCHES",
+    "OPTIMIZER_STATES",
+    "OTHERS",
+    "REWINDS",
+    "Ranking",
+    "at_start",
+    "beside",
+    "cut",
+    "dense_at",
+    "early_bird",
+    "first_ticket",
+    "iterative",
+    "next_ticket",
+    "pruned",
+    "ranking",
+    "ticket_at_start",
+]

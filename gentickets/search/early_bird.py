@@ -1,0 +1,175 @@
+"""Early-bird tickets: found within the first epochs of one training, by channels or by weights (You et al., 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from gentickets.channels import Group, channel_scores, full_channels, groups_of, keep_channels, sliced
+from gentickets.criteria import Criterion, magnitude
+from gentickets.data import Batches
+from gentickets.earlybird import EarlyBird
+from gentickets.errors import Status, TicketError
+from gentickets.masks import Channels, Mask, full_mask
+from gentickets.search.pruning import CRITERION_BATCHES, known_choice, pruned
+from gentickets.search.rounds import first_ticket
+from gentickets.tasks import Batch, Task
+from gentickets.tickets import Origin, Snapshot, Ticket, zeroed
+from gentickets.training import Losses, Training, Watcher, train
+
+BYS = ("channels", "weights")
+AFTERS = ("continue", "rewind")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Who competes to stay in a task, and by which scores: its channels by their norm scales, or its weights.
+
+    Called with a density, it gives the mask of the best as the task now is.
+    """
+
+    task: Task
+    full: Mask
+    """Everything that may be removed: weights, or `Channels`."""
+    groups: Mapping[str, Group]
+    """Of channels; empty by weights."""
+    scope: str = "component"
+    criterion: Criterion = magnitude
+    batches: Sequence[Batch] = ()
+    seed: int = 0
+
+    def __call__(self, density: float) -> Mask:
+        """The mask of the highest scores."""
+        return self.at(density)
+
+    def scores(self) -> Mapping[str, Tensor]:
+        """What it ranks by, of all that may be removed."""
+        if isinstance(self.full, Channels):
+            return channel_scores(self.task, self.groups)
+        found = self.criterion(self.task, self.batches, self.seed)
+        return {name: found[name] for name in self.full}
+
+    def at(self, density: float, multiple: int = 1) -> Mask:
+        """The same, with the number of channels in each group rounded to multiples."""
+        if isinstance(self.full, Channels):
+            return keep_channels(
+                self.scores(), density, within=self.full, scope=self.scope, multiple=multiple, seed=self.seed
+            )
+        found, _ = pruned(self.task, self.full, density, self.criterion, self.scope, self.seed, self.batches)
+        return found
+
+
+def ranking(
+    task: Task,
+    batches: Sequence[Batch],
+    *,
+    by: str = "channels",
+    scope: str = "component",
+    criterion: Criterion = magnitude,
+    components: Sequence[str] | None = None,
+    exempt: Sequence[str] = (),
+    seed: int = 0,
+) -> Ranking:
+    """What competes in a task. ``exempt`` patterns leave out weights, and the channels that such a weight makes.
+
+    Raises TicketError where a network has no channels to remove, or cannot be traced.
+    """
+    known_choice(by, BYS, "thing to rank")
+    full = full_mask(task, exempt=exempt, components=components)
+    if by == "weights":
+        return Ranking(task, full, {}, scope, criterion, batches, seed)
+    groups = groups_of(task, batches[0], exempt=exempt, components=components)
+    if not groups:
+        raise TicketError("no channels can be removed from these networks; rank weights instead: by = 'weights'")
+    return Ranking(task, full_channels(groups), groups, scope, criterion, batches, seed)
+
+
+def early_bird(
+    training: Training,
+    batches: Batches,
+    *,
+    density: float,
+    every: int,
+    by: str = "channels",
+    patience: int = 5,
+    tolerance: float = 0.2,
+    rule: str = "corrected",
+    after: str = "continue",
+    rewind_to: int = 0,
+    scope: str = "component",
+    criterion: Criterion = magnitude,
+    multiple: int = 1,
+    components: Sequence[str] | None = None,
+    exempt: Sequence[str] = (),
+    score_batches: int = CRITERION_BATCHES,
+    seed: int = 0,
+    watch: Sequence[Watcher] = (),
+) -> Ticket:
+    """The ticket whose mask has stopped changing (You et al., 2020; for GANs Kalibhat et al., 2021).
+
+    Trains densely, looking at the mask of ``density`` every so many steps, until the last ``patience`` masks agree
+    within ``tolerance`` (see `gentickets.earlybird` for the rules). By channels the ticket is compact: it goes into
+    networks of the same recipe by `Ticket.load_into`, before an optimizer is built for them. It starts from the step
+    at which it emerged (``after="continue"``), or from step ``rewind_to``. The L1 penalty on norm scales of the
+    original is the plan's ``gamma_l1``. Train the ticket with `grow`.
+
+    Raises TicketError (status 1) with what still moved, where none emerges before the training ends.
+    """
+    known_choice(after, AFTERS, "way to go on")
+    some = batches.first(score_batches)
+    ranked = ranking(
+        training.task, some, by=by, scope=scope, criterion=criterion, components=components, exempt=exempt, seed=seed
+    )
+    looks = training.plan.steps // every
+    bird = EarlyBird(
+        ranked,
+        [density],
+        every=every,
+        patience=patience,
+        tolerance=tolerance,
+        rule=rule,
+        checks=looks,
+        seed=seed,
+        pooled=scope == "global",
+    )
+    bird.begin()
+    chosen: list[Mask] = []
+    rewind_to = rewind_to if after == "rewind" else 0
+
+    def emerged(step: int, losses: Losses) -> bool:
+        if bird.look(step):
+            chosen.append(ranked.at(density, multiple))
+        return bird.done and step >= rewind_to
+
+    start = first_ticket(
+        training, batches, rewind_to=rewind_to, components=components, exempt=exempt, seed=seed,
+        watch=[emerged, *watch],
+    )  # fmt: skip
+    if not bird.done:
+        step = train(training, batches, range(rewind_to, training.plan.steps), seed=seed, watch=[emerged, *watch])
+        start = dense_at(training.snapshot(step), start.mask, start.origin) if after == "continue" else start
+    if not chosen:
+        raise TicketError(bird.why_not(density), Status.FAILED)
+    return cut(replace(start, origin=replace(start.origin, method="early_bird", round=1)), chosen[0], ranked.groups)
+
+
+def dense_at(snapshot: Snapshot, mask: Mask, origin: Origin) -> Ticket:
+    """The dense ticket that starts at a snapshot; ``mask`` is full."""
+    return Ticket(mask, snapshot.weights, replace(origin, rewind_to=snapshot.step), snapshot.optim, snapshot.ema)
+
+
+def cut(dense: Ticket, choice: Mask, groups: Mapping[str, Group]) -> Ticket:
+    """A dense ticket under a choice of what to keep: masked, or for `Channels` compact."""
+    if not isinstance(choice, Channels):
+        weights, ema = zeroed(dense.weights, choice), zeroed(dense.ema, choice)
+        return replace(dense, mask=choice, weights=weights, ema=ema)
+    return replace(
+        dense,
+        mask=Mask(sliced(dense.mask, groups, choice)),
+        weights=sliced(dense.weights, groups, choice),
+        optim=sliced(dense.optim, groups, choice),
+        ema=sliced(dense.ema, groups, choice),
+        channels=choice,
+    )

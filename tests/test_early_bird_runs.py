@@ -1,0 +1,386 @@
+"""Early-bird runs: the search, tickets cut out of its states, their controls, resuming, and the Python function."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import FAMILY_CASES, make_task, make_training
+from test_resume import HERE as EVERY_STEP
+from test_resume import Killed, content
+
+from gentickets.channels import channel_scores, groups_of, silenced
+from gentickets.data import Batches
+from gentickets.errors import Status, TicketError
+from gentickets.experiment import notes
+from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.find import Options, find
+from gentickets.experiment.units import plan_units
+from gentickets.masks import Channels
+from gentickets.recipe import Recipe, load_recipe
+from gentickets.results import Result, read_results
+from gentickets.runs.folder import RunFolder
+from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket, write_ticket
+from gentickets.search import early_bird
+from gentickets.tickets import copied, state_of
+from gentickets.training import grow, train
+
+HERE = Options(jobs=0, device="cpu", keep_all=True)
+STEPS, EVERY = 24, 2
+BIRD = f"""
+[task]
+family = "vae"
+network = "conv"
+width = 6
+latent = 2
+[data]
+name = "digits"
+batch_size = 16
+[train]
+steps = {STEPS}
+lr = 2e-3
+ema = {{ decoder = 0.9 }}
+[search]
+method = "early_bird"
+rounds = 2
+keep = 0.7
+every = {EVERY}
+rule = "published"
+tolerance = 0.9
+seeds = 1
+controls = ["random-channels", "low-channels", "scratch", "scratch-flops", "narrow"]
+control_rounds = [1]
+longer = 2
+[claim]
+metric = "negative_elbo"
+level = 0.3
+"""
+"""The published rule with so wide a tolerance fires as soon as five masks have been seen."""
+FIRES = 5 * EVERY
+
+
+def bird(tmp_path: Path, *more: str) -> Recipe:
+    path = tmp_path / "bird.toml"
+    path.write_text(BIRD)
+    return load_recipe(str(path), overrides=more)
+
+
+@pytest.fixture(scope="module")
+def channels_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("birds")
+    find(bird(folder), folder / "run", HERE)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def found(channels_run: Path) -> dict[tuple[str, int], Result]:
+    return {(result.arm, result.round): result for result in read_results(channels_run)}
+
+
+def test_every_arm_of_an_early_bird_is_done(found: dict[tuple[str, int], Result]) -> None:
+    assert {result.status for result in found.values()} == {"done"}, [result.why for result in found.values()]
+    controls = ["random-channels", "low-channels", "scratch", "scratch-flops", "narrow"]
+    longer = [(f"{arm}-longer", 1) for arm in ["ticket", *controls] if arm != "scratch-flops"]
+    ticket = [("ticket", round) for round in (0, 1, 2)]
+    assert set(found) == {("search", 0), *ticket, *((arm, 1) for arm in controls), *longer, ("dense-longer", 0)}
+    apart = [result.test["negative_elbo"] for (arm, _), result in found.items() if result.test and "narrow" not in arm]
+    assert len(set(apart)) == len(apart), "no two arms are the same training"
+
+
+def test_the_search_ends_once_all_levels_have_emerged(found: dict[tuple[str, int], Result]) -> None:
+    search = found["search", 0]
+    assert [level["step"] for level in search.early_bird["levels"]] == [
+        level["step"] for level in search.early_bird["levels"]
+    ]
+    steps = [level["step"] for level in search.early_bird["levels"]]
+    assert all(EVERY < step <= FIRES for step in steps)
+    assert search.trained == max(steps), "not one step more"
+    assert search.early_bird["trace"], "with what was seen"
+    assert search.spent["train"] == pytest.approx(search.trained * found["ticket", 0].flops["step"])
+    assert not search.test, "a search has no figures"
+
+
+def test_a_compact_ticket_goes_on_from_where_it_emerged(
+    channels_run: Path, found: dict[tuple[str, int], Result]
+) -> None:
+    run, assembly = RunFolder(channels_run), assembled(channels_run)
+    state, _, _ = read_snapshot(run.round(0, "search", 0).level(1))
+    ticket, _ = read_ticket(run.round(0, "ticket", 1).ticket)
+    assert isinstance(ticket.channels, Channels)
+    assert ticket.origin.rewind_to == state.step
+    assert ticket.origin.method == "early_bird"
+    task = assembly.task(0)
+    groups = groups_of(task, torch.zeros(2, *task.image))
+    whole = silenced(state.weights, groups, ticket.channels)
+    for name, value in ticket.weights.items():
+        kept = whole[name]
+        if value.is_floating_point():
+            assert set(value.flatten().tolist()) <= set(kept.flatten().tolist()), name
+    moments = [key for key in ticket.optim if key.endswith("exp_avg")]
+    assert moments
+    assert all(ticket.optim[key].any() for key in moments), "moments are carried along"
+    for name, average in ticket.ema.items():
+        assert average.shape == ticket.weights[name].shape
+        assert not torch.equal(average, ticket.weights[name]), "averages go on, and do not start anew"
+    result = found["ticket", 1]
+    assert result.trained == STEPS - state.step
+    assert result.sparsity == pytest.approx(1 - ticket.channels.density)
+    assert result.weights["kept"] == ticket.mask.kept < result.weights["total"]
+    assert result.flops["own"] < result.flops["dense"]
+    assert result.flops["step"] < found["ticket", 0].flops["step"]
+    assert result.spent["train"] == pytest.approx(result.trained * result.flops["step"])
+
+
+def test_controls_of_channels_are_as_wide_and_are_others(channels_run: Path) -> None:
+    run, assembly = RunFolder(channels_run), assembled(channels_run)
+    tickets = {
+        arm: read_ticket(run.round(0, arm, 1).ticket)[0]
+        for arm in ("ticket", "random-channels", "low-channels", "scratch", "scratch-flops")
+    }
+    own = tickets["ticket"].channels
+    assert own is not None
+    for arm, other in tickets.items():
+        assert other.channels is not None
+        assert other.channels.widths == own.widths, arm
+        assert {name: value.shape for name, value in other.weights.items()} == {
+            name: value.shape for name, value in tickets["ticket"].weights.items()
+        }
+    state, _, _ = read_snapshot(run.round(0, "search", 0).level(1))
+    task = assembly.task(0)
+    task.load_state_dict(state.weights)
+    scores = channel_scores(task, groups_of(task, torch.zeros(2, *task.image)))
+    low = tickets["low-channels"].channels
+    assert low is not None
+    for name, kept in low.items():
+        if 0 < own.widths[name] < kept.numel():
+            assert scores[name][kept].max() <= scores[name][~kept].min()
+    random = tickets["random-channels"].channels
+    assert random is not None
+    assert random.distance(own) > 0
+    assert tickets["random-channels"].origin.rewind_to == state.step
+    assert tickets["scratch"].origin.rewind_to == 0
+
+
+def test_a_narrow_network_from_scratch_has_the_initial_weights_of_its_own_width(channels_run: Path) -> None:
+    ticket, _ = read_ticket(RunFolder(channels_run).round(0, "scratch", 1).ticket)
+    dense, _ = read_ticket(RunFolder(channels_run).round(0, "ticket", 0).ticket)
+    name = "decoder.1.weight"
+    narrow, wide = ticket.weights[name], dense.weights[name]
+    assert narrow.shape < wide.shape
+    # PyTorch's bound is 1 / sqrt(fan in); of a transposed convolution the fan is that of its second dimension
+    for weight in (narrow, wide):
+        bound = (weight.shape[1] * weight[0, 0].numel()) ** -0.5
+        assert 0.8 * bound < weight.abs().max() <= bound
+
+
+def test_scratch_is_the_family_built_with_that_width(found: dict[tuple[str, int], Result]) -> None:
+    """One group in each player, of four channels: the same training as that of width 4, to the last bit."""
+    assert found["narrow", 1].width == 4
+    assert [kept for kept, _ in found["scratch", 1].channels.values()] == [4, 4]
+    assert found["scratch", 1].test == found["narrow", 1].test
+
+
+def test_equal_flops_are_equal(found: dict[tuple[str, int], Result]) -> None:
+    search = found["search", 0]
+    step = next(level["step"] for level in search.early_bird["levels"] if level["round"] == 1)
+    dense, compact = found["ticket", 0].flops["step"], found["ticket", 1].flops["step"]
+    whole = step * dense + (STEPS - step) * compact
+    equal = found["scratch-flops", 1]
+    assert equal.flops["step"] == compact
+    assert abs(equal.trained * compact - whole) <= compact / 2
+    assert equal.trained > STEPS
+
+
+def test_narrow_controls_match_the_compact_networks_flops(found: dict[tuple[str, int], Result]) -> None:
+    narrow, ticket = found["narrow", 1], found["ticket", 1]
+    assert narrow.width is not None
+    assert narrow.width < 6
+    assert narrow.flops["own"] == narrow.flops["dense"]
+    assert narrow.flops["own"] < found["ticket", 0].flops["own"]
+    assert 0.3 < narrow.flops["own"] / ticket.flops["own"] < 3
+
+
+def test_an_early_bird_that_keeps_dying_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = bird(tmp_path, "search.rounds=1", "search.longer=0", 'search.controls=["random-channels"]')
+    find(given, tmp_path / "whole", HERE)
+    real, saves = notes.save, [0]
+
+    def save(*args: object) -> None:
+        saves[0] += 1
+        real(*args)
+        if saves[0] % 7 == 0:
+            raise Killed
+
+    monkeypatch.setattr("gentickets.experiment.work.save", save)
+    for _ in range(60):
+        try:
+            find(given, tmp_path / "run", EVERY_STEP)
+            break
+        except Killed:
+            continue
+    assert saves[0] > 14, "it died in the search and after it"
+    one, other = content(tmp_path / "run"), content(tmp_path / "whole")
+    assert one.keys() == other.keys()
+    for name in other:
+        assert one[name] == other[name], name
+
+
+def test_the_states_of_the_search_go_when_the_run_is_done(tmp_path: Path) -> None:
+    given = bird(tmp_path, "search.rounds=1", "search.longer=0", "search.controls=[]")
+    find(given, tmp_path / "run", replace(HERE, keep_all=False))
+    assert not list((tmp_path / "run").rglob("level-*"))
+    assert (tmp_path / "run/seed-0/ticket/round-01/result.json").is_file()
+
+
+@pytest.mark.parametrize("after", ["continue", "rewind"])
+def test_by_weights_a_mask_emerges_with_its_controls(after: str, tmp_path: Path) -> None:
+    more = ['search.by="weights"', f'search.after="{after}"', 'search.controls=["shuffle", "reinit", "random-erk"]']
+    more += ['search.scaling="off"', "search.longer=0", "search.rounds=1", "train.ema={}"]
+    more += ["search.rewind_to=3"] if after == "rewind" else []
+    find(bird(tmp_path, *more), tmp_path / "run", HERE)
+    results = {(result.arm, result.round): result for result in read_results(tmp_path / "run")}
+    assert {result.status for result in results.values()} == {"done"}
+    assert results["ticket", 1].sparsity == pytest.approx(0.3, abs=0.01)
+    step = results["search", 0].early_bird["levels"][0]["step"]
+    start = step if after == "continue" else 3
+    run = RunFolder(tmp_path / "run")
+    ticket, _ = read_ticket(run.round(0, "ticket", 1).ticket)
+    assert ticket.channels is None
+    assert ticket.origin.rewind_to == start
+    shuffled, _ = read_ticket(run.round(0, "shuffle", 1).ticket)
+    assert shuffled.origin.rewind_to == start
+    assert shuffled.mask.densities == ticket.mask.densities
+    assert results["ticket", 1].trained == results["shuffle", 1].trained == STEPS - start
+    if after == "rewind":
+        dense, _ = read_ticket(run.round(0, "ticket", 0).ticket)
+        name = "encoder.0.weight"
+        assert torch.equal(ticket.weights[name], dense.weights[name] * ticket.mask[name])
+
+
+def test_a_level_that_does_not_emerge_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    more = ["search.tolerance=0.000001", 'search.rule="published"', "search.longer=0", "search.rounds=1"]
+    find(bird(tmp_path, *more, 'search.controls=["random-channels"]'), tmp_path / "run", HERE)
+    results = {(result.arm, result.round): result for result in read_results(tmp_path / "run")}
+    assert results["search", 0].trained == STEPS
+    assert results["ticket", 0].status == "done"
+    assert results["ticket", 1].status == "failed"
+    assert results["ticket", 1].why == results["search", 0].early_bird["levels"][0]["why"]
+    assert results["random-channels", 1].status == "not run"
+
+
+def test_an_early_bird_from_python_is_compact_and_trains_on(batches: Batches) -> None:
+    training = make_training("vae-conv", steps=STEPS)
+    ticket = early_bird(training, batches, density=0.5, every=EVERY, rule="published", tolerance=0.9)
+    assert ticket.channels is not None
+    assert ticket.origin.rewind_to == FIRES - EVERY or ticket.origin.rewind_to == FIRES
+    task = make_task("vae-conv")
+    ticket.load_into(task)
+    fresh = type(training)(task, training.plan)
+    assert grow(fresh, ticket, batches, seed=0) == STEPS
+    kept = {name: value.shape for name, value in state_of(task).items()}
+    assert kept == {name: value.shape for name, value in ticket.weights.items()}
+
+
+def test_an_early_bird_from_python_that_does_not_emerge_is_an_error(batches: Batches) -> None:
+    training = make_training("vae-conv", steps=STEPS, optimizer="sgd")
+    training.turns[0].optim = replace(training.turns[0].optim, lr=0.02)
+    with pytest.raises(TicketError) as caught:
+        early_bird(training, batches, density=0.5, every=EVERY, rule="published", tolerance=1e-6)
+    assert caught.value.status == Status.FAILED
+
+
+def test_compact_tickets_come_back_from_disk_with_equal_bytes(batches: Batches, tmp_path: Path) -> None:
+    training = make_training("vae-conv", steps=STEPS, ema={"decoder": 0.9})
+    ticket = early_bird(training, batches, density=0.5, every=EVERY, rule="published", tolerance=0.9)
+    write_ticket(tmp_path / "t", ticket)
+    again, _ = read_ticket(tmp_path / "t")
+    assert pack_ticket(again) == pack_ticket(ticket) == (tmp_path / "t").read_bytes()
+    assert isinstance(again.channels, Channels)
+    assert again.channels.keys() == ticket.channels.keys()
+    for ours, theirs in ((ticket.weights, again.weights), (ticket.optim, again.optim), (ticket.ema, again.ema)):
+        assert ours.keys() == theirs.keys()
+        assert ours
+        assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+@pytest.mark.parametrize("case", [case for case in FAMILY_CASES if case != "tied-mlp"])
+def test_initial_weights_drawn_anew_are_those_of_the_constructor(case: str) -> None:
+    task, fresh = make_task(case, 1), make_task(case, 0)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(5)
+        task.initialize()
+    for (name, drawn), (other_name, built) in zip(task.named_parameters(), fresh.named_parameters(), strict=True):
+        assert name == other_name
+        one, other = drawn.detach(), built.detach()
+        if one.numel() > 200:
+            assert float(one.std()) == pytest.approx(float(other.std()), rel=0.25), name
+        if other.numel() > 1 and float(other.std(correction=0)) == 0:
+            assert torch.equal(one, other), name
+
+
+def test_drawing_anew_leaves_a_copy_alone() -> None:
+    task = make_task("gan-sngan")
+    copy = deepcopy(task)
+    before = copied(state_of(task))
+    copy.initialize()
+    assert state_of(task).keys() == state_of(copy).keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in state_of(task).items())
+    assert not torch.equal(copy.generator[0].weight, task.generator[0].weight)
+    for one in (task, copy):
+        assert one.discriminator(torch.zeros(2, 1, 8, 8)).shape == (2, 1)
+
+
+def test_the_penalty_on_norm_scales_is_the_sign_times_its_weight(batches: Batches) -> None:
+    plain, penalized = (make_training("vae-conv", optimizer="sgd", steps=4) for _ in range(2))
+    penalized = type(plain)(penalized.task, replace(plain.plan, gamma_l1=0.1))
+    before = {name: value.detach().clone() for name, value in plain.task.named_parameters()}
+    for training in (plain, penalized):
+        train(training, batches, range(1))
+    lr = plain.plan.optim.lr * plain.plan.schedule.factor(0)
+    others = dict(penalized.task.named_parameters())
+    scales = [name for name, value in before.items() if value.ndim == 1 and bool((value == 1).all())]
+    assert scales
+    for name, value in plain.task.named_parameters():
+        expected = value.detach() - (lr * 0.1 * before[name].sign() if name in scales else 0)
+        assert torch.allclose(others[name], expected, atol=1e-7), name
+
+
+def test_steps_are_planned_with_the_search_first(tmp_path: Path) -> None:
+    recipe = bird(tmp_path)
+    units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    arms = [unit.arm for unit in units]
+    assert arms[0] == "search"
+    assert "budget" not in arms
+    ticket = next(unit for unit in units if unit.arm == "ticket" and unit.round == 2)
+    assert ticket.needs == ((0, "search", 0),)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ('search.controls=["shuffle"]', "masks of single weights"),
+        ('search.rewind="lr"', "rewind"),
+        ("search.rewind_to=3", "rewind_to"),
+        ('search.criterion="snip"', "criterion"),
+        ("search.every=10", "every"),
+        ('search.scope="erk"', "scope"),
+    ],
+)
+def test_what_an_early_bird_cannot_be_asked_for_is_told(override: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(TicketError, match=words) as caught:
+        bird(tmp_path, override)
+    assert caught.value.status == Status.REQUEST
+
+
+def test_controls_of_channels_need_an_early_bird(tmp_path: Path) -> None:
+    with pytest.raises(TicketError, match="random-channels"):
+        load_recipe("tiny", overrides=['search.controls=["random-channels"]'])
+
+
+def assembled(run: Path) -> Assembly:
+    return Assembly(RunFolder(run).read_record()["recipe"], root=Path("data"), device="cpu")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gentickets import disk, training
+from gentickets import disk
 from gentickets.errors import Status, TicketError
 from gentickets.experiment import notes
 from gentickets.experiment.find import Options, find
@@ -22,6 +22,7 @@ from gentickets.recipe import Recipe, load_recipe
 from gentickets.runs.formats import read_snapshot
 from gentickets.seeds import derive
 from gentickets.tickets import Snapshot
+from gentickets.training import loop
 
 HERE = Options(jobs=0, save_every=0.0, device="cpu", keep_all=True)
 """In this process, the state stored after every step: a crash can hit any moment of the writing."""
@@ -150,13 +151,13 @@ def test_dropping_a_part_of_the_state_is_seen(dropped: str, tmp_path: Path, monk
     """The negative control of the test above."""
     small = recipe(tmp_path, "vae", "search.controls=[]", "search.budget=false")
     if dropped == "random state":
-        monkeypatch.setattr(training, "derive", drawing_from_a_sampler([0]))
+        monkeypatch.setattr(loop, "derive", drawing_from_a_sampler([0]))
     find(small, tmp_path / "whole", HERE)
     if dropped == "random state":
-        monkeypatch.setattr(training, "derive", drawing_from_a_sampler([0]))
+        monkeypatch.setattr(loop, "derive", drawing_from_a_sampler([0]))
     stopped_in_the_middle(small, tmp_path / "killed", monkeypatch)
     if dropped == "random state":
-        monkeypatch.setattr(training, "derive", drawing_from_a_sampler([0]))
+        monkeypatch.setattr(loop, "derive", drawing_from_a_sampler([0]))
     else:
         monkeypatch.setattr(notes, "read_snapshot", without_optimizer)
     find(small, tmp_path / "killed", HERE)

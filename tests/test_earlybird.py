@@ -95,7 +95,7 @@ def test_distances_by_hand() -> None:
     assert corrected(one, other) == pytest.approx((2 / 8) / (2 * 0.5 * 0.5))
     sparse = packed(mask(0))["net"]
     assert hamming(one, sparse) == 3 / 8
-    assert corrected(one, sparse) == pytest.approx((3 / 8) / (1 / 2 * 7 / 8 + 1 / 8 * 1 / 2))
+    assert corrected(packed(mask(0, 1))["net"], sparse) == pytest.approx((1 / 8) / (1 / 4 * 7 / 8 + 1 / 8 * 3 / 4))
     full = packed(mask(*range(8)))["net"]
     assert corrected(full, full) == 0.0
     assert corrected(one, packed(mask(4, 5, 6, 7))["net"]) == 2.0, "opposite masks are further than chance"
@@ -177,13 +177,18 @@ def test_walks_drawn_look_by_look_are_those_of_adam_step_by_step(every: int, bet
     assert np.allclose(fast, slow, rtol=0.06)
 
 
+def test_few_units_that_hardly_move_stand_still_by_chance_so_more_is_asked_of_them() -> None:
+    looks = Looks(CHECKS, PATIENCE, 10)
+    assert 0 < calibrated(12, looks, False).factor < 0.7 * calibrated(12, looks, True).factor
+
+
 @pytest.mark.parametrize("units", [16, 48, 256])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_walks_are_told_from_settling_at_these_widths(units: int, momentum: float) -> None:
     """From equal scores, from spreads around what the walk adds, and hardly moving: under 1 % of trainings."""
     looks, rng = Looks(CHECKS, PATIENCE, 10, momentum), np.random.default_rng(5)
-    count = 600 if units < 100 else 200
-    for spread in (0.0, 0.5, 5.0, 500.0) if units < 100 else (0.0, 5.0):
+    count = {16: 1500, 48: 800, 256: 200}[units]
+    for spread in (0.0, 0.5, 3.0, 500.0)[: {16: 4, 48: 2, 256: 1}[units]]:
         null = calibrated(units, looks, spread == 0)
         assert not null.vacuous
         limits = np.array([null.limit(look) for look in range(PATIENCE, CHECKS + 1)])
@@ -264,6 +269,18 @@ def test_a_frozen_ranking_never_emerges() -> None:
     assert not kept.emerged, "scores that grow in the order that they had tell nothing either"
 
 
+def test_a_mask_that_is_still_its_initial_one_never_emerges() -> None:
+    """Though the order inside its halves has changed and settled."""
+    goal, upper = noise(4, 48), np.arange(48) % 2
+    first = torch.from_numpy(noise(3, 48).clip(-3, 3) + 9 * upper)
+    made = watched(
+        together(net=lambda look: torch.from_numpy(goal.clip(-3, 3) + 9 * upper) if look else first), 0.5, 0.4
+    )
+    assert made.null["net"]["shown"] is not None
+    assert set(made.emerged) == {0.4}
+    assert "never left its initial ranking" in made.why_not(0.5)
+
+
 def test_nothing_emerges_before_every_component_has_left_and_settled() -> None:
     for late in (settling(seed=7, start=20), walk(48, 3)):
         made = bird(together(up=settling(seed=1), down=late))
@@ -272,13 +289,13 @@ def test_nothing_emerges_before_every_component_has_left_and_settled() -> None:
         assert not made.emerged
         assert made.null["up"]["shown"] is not None
         assert made.null["down"]["shown"] is None
+        quiet = [
+            e["step"] for e in made.trace if e["component"] == "up" and (e["share"] or 1) <= (e["share_limit"] or 0)
+        ]
+        assert made.null["up"]["shown"] == quiet[0] < quiet[-1]
     made = watched(together(up=settling(seed=1), down=settling(seed=7, start=20)), 0.5)
     assert 230 < made.emerged[0.5] <= 400
-    assert "'down'" in bird_after(together(up=settling(seed=1), down=walk(48, 3))).why_not(0.5)
-
-
-def bird_after(process: Process) -> EarlyBird:
-    return watched(process, 0.5)
+    assert "'down'" in watched(together(up=settling(seed=1), down=walk(48, 3)), 0.5).why_not(0.5)
 
 
 def test_pooled_components_count_as_one() -> None:

@@ -21,12 +21,12 @@ from gentickets.earlybird.ranks import moved_by
 from gentickets.earlybird.walks import Looks, walks
 from gentickets.seeds import derive
 
-RATE = 0.004
+RATE = 0.003
 """Of all trainings of nothing but noise, the fraction in which a component is taken for settled; 1 % is promised."""
 LEFT = 0.1
 """What must have moved since the beginning before a share of it means anything: a correlation of 0.95 is left."""
 
-_WALKS = 1500
+_WALKS = 2000
 _ENTRIES = 1 << 22
 _WIDTHS = (8, 10, 12, 14, 16, 20, 24, 32, 48, 64)
 _SPREADS = (1, 3, 8)

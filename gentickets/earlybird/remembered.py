@@ -95,6 +95,11 @@ class Order:
         self.null: Null = calibrated(sample.units, self.looks, self.tied)
 
     @property
+    def passed(self) -> bool:
+        """Whether it has been quieter than chance, or cannot be told from it, so that others decide."""
+        return self.shown is not None or self.null.vacuous
+
+    @property
     def vacuous(self) -> str:
         """A sentence where noise may stand still as long as is looked; else empty."""
         if not self.null.vacuous:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from gentickets.errors import TicketError, nearest
 
@@ -43,6 +44,10 @@ class Settings:
         if self.checks < self.patience:
             message = f"{self.checks} looks in the whole training cannot fill a queue of {self.patience}"
             raise TicketError(f"{message}: look more often (every), or lower patience")
+
+    def told(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {**asdict(self), "densities": list(self.densities)}
 
     @property
     def corrects(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -74,9 +73,9 @@ class EarlyBird:
         self._begun = True
 
     def _follow(self, scores: Mapping[str, Tensor], first: Mapping[str, Any] | None = None) -> dict[str, Order]:
-        orders = {}
+        most, orders = followed(self.settings.checks), {}
         for component, names in members(scores, self.settings.pooled).items():
-            sample = Sample(scores, names, component, self.settings.seed, followed(self.settings.checks))
+            sample = Sample(scores, names, component, self.settings.seed, most)
             ranks = sample.ranks(scores) if first is None else first[component]
             orders[component] = Order(component, sample, ranks, self.settings)
         return orders
@@ -113,12 +112,10 @@ class EarlyBird:
             scores = self.rank.scores()
             for order in self._orders.values():
                 order.look(order.sample.ranks(scores), step)
-        found = [level.density for level in self._waiting() if self._has_emerged(level)]
+        waiting = [level for density, level in self._levels.items() if density not in self.emerged]
+        found = [level.density for level in waiting if self._has_emerged(level)]
         self.emerged |= dict.fromkeys(found, step)
         return found
-
-    def _waiting(self) -> list[Level]:
-        return [level for density, level in self._levels.items() if density not in self.emerged]
 
     def _has_emerged(self, level: Level) -> bool:
         masks = self._mask(level)
@@ -139,16 +136,14 @@ class EarlyBird:
     def _standing(self, component: str, distance: float | None, initial: float | None) -> Standing:
         if (order := self._orders.get(component)) is None:
             return Standing(component, distance, initial)
-        shown = order.shown is not None or order.null.vacuous
-        return Standing(component, distance, initial, order.share, order.limit, shown)
+        return Standing(component, distance, initial, order.share, order.limit, order.passed)
 
     @property
     def vacuous(self) -> list[str]:
         """Sentences on where the rule says nothing: components too narrow, or masks near each other by chance."""
-        if not self.settings.corrects:
-            tolerance = self.settings.tolerance
-            return [told for density in self._levels if (told := vacuous_by_chance(density, tolerance))]
-        return [told for order in self._orders.values() if (told := order.vacuous)]
+        if self.settings.corrects:
+            return [told for order in self._orders.values() if (told := order.vacuous)]
+        return [told for density in self._levels if (told := vacuous_by_chance(density, self.settings.tolerance))]
 
     @property
     def null(self) -> dict[str, dict[str, Any]]:
@@ -176,7 +171,7 @@ class EarlyBird:
         """Everything seen so far: values for JSON, and tensors (masks as packed bits, rankings of each look)."""
         levels = list(self._levels.values())
         told = {
-            "settings": {**asdict(self.settings), "densities": list(self._levels)},
+            "settings": self.settings.told(),
             "looks": self.looks, "step": self.step, "trace": list(self.trace),
             "emerged": [[density, step] for density, step in self.emerged.items()],
             "levels": [level.told() for level in levels],
@@ -187,7 +182,7 @@ class EarlyBird:
 
     def restore(self, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Go on from a `state`, bit for bit, instead of `begin`. TicketError (status 3) if it is of another watch."""
-        for key, value in {**asdict(self.settings), "densities": list(self._levels)}.items():
+        for key, value in self.settings.told().items():
             if (found := told["settings"].get(key)) != value:
                 message = f"the early bird's state was stored with {key} = {found}, not {value}"
                 raise TicketError(message, Status.TICKET)

@@ -15,6 +15,7 @@ from gentickets.recipe.schema import rounds_of
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import write_snapshot
+from gentickets.search import momentum_of
 from gentickets.training import Losses, train
 
 
@@ -54,6 +55,7 @@ class Searching(Work):
             patience=search["patience"], tolerance=search["tolerance"], rule=search["rule"],
             checks=self.unit.span // search["every"], seed=self.unit.seed,
             pooled=search["scope"] == "global",
+            momentum=momentum_of(self.training),
         )  # fmt: skip
 
     def _search(self) -> None:
@@ -89,7 +91,7 @@ class Searching(Work):
         chosen = {key: search[key] for key in ("rule", "by", "tolerance", "patience", "every", "gamma_l1")}
         trace = [{**{key: value for key, value in look.items() if key != "density"},
                   "round": self.levels[look["density"]]} for look in bird.trace]  # fmt: skip
-        return {**chosen, "levels": levels, "trace": trace, "null": bird.null}
+        return {**chosen, "levels": levels, "trace": trace, "null": bird.null, "vacuous": bird.vacuous}
 
 
 def work_of(assembly: Assembly, run: RunFolder, unit: Unit, **how: Any) -> Work:

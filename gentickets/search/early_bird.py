@@ -133,6 +133,7 @@ def early_bird(
         checks=looks,
         seed=seed,
         pooled=scope == "global",
+        momentum=momentum_of(training),
     )
     bird.begin()
     chosen: list[Mask] = []
@@ -153,6 +154,12 @@ def early_bird(
     if not chosen:
         raise TicketError(bird.why_not(density), Status.FAILED)
     return cut(replace(start, origin=replace(start.origin, method="early_bird", round=1)), chosen[0], ranked.groups)
+
+
+def momentum_of(training: Training) -> float:
+    """How much of a step its optimizers carry into the next, the most of them."""
+    optims = [turn.optim for turn in training.turns]
+    return max(one.betas[0] if one.name.startswith("adam") else one.momentum for one in optims)
 
 
 def dense_at(snapshot: Snapshot, mask: Mask, origin: Origin) -> Ticket:

@@ -89,10 +89,12 @@ def _show_ticket(path: Path, as_json: bool) -> None:
         "data": recipe["data"]["name"] if recipe else None,
         "kept": ticket.mask.kept,
         "prunable": ticket.mask.total,
-        "sparsity": round(1 - ticket.mask.density, 6),
+        "sparsity": round(1 - (ticket.channels or ticket.mask).density, 6),
+        "sparsity of": "weights" if ticket.channels is None else "channels",
     }
     if as_json:
-        emit({**facts, "densities": ticket.mask.densities, "recipe": recipe}, True)
+        channels = {name: [int(kept.sum()), kept.numel()] for name, kept in (ticket.channels or {}).items()}
+        emit({**facts, "densities": ticket.mask.densities, "channels": channels, "recipe": recipe}, True)
         return
     emit({name: value for name, value in facts.items() if value != {}}, False)  # no ties, nothing to say
     click.echo("")
@@ -101,6 +103,10 @@ def _show_ticket(path: Path, as_json: bool) -> None:
         for (name, kept), density in zip(ticket.mask.items(), ticket.mask.densities.values(), strict=True)
     ]
     table(["layer", "shape", "kept", "of", "sparsity"], rows)
+    if ticket.channels is not None:
+        click.echo("")
+        groups = [[name, int(kept.sum()), kept.numel()] for name, kept in ticket.channels.items()]
+        table(["channels made by", "kept", "of"], groups)
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """Ledger: where the seconds and the FLOPs of a run went, and what its search cost. Torch-free.
 
-`ledger.json` of a run follows from its results alone, so that a run that was stopped and went on has the same one:
+`ledger.json` of a run follows from its results alone. (A run that was stopped and went on has the same FLOPs but for
+those of evaluating: features of real images are taken, and the data's own classifier trained, by whoever comes first.)
 
 - ``format`` 1; ``method``; ``seeds``.
 - ``entries``: ``{"seed", "arm", "round", "phase", "part", "seconds", "flops", "steps"}``. Phases are those of
@@ -14,7 +15,9 @@
 What is search depends on the method and the level. ``iterative``: the dense run and every round before, whole, and the
 scores of the level's own round. ``one_shot``: the dense run, and the scores. ``at_start``: the dense steps up to the
 one that is rewound to, and the scores. ``early_bird``: the arm ``search`` up to the step at which the level emerged,
-and compacting. Several levels share their search; each level's cost is what it would cost alone.
+and compacting; and where it is rewound to a later step, or to a state that the search's penalty on norm scales has not
+seen, the dense steps on the way there that the search did not take. Several levels share their search; each level's
+cost is what it would cost alone.
 
 Evaluating and storing are booked to the part that does them, but are no part of a level's costs: nothing needs them.
 Seconds were taken side by side with other workers, each like the other. FLOPs are executed ones (a mask saves none).
@@ -270,6 +273,8 @@ def _level(
         parts = [(entry, part_of(entry, method, round)) for entry in own]
         share = _share(done.get((seed, SEARCH, 0)), round)
         needed = [(one, share if one.arm == SEARCH else 1.0) for one, part in parts if part == SEARCH]
+        beyond = beyond_search(done.get((seed, SEARCH, 0)), round, done[seed, "ticket", round])
+        needed += [(one, beyond) for one in own if (one.arm, one.round, one.phase) == ("ticket", 0, WARM_UP) and beyond]
         search.append(_by_phase((one.phase, one.cost.times(factor)) for one, factor in needed))
         tickets.append(_sum(one.cost for one, part in parts if part == TICKET and one.phase not in ASIDE))
         dense.append(_sum(one.cost for one in own if (one.arm, one.round) == ("ticket", 0) and one.phase not in ASIDE))
@@ -291,6 +296,15 @@ def _share(watched: Result | None, round: int) -> float:
     levels = watched.early_bird.get("levels", []) if watched else []
     step = next((level["step"] for level in levels if level["round"] == round), None)
     return step / watched.trained if watched and step else 1.0
+
+
+def beyond_search(watched: Result | None, round: int, ticket: Result) -> float:
+    """Of an early bird that is rewound: the share of the dense warm-up that its search has not taken."""
+    if watched is None or (start := ticket.steps - ticket.trained) <= 0:
+        return 0.0
+    told = watched.early_bird
+    step = next((level["step"] for level in told.get("levels", []) if level["round"] == round), None) or 0
+    return 1.0 if told.get("gamma_l1") and start != step else max(0, start - step) / start
 
 
 def _again(own: Sequence[Entry], round: int) -> tuple[Cost, Cost]:

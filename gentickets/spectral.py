@@ -7,6 +7,7 @@ training step. A mask, or other weights loaded, leave it behind: after 90 % prun
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,16 +27,30 @@ def normalize(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None:
         parametrizations.spectral_norm(layer)
 
 
-def release(module: nn.Module) -> None:
-    """Take spectral norms off again, under PyTorch's parametrization; the raw weights are plain parameters then.
+def release(module: nn.Module) -> list[tuple[nn.Module, parametrizations._SpectralNorm]]:
+    """Take spectral norms off, under PyTorch's parametrization; the raw weights are plain parameters then.
 
-    By hand: `remove_parametrizations` takes the weight's property off the layer's class, which copies share.
+    Returns the layers with what they were under, for `renew`. By hand: `remove_parametrizations` takes the weight's
+    property off the layer's class, which copies share.
     """
-    for layer in [layer for layer in module.modules() if parametrize.is_parametrized(layer, "weight")]:
-        raw = layer.parametrizations["weight"].original  # type: ignore[index, union-attr]
-        del layer.parametrizations
-        layer.__class__ = type(layer).__bases__[0]
-        layer.register_parameter("weight", raw)
+    released: list[tuple[nn.Module, parametrizations._SpectralNorm]] = []
+    for layer in list(module.modules()):
+        under = getattr(layer, "parametrizations", None)
+        if not isinstance(under, nn.ModuleDict) or list(under) != ["weight"]:
+            continue
+        steps: Any = under["weight"]
+        if len(steps) == 1 and isinstance(steps[0], parametrizations._SpectralNorm):
+            released.append((layer, steps[0]))
+            del layer.parametrizations
+            layer.__class__ = type(layer).__bases__[0]
+            layer.register_parameter("weight", steps.original)
+    return released
+
+
+def renew(released: list[tuple[nn.Module, parametrizations._SpectralNorm]]) -> None:
+    """Put layers that `release` has freed under the same norm again."""
+    for layer, norm in released:
+        parametrizations.spectral_norm(layer, n_power_iterations=norm.n_power_iterations, eps=norm.eps, dim=norm.dim)
 
 
 @torch.no_grad()

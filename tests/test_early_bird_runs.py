@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from conftest import FAMILY_CASES, make_task, make_training
+from gentickets_cli.main import cli
 from test_resume import HERE as EVERY_STEP
 from test_resume import Killed, content
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from gentickets.channels import channel_scores, groups_of, silenced
 from gentickets.data import Batches
@@ -20,13 +25,15 @@ from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.find import Options, find
 from gentickets.experiment.units import plan_units
 from gentickets.masks import Channels
+from gentickets.optimizers import Schedule
 from gentickets.recipe import Recipe, load_recipe
 from gentickets.results import Result, read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket, write_ticket
 from gentickets.search import early_bird
+from gentickets.tasks import Objective, Task
 from gentickets.tickets import copied, state_of
-from gentickets.training import grow, train
+from gentickets.training import Plan, grow, train
 
 HERE = Options(jobs=0, device="cpu", keep_all=True)
 STEPS, EVERY = 24, 2
@@ -380,6 +387,163 @@ def test_what_an_early_bird_cannot_be_asked_for_is_told(override: str, words: st
 def test_controls_of_channels_need_an_early_bird(tmp_path: Path) -> None:
     with pytest.raises(TicketError, match="random-channels"):
         load_recipe("tiny", overrides=['search.controls=["random-channels"]'])
+
+
+class Net(nn.Module):
+    """Two convolutions, with something between them."""
+
+    def __init__(self, kind: str, width: int = 8) -> None:
+        super().__init__()
+        self.kind, self.width = kind, width
+        self.a, self.b = nn.Conv2d(1, width, 3, 1, 1), nn.Conv2d(width, 1, 3, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.a(x))
+        if self.kind == "flip":
+            h = h.flip(1)
+        if self.kind == "hard":
+            h = h.view(len(x), self.width, *x.shape[2:])
+        y: torch.Tensor = self.b(h)
+        return y
+
+
+class Odd(Task):
+    """A family whose network does something between its layers that no trace understands."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.image, self.net = (1, 8, 8), Net(kind)
+
+    def objectives(self) -> list[Objective]:
+        return [Objective("odd", lambda batch, draw: (self.net(batch) - batch).square().mean(), ("net",))]
+
+    def inputs(self, batch: torch.Tensor) -> dict[str, tuple[torch.Tensor, ...]]:
+        return {"net": (batch,)}
+
+
+@pytest.mark.parametrize("kind", ["flip", "hard"])
+def test_networks_that_do_not_work_with_fewer_channels_are_told_before_any_step(kind: str, batches: Batches) -> None:
+    training = type(make_training("ae-mlp"))(Odd(kind), Plan(schedule=Schedule("constant", STEPS)))
+    steps: list[int] = []
+    with pytest.raises(TicketError, match="weights") as caught:
+        early_bird(
+            training, batches, density=0.5, every=EVERY, rule="published", tolerance=0.9,
+            watch=[lambda step, losses: steps.append(step)],
+        )  # fmt: skip
+    assert caught.value.status == Status.FAILED
+    assert not steps
+
+
+def test_plain_networks_of_the_same_kind_work(batches: Batches) -> None:
+    training = type(make_training("ae-mlp"))(Odd("plain"), Plan(schedule=Schedule("constant", STEPS)))
+    ticket = early_bird(training, batches, density=0.5, every=EVERY, rule="published", tolerance=0.9)
+    assert ticket.channels is not None
+    assert ticket.channels.widths == {"net.a": 4}
+
+
+def test_an_exempt_weight_loses_nothing(tmp_path: Path) -> None:
+    more = ['search.exempt=["decoder.4.*"]', "search.rounds=1", "search.longer=0", "search.controls=[]"]
+    find(bird(tmp_path, *more), tmp_path / "run", HERE)
+    ticket, _ = read_ticket(RunFolder(tmp_path / "run").round(0, "ticket", 1).ticket)
+    dense, _ = read_ticket(RunFolder(tmp_path / "run").round(0, "ticket", 0).ticket)
+    assert ticket.channels is not None
+    assert ticket.weights["decoder.4.weight"].shape == dense.weights["decoder.4.weight"].shape
+    assert ticket.weights["encoder.0.weight"].shape != dense.weights["encoder.0.weight"].shape
+
+
+def test_states_that_are_gone_leave_no_failed_round_behind(tmp_path: Path) -> None:
+    given = bird(tmp_path, "search.rounds=1", "search.longer=0", 'search.controls=["random-channels"]')
+    find(given, tmp_path / "run", replace(HERE, keep_all=False))
+    gone = tmp_path / "run/seed-0/random-channels/round-01"
+    (gone / "result.json").unlink()
+    (gone / "ticket.safetensors").unlink()
+    with pytest.raises(TicketError, match="drops the states of its search") as caught:
+        find(given, tmp_path / "run", HERE)
+    assert caught.value.status == Status.REQUEST
+    assert not (gone / "result.json").exists()
+    (tmp_path / "run/seed-0/search/round-00/result.json").unlink()
+    find(given, tmp_path / "run", HERE)
+    assert {result.status for result in read_results(tmp_path / "run")} == {"done"}
+
+
+def test_layers_under_spectral_norm_are_drawn_anew_too() -> None:
+    class Normed(Odd):
+        def __init__(self) -> None:
+            super().__init__("plain")
+            spectral_norm(self.net.a, n_power_iterations=3)
+
+    task = Normed()
+    before = task.net.a.parametrizations.weight.original.detach().clone()
+    task.initialize()
+    after = task.net.a.parametrizations.weight.original
+    assert not torch.equal(before, after)
+    assert float(after.detach().std()) == pytest.approx(float(before.std()), rel=0.3)
+    assert task.net.a.parametrizations.weight[0].n_power_iterations == 3
+
+
+def test_a_family_with_weights_of_its_own_is_asked_for_initialize(tmp_path: Path) -> None:
+    source = Path(__file__).parents[1] / "docs/my_models.py"
+    text = source.read_text().replace("class Flow(Task)", "class Own(Task)")
+    text += "\n    def reset(self):\n        pass\n"
+    text = text.replace(
+        "    def objectives", "        nn.init.normal_(self.velocity[0].weight, 0.0, 3.0)\n\n    def objectives", 1
+    )
+    (tmp_path / "own.py").write_text(text)
+    path = tmp_path / "own.toml"
+    path.write_text(
+        f"""
+[task]
+family = "Own"
+[data]
+name = "digits"
+batch_size = 16
+[train]
+steps = {STEPS}
+[search]
+method = "early_bird"
+rounds = 1
+keep = 0.7
+every = {EVERY}
+rule = "published"
+tolerance = 0.9
+seeds = 1
+controls = ["scratch"]
+[quality]
+frechet = false
+"""
+    )
+    plugins = [tmp_path / "own.py"]
+    recipe = load_recipe(str(path), plugins=plugins)
+    find(recipe, tmp_path / "run", replace(HERE, plugins=plugins))
+    results = {(result.arm, result.round): result for result in read_results(tmp_path / "run")}
+    assert results["ticket", 1].status == "done"
+    assert results["scratch", 1].status == "failed"
+    assert "initialize()" in str(results["scratch", 1].why)
+
+
+def test_rewinding_beyond_the_search_is_paid_for(tmp_path: Path) -> None:
+    more = ['search.after="rewind"', "search.rewind_to=14", "search.rounds=1", "search.longer=0", "train.ema={}"]
+    find(bird(tmp_path, *more, 'search.controls=["scratch-flops"]'), tmp_path / "run", HERE)
+    ledger = json.loads((tmp_path / "run/ledger.json").read_text())
+    results = {(result.arm, result.round): result for result in read_results(tmp_path / "run")}
+    dense, compact = results["ticket", 0].flops["step"], results["ticket", 1].flops["step"]
+    search = ledger["levels"][0]["search"]["flops"] - sum(
+        results[place].spent.get(phase, 0.0)
+        for place, phase in ((("ticket", 1), "compact"), (("ticket", 1), "score"), (("search", 0), "checks"))
+    )
+    assert search == pytest.approx(14 * dense)
+    equal = results["scratch-flops", 1]
+    assert abs(equal.trained * compact - (14 * dense + (STEPS - 14) * compact)) <= compact
+
+
+def test_a_compact_ticket_shows_its_channels(channels_run: Path) -> None:
+    path = channels_run / "seed-0/ticket/round-01"
+    shown = CliRunner().invoke(cli, ["show", str(path)])
+    assert "channels made by" in shown.output
+    told = json.loads(CliRunner().invoke(cli, ["show", str(path), "--json"]).output)
+    assert told["sparsity of"] == "channels"
+    assert 0.3 < told["sparsity"] < 0.4
+    assert told["channels"]["decoder.1"] == [4, 6]
 
 
 def assembled(run: Path) -> Assembly:

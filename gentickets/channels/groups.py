@@ -40,8 +40,9 @@ def groups_of(
 
     Each component is run once, by itself, on its part of ``task.inputs(batch)``, on a copy; the task is untouched.
     Channels that lead in or out of a component stay: images, latents, codes, means and log-variances, logits (Trap 16).
-    So do those that meet a layer or an operation which is not understood (see `shapes.axes_of`), or whose weights are
-    not in the prunable set of ``exempt`` and ``components`` (see `masks.prunable`). A component without any channel to
+    So do those that meet a layer or an operation which is not understood (see `shapes.axes_of`), or that are made or
+    read by weights outside the prunable set of ``exempt`` and ``components`` (see `masks.prunable`): an exempt weight
+    loses nothing. A component without any channel to
     lose has no groups. A dense layer in front of a map loses all rows of a channel (Trap 14), spectral norm its
     vectors' entries. (Fang et al., 2023)
 
@@ -68,7 +69,8 @@ def groups_of(
             message = f"'{component}' cannot be traced, so its tied channels are not known ({said}): {INSTEAD}"
             raise TicketError(message, Status.FAILED) from error
         for group in _grouped(ties, component, layers):
-            if all(member.tensor in allowed for member in group.of("weight")):
+            weights = (*group.of("weight"), *group.of("weight", makes=False))
+            if all(member.tensor in allowed for member in weights):
                 groups[group.name] = group
     return groups
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from torch import Tensor
 
 from gentickets.accounting import dense_flops, step_flops, weights
-from gentickets.channels import channel_scores, lowest_channels, random_channels
+from gentickets.channels import channel_scores, compact, lowest_channels, random_channels
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
@@ -24,6 +24,9 @@ from gentickets.shapes import take_shapes
 from gentickets.tasks import Task
 from gentickets.tickets import Origin, Snapshot, Ticket, load_weights
 from gentickets.training import Training
+
+LEAST_TO_TELL = 64
+"""Numbers in a tensor from which on its spread says how it was drawn."""
 
 
 class EmergedArm(Arm):
@@ -53,6 +56,7 @@ class EmergedArm(Arm):
         if not self.compacts:
             return task
         if self.unit.base_arm in SCRATCH:
+            self._require_own_start()
             take_shapes(task, self._stored(self.unit.round).weights)
             self.assembly.initialize(task, self.unit.seed)
         elif self._is_stored:
@@ -61,6 +65,20 @@ class EmergedArm(Arm):
             self._found_ticket = self._cut(task)
             take_shapes(task, self._found_ticket.weights)
         return task
+
+    def _require_own_start(self) -> None:
+        """Raise TicketError where the family draws its weights in a way that `Task.initialize` does not know of."""
+        built, drawn = self.assembly.task(self.unit.seed), self.assembly.task(self.unit.seed)
+        self.assembly.initialize(drawn, self.unit.seed + 1)
+        for (name, one), other in zip(built.named_parameters(), drawn.parameters(), strict=True):
+            spread, own = float(one.detach().std(correction=0)), float(other.detach().std(correction=0))
+            if one.numel() >= LEAST_TO_TELL and not 0.5 * spread <= own <= 2 * spread:
+                message = (
+                    f"'{self.unit.arm}' needs initial weights for narrower networks, and {type(built).__name__} draws"
+                )
+                raise TicketError(
+                    f"{message} '{name}' in a way of its own: give it a method initialize()", Status.FAILED
+                )
 
     def settled(self) -> Unit:
         """A ticket goes on from where it emerged; ``scratch-flops`` trains until it has cost as much as that."""
@@ -97,6 +115,8 @@ class EmergedArm(Arm):
         else:
             own = self._stored(unit.round).channels or Channels({})
             choice = self._control(unit.base_arm, own, channel_scores(task, ranked.groups))
+        if isinstance(choice, Channels):
+            compact(task, choice, ranked.batches[0], groups=ranked.groups)  # it checks itself: see `compact`
         start = self._start()
         method = "early_bird" if unit.base_arm == "ticket" else unit.base_arm
         return cut(replace(start, origin=replace(start.origin, method=method, round=unit.round)), choice, ranked.groups)
@@ -132,14 +152,20 @@ class EmergedArm(Arm):
         result = searched.read_result()
         levels = result.early_bird.get("levels", []) if result else []
         why = next((level["why"] for level in levels if level["round"] == self.unit.round and level["why"]), None)
-        raise TicketError(why or f"{path} is missing", Status.FAILED)
+        if why is not None:
+            raise TicketError(why, Status.FAILED)
+        message = f"{path} is gone: a finished run drops the states of its search"
+        raise TicketError(f"{message}; remove {searched.path} too, and it is searched again", Status.REQUEST)
 
     def _steps_of_equal_flops(self) -> int:
         """Steps of the narrow network that cost as much as the search and the ticket's training together."""
         steps, size = self.unit.span, self.assembly.recipe["data"]["batch_size"]
         wide, narrow = self.assembly.task(self.unit.seed), self._narrow()
         gain = step_flops(wide, size).total / step_flops(narrow, size).total
-        return round(max(self._found.step, self._step) * gain + steps - self._step)
+        searched = self._found.step
+        if self.search["after"] == "rewind":
+            searched += self._step if self.search["gamma_l1"] else max(0, self._step - searched)
+        return round(searched * gain + steps - self._step)
 
     def _narrow(self) -> Task:
         """Networks of the ticket's shapes."""

@@ -127,7 +127,7 @@ def _about(ticket: Ticket, assembly: Assembly) -> dict[str, Any]:
         "family": assembly.recipe["task"]["family"],
         "image": list(assembly.image),
         "origin": f"{origin.method}, arm {origin.arm}, round {origin.round}, seed {origin.seed}",
-        "sparsity": round(1 - ticket.mask.density, 6),
+        "sparsity": round(1 - (ticket.channels or ticket.mask).density, 6),
     }
     if ticket.channels is not None:
         about["channels"] = f"{ticket.channels.kept} of {ticket.channels.total} kept"

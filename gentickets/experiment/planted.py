@@ -123,7 +123,8 @@ def _grown(assembly: Assembly, ticket: Ticket, task: Task, snapshot: Snapshot) -
         load_weights(task, snapshot.weights)
         yield
         return
-    training = assembly.training(task, assembly.recipe["train"]["steps"])
+    plan = replace(assembly.plan(assembly.recipe["train"]["steps"]), precision="fp32", compile=False)
+    training = Training(task, plan)  # which trains nothing, and leaves nothing of its arithmetic on the networks
     training.load(snapshot)
     with training.averaged(assembly.batches(ticket.origin.seed).first(NORM_BATCHES)):
         yield

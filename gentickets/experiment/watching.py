@@ -29,7 +29,9 @@ class Searching(Work):
         self._build()
         self.bird = self._bird()
         if snapshot is None:
-            self.bird.begin()
+            self.arm.ranked(self.training.task).try_out()
+            with self.notes.counted("checks", self.assembly.device):
+                self.bird.begin()
         else:
             self.training.load(snapshot)
             self.at = snapshot.step

@@ -115,7 +115,7 @@ class Work:
         booked = notes.counted("compact", device) if self.arm.compacts else nullcontext()
         with booked:
             task = self.arm.task()
-            self.unit = self.arm.settled()
+        self.unit = self.arm.settled()
         self.training = self.assembly.training(task, self.unit.span)
         if self.training.plan.compile:
             with notes.timed("compile", device):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
-from gentickets.channels import Group, channel_scores, full_channels, groups_of, keep_channels, sliced
+from gentickets.channels import Group, channel_scores, compact, full_channels, groups_of, keep_channels, sliced
 from gentickets.criteria import Criterion, magnitude
 from gentickets.data import Batches
 from gentickets.earlybird import EarlyBird
@@ -39,6 +40,8 @@ class Ranking:
     criterion: Criterion = magnitude
     batches: Sequence[Batch] = ()
     seed: int = 0
+    remembered: dict[int, Mapping[str, Tensor]] = field(default_factory=dict)
+    """The scores of one state of the weights, told by autograd's version counters: levels share them."""
 
     def __call__(self, density: float) -> Mask:
         """The mask of the highest scores."""
@@ -46,10 +49,15 @@ class Ranking:
 
     def scores(self) -> Mapping[str, Tensor]:
         """What it ranks by, of all that may be removed."""
-        if isinstance(self.full, Channels):
-            return channel_scores(self.task, self.groups)
-        found = self.criterion(self.task, self.batches, self.seed)
-        return {name: found[name] for name in self.full}
+        state = sum(parameter._version for parameter in self.task.parameters())
+        if state not in self.remembered:
+            self.remembered.clear()
+            if isinstance(self.full, Channels):
+                found: Mapping[str, Tensor] = channel_scores(self.task, self.groups)
+            else:
+                found = self.criterion(self.task, self.batches, self.seed)
+            self.remembered[state] = {name: found[name] for name in self.full}
+        return self.remembered[state]
 
     def at(self, density: float, multiple: int = 1) -> Mask:
         """The same, with the number of channels in each group rounded to multiples."""
@@ -57,8 +65,18 @@ class Ranking:
             return keep_channels(
                 self.scores(), density, within=self.full, scope=self.scope, multiple=multiple, seed=self.seed
             )
-        found, _ = pruned(self.task, self.full, density, self.criterion, self.scope, self.seed, self.batches)
+        found, _ = pruned(self.task, self.full, density, lambda *_: self.scores(), self.scope, self.seed)
         return found
+
+    def try_out(self) -> None:
+        """Raise TicketError, before anything is trained, where the networks do not work with fewer channels."""
+        if isinstance(self.full, Channels):
+            half = Channels({name: _half(kept) for name, kept in self.full.items()})
+            compact(self.task, half, self.batches[0], groups=self.groups)
+
+
+def _half(kept: Tensor) -> Tensor:
+    return torch.arange(len(kept), device=kept.device) % 2 == 0
 
 
 def ranking(
@@ -72,8 +90,9 @@ def ranking(
     exempt: Sequence[str] = (),
     seed: int = 0,
 ) -> Ranking:
-    """What competes in a task. ``exempt`` patterns leave out weights, and the channels that such a weight makes.
+    """What competes in a task.
 
+    ``exempt`` patterns leave out weights, and the channels that such a weight makes or reads.
     Raises TicketError where a network has no channels to remove, or cannot be traced.
     """
     known_choice(by, BYS, "thing to rank")
@@ -135,6 +154,7 @@ def early_bird(
         pooled=scope == "global",
         momentum=momentum_of(training),
     )
+    ranked.try_out()
     bird.begin()
     chosen: list[Mask] = []
     rewind_to = rewind_to if after == "rewind" else 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gentickets import spectral
 from gentickets.errors import TicketError, nearest
 from gentickets.masks import component_of
 from gentickets.seeds import derive
@@ -90,12 +91,14 @@ class Task(nn.Module):
     def initialize(self) -> None:
         """Draw all weights anew, in place, for the networks as they are: narrower ones than were built, say.
 
-        As PyTorch's layers do; a family with initial weights of its own overrides it. Uses the global random state,
-        as constructors do.
+        As PyTorch's layers do, those under spectral norm too; a family with initial weights of its own overrides it.
+        Uses the global random state, as constructors do.
         """
+        normed = spectral.release(self)
         for layer in self.modules():
             if callable(reset := getattr(layer, "reset_parameters", None)):
                 reset()
+        spectral.renew(normed)
 
     def objectives(self) -> Sequence[Objective]:
         """The turns of one step, in order."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import FAMILY_CASES, make_task, make_training
+from conftest import FAMILY_CASES, OTHER_CASES, make_task, make_training
 from gentickets_cli.main import cli
 from test_resume import HERE as EVERY_STEP
 from test_resume import Killed, content
@@ -33,7 +33,7 @@ from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket, wri
 from gentickets.search import early_bird
 from gentickets.tasks import Objective, Task
 from gentickets.tickets import copied, state_of
-from gentickets.training import Plan, grow, train
+from gentickets.training import Plan, Training, grow, train
 
 HERE = Options(jobs=0, device="cpu", keep_all=True)
 STEPS, EVERY = 24, 2
@@ -287,10 +287,40 @@ def test_an_early_bird_from_python_is_compact_and_trains_on(batches: Batches) ->
     assert ticket.origin.rewind_to == FIRES - EVERY or ticket.origin.rewind_to == FIRES
     task = make_task("vae-conv")
     ticket.load_into(task)
-    fresh = type(training)(task, training.plan)
+    fresh = Training(task, training.plan)
     assert grow(fresh, ticket, batches, seed=0) == STEPS
     kept = {name: value.shape for name, value in state_of(task).items()}
     assert kept == {name: value.shape for name, value in ticket.weights.items()}
+
+
+@pytest.mark.parametrize("by", ["channels", "weights"])
+@pytest.mark.parametrize("case", [*FAMILY_CASES, *OTHER_CASES])
+def test_every_family_has_early_birds(case: str, by: str, batches: Batches) -> None:
+    """The promise over the product: found, cut, loaded into fresh networks, trained to the end, and stored."""
+    training = make_training(case, steps=14)
+    wanted = {"density": 0.6, "every": 1, "rule": "published", "tolerance": 0.9, "by": by}
+    if by == "channels" and case in ("tied-mlp", "gda"):
+        with pytest.raises(TicketError, match="weights"):
+            early_bird(training, batches, **wanted)
+        return
+    ticket = early_bird(training, batches, **wanted)
+    assert (ticket.channels is not None) == (by == "channels")
+    assert ticket.origin.rewind_to >= 5, "five masks have to be seen"
+    task = make_task(case, 1)
+    ticket.load_into(task)
+    again = Training(task, training.plan)
+    assert grow(again, ticket, batches, seed=0) == 14
+    state = state_of(task)
+    for name, kept in ticket.mask.items():
+        assert state[name].shape == kept.shape
+        assert not state[name][~kept].any()
+    if ticket.channels is not None:
+        assert 0.5 <= ticket.channels.density <= 0.7
+        assert sum(value.numel() for value in state.values()) < sum(
+            value.numel() for value in state_of(training.task).values()
+        )
+    else:
+        assert ticket.mask.density == pytest.approx(0.6, abs=0.01)
 
 
 def test_an_early_bird_from_python_that_does_not_emerge_is_an_error(batches: Batches) -> None:
@@ -344,7 +374,7 @@ def test_drawing_anew_leaves_a_copy_alone() -> None:
 
 def test_the_penalty_on_norm_scales_is_the_sign_times_its_weight(batches: Batches) -> None:
     plain, penalized = (make_training("vae-conv", optimizer="sgd", steps=4) for _ in range(2))
-    penalized = type(plain)(penalized.task, replace(plain.plan, gamma_l1=0.1))
+    penalized = Training(penalized.task, replace(plain.plan, gamma_l1=0.1))
     before = {name: value.detach().clone() for name, value in plain.task.named_parameters()}
     for training in (plain, penalized):
         train(training, batches, range(1))
@@ -423,7 +453,7 @@ class Odd(Task):
 
 @pytest.mark.parametrize("kind", ["flip", "hard"])
 def test_networks_that_do_not_work_with_fewer_channels_are_told_before_any_step(kind: str, batches: Batches) -> None:
-    training = type(make_training("ae-mlp"))(Odd(kind), Plan(schedule=Schedule("constant", STEPS)))
+    training = Training(Odd(kind), Plan(schedule=Schedule("constant", STEPS)))
     steps: list[int] = []
     with pytest.raises(TicketError, match="weights") as caught:
         early_bird(
@@ -435,7 +465,7 @@ def test_networks_that_do_not_work_with_fewer_channels_are_told_before_any_step(
 
 
 def test_plain_networks_of_the_same_kind_work(batches: Batches) -> None:
-    training = type(make_training("ae-mlp"))(Odd("plain"), Plan(schedule=Schedule("constant", STEPS)))
+    training = Training(Odd("plain"), Plan(schedule=Schedule("constant", STEPS)))
     ticket = early_bird(training, batches, density=0.5, every=EVERY, rule="published", tolerance=0.9)
     assert ticket.channels is not None
     assert ticket.channels.widths == {"net.a": 4}

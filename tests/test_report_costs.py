@@ -460,7 +460,7 @@ def test_what_collapsed_or_failed_is_not_on_the_front() -> None:
 
 
 def test_the_bill_in_a_sentence(whole: Summary) -> None:
-    # Search 100 dense steps of 6 G and a little compacting, of a dense training of 400 steps and its evaluation.
+    # Search 100 dense steps of 6 G and a little compacting, of a dense training of 400 steps.
     dense = STEPS * DENSE_STEP + EVALUATED
     found = (FOUND * DENSE_STEP + 1e6) / dense
     both = found + ((STEPS - FOUND) * TICKET_STEP + EVALUATED / 4) / dense

@@ -75,8 +75,8 @@ def sentence(summary: Summary) -> str:
     what = f"at {percent(level['sparsity'])}" + (" of the channels removed" if summary.of_channels else " sparsity")
     found, whole = level["search_in_dense_trainings"], level["found_and_trained_in_dense_trainings"]
     parts = [
-        f"The ticket {what} cost {_in_both(found)} to find, and {_in_both(whole)} to find and to train, each with its "
-        "evaluation."
+        f"The ticket {what} cost {_in_both(found)} to find, and {_in_both(whole)} to find and to train, without "
+        "evaluating and storing."
     ]
     repaid = {unit: _repaid(level, unit) for unit, _ in UNITS}
     if not level["smaller"]:

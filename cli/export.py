@@ -23,13 +23,14 @@ FORMS = {".onnx": "onnx", ".safetensors": "safetensors"}
               help="One alone: decoder, generator, ...; with onnx also sampler and reconstructor.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default=Path("exported"), show_default=True,
               metavar="FOLDER|FILE", help="Where to write: a folder, or NAME.onnx or NAME.safetensors.")  # fmt: skip
+@click.option("--lean", is_flag=True, help="Without the units that the mask has cut off; computes the same.")
 @ON
 @FORCE
 @PLUGIN
 @on_data_and_device
 @json_option
 def export(
-    ticket: Path, form: str | None, component: str | None, out: Path, on: str | None, force: bool,
+    ticket: Path, form: str | None, component: str | None, out: Path, lean: bool, on: str | None, force: bool,
     plugins: tuple[Path, ...], root: Path, download: bool, device: str, threads: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Write what a ticket grew into (trained.safetensors, beside TICKET) for use without gentickets.
@@ -52,7 +53,7 @@ def export(
         from gentickets.experiment.planted import Place
 
         place = Place(root, device, threads, plugins, download)
-        made = exported(given, place, form=form, component=component, name=stem, changes=changes)
+        made = exported(given, place, form=form, component=component, name=stem, changes=changes, lean=lean)
     new = {folder / file: data for file, data in made.files.items() if not _holds(folder / file, data)}
     for file in new:
         if file.exists():  # a rebuild.py of one's own, or what came there meanwhile

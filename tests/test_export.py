@@ -585,6 +585,27 @@ def test_export_of_onnx_is_silent_and_checked(small_run: Path, tmp_path: Path) -
     assert np.abs(found).max() <= 1
 
 
+def test_lean_files_leave_out_what_the_mask_has_cut_off_and_compute_the_same(tmp_path: Path) -> None:
+    """An autoencoder without norms at 95 % sparsity: many units have no input, or no output, left."""
+    (tmp_path / "small.toml").write_text(
+        RECIPE.replace('"vae"', '"ae"').replace('"conv"', '"mlp"').replace("width = 4", "width = 40")
+    )
+    given = load_recipe(str(tmp_path / "small.toml"), overrides=["search.keep=0.05", "search.scope=layer"])
+    find(given, tmp_path / "small", Options(jobs=0, device="cpu"))
+    round = tmp_path / "small/seed-0/ticket/round-01"
+    made = {}
+    for name, more in (("whole", ()), ("lean", ("--lean",))):
+        ran = call("export", round, "--format", "safetensors", "--out", tmp_path / name, "--device", "cpu", *more)
+        assert ran.exit_code == 0, ran.stderr
+        made[name] = rebuild.load(tmp_path / name / "networks.json")
+    sizes = {name: (tmp_path / name / "networks.safetensors").stat().st_size for name in made}
+    assert sizes["lean"] < 0.9 * sizes["whole"]
+    images = torch.rand(5, 1, 8, 8)
+    outputs = [one["reconstructor"](images) for one in made.values()]
+    assert torch.allclose(*outputs, atol=1e-5)
+    assert " kept" in json.loads((tmp_path / "lean/networks.json").read_text())["units"]
+
+
 def test_nothing_is_overwritten_unless_forced(small_run: Path, tmp_path: Path) -> None:
     words = ("export", small_run / "round-01", "--out", tmp_path / "a.safetensors", "--component", "decoder")
     assert call(*words).exit_code == 0

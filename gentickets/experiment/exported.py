@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gentickets import __version__
+from gentickets.channels import without_dead
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.places import TRAINED, ticket_at, untrained
@@ -41,11 +42,13 @@ def exported(
     component: str | None = None,
     name: str | None = None,
     changes: Mapping[str, Any] | None = None,
+    lean: bool = False,
 ) -> Exported:
     """The files of the trained network beside a ticket, with averaged weights where there are any.
 
     ``form`` is ``onnx`` (a file for each part, ``decoder.onnx``) or ``safetensors`` (``networks.safetensors``,
-    ``networks.json`` and the reader). ``component`` asks for one part alone, ``name`` names the files otherwise. All
+    ``networks.json`` and the reader). ``component`` asks for one part alone, ``name`` names the files otherwise.
+    ``lean`` leaves out the units that the ticket's mask has cut off (see `gentickets.channels.without_dead`). All
     is compared with the task before it is handed out (see `gentickets.export`).
 
     Raises TicketError where there is no trained network, no such part, or a part that cannot be exported.
@@ -61,9 +64,13 @@ def exported(
     snapshot, _, _ = read_snapshot(trained)
     with _grown(assembly, ticket, task, snapshot):
         _check_pruned(ticket, task, trained)
+        batch = assembly.splits.test.batch(torch.arange(BATCH) % assembly.splits.test.n)
+        about = _about(ticket, assembly)
+        if lean:
+            task, _, channels = without_dead(task, ticket.mask, batch)
+            about["units"] = f"{channels.kept} of {channels.total} kept, the others are cut off by the mask"
         task = plain(task)
-    parts, left_out = parts_of(task, assembly.splits.test.batch(torch.arange(BATCH) % assembly.splits.test.n))
-    about = _about(ticket, assembly)
+    parts, left_out = parts_of(task, batch)
     if component is not None and component not in parts:
         known = left_out.get(component, nearest(component, parts))
         raise TicketError(f"--component {component}: there is none in this ticket's networks. {known}")

@@ -17,6 +17,7 @@ from test_resume import Killed, content
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gentickets.accounting import Counter
 from gentickets.channels import channel_scores, groups_of, silenced
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
@@ -331,6 +332,22 @@ def test_an_early_bird_from_python_that_does_not_emerge_is_an_error(batches: Bat
     assert caught.value.status == Status.FAILED
 
 
+@pytest.mark.parametrize("by", ["channels", "weights"])
+def test_averages_go_on_where_training_does(by: str, batches: Batches) -> None:
+    training = make_training("vae-conv", steps=STEPS, ema={"decoder": 0.9})
+    ticket = early_bird(training, batches, density=0.5, every=EVERY, rule="published", tolerance=0.9, by=by)
+    task = make_task("vae-conv")
+    ticket.load_into(task)
+    again = Training(task, training.plan)
+    again.start(ticket)
+    assert again.ema.keys() == ticket.ema.keys() > set()
+    for name, average in again.ema.items():
+        kept = ticket.mask.get(name, torch.ones_like(average, dtype=torch.bool))
+        assert torch.equal(average, ticket.ema[name] * kept), name
+        assert not average[~kept].any()
+    assert any(not torch.equal(average, dict(task.named_parameters())[name]) for name, average in again.ema.items())
+
+
 def test_compact_tickets_come_back_from_disk_with_equal_bytes(batches: Batches, tmp_path: Path) -> None:
     training = make_training("vae-conv", steps=STEPS, ema={"decoder": 0.9})
     ticket = early_bird(training, batches, density=0.5, every=EVERY, rule="published", tolerance=0.9)
@@ -549,6 +566,21 @@ frechet = false
     assert results["ticket", 1].status == "done"
     assert results["scratch", 1].status == "failed"
     assert "initialize()" in str(results["scratch", 1].why)
+
+
+def test_looks_are_booked_once_whatever_the_number_of_levels(tmp_path: Path) -> None:
+    more = ['search.by="weights"', 'search.criterion="snip"', "search.longer=0", "search.controls=[]", "train.ema={}"]
+    find(bird(tmp_path, *more), tmp_path / "run", HERE)
+    results = {(result.arm, result.round): result for result in read_results(tmp_path / "run")}
+    assembly = assembled(tmp_path / "run")
+    with Counter() as one:
+        assembly.criterion(assembly.task(0), assembly.batches(0).first(8), 0)
+    search = results["search", 0]
+    looks = search.trained // EVERY + 1
+    assert search.spent["checks"] == pytest.approx(looks * one.total)
+    assert one.total > 0
+    for result in results.values():
+        assert result.arm == "search" or result.spent["evaluate"] > 0
 
 
 def test_rewinding_beyond_the_search_is_paid_for(tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""Entries: what each phase of each round cost, and whose bill it is on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gentickets.results import Result
+
+SEARCH, TICKET, COMPARISON = "search", "ticket", "comparison"
+PARTS = (SEARCH, TICKET, COMPARISON)
+WARM_UP = "warm-up"
+PREPARING = frozenset({WARM_UP, "score", "checks", "compact"})
+"""Phases of a ticket's own round that belong to the search: what comes after them trains it."""
+ASIDE = frozenset({"evaluate", "store"})
+"""Phases that no training and no search needs: they are booked, and left out where costs are compared."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds and executed FLOPs; None where they are not told."""
+
+    seconds: float = 0.0
+    flops: float | None = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        unknown = self.flops is None or other.flops is None
+        return Cost(self.seconds + other.seconds, None if unknown else (self.flops or 0.0) + (other.flops or 0.0))
+
+    def times(self, factor: float) -> Cost:
+        """A part or a multiple of it."""
+        return Cost(self.seconds * factor, None if self.flops is None else self.flops * factor)
+
+    def in_units_of(self, other: Cost) -> dict[str, float | None]:
+        """How many times the other it is: by ``seconds`` and by ``flops``, None where that cannot be said."""
+        by_flops = self.flops / other.flops if self.flops is not None and other.flops else None
+        return {"seconds": self.seconds / other.seconds if other.seconds else None, "flops": by_flops}
+
+    def as_dict(self) -> dict[str, float | None]:
+        """As JSON has it."""
+        return {"seconds": round(self.seconds, 3), "flops": self.flops}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One phase of one round of one cell."""
+
+    seed: int
+    arm: str
+    round: int
+    phase: str
+    cost: Cost
+    steps: int
+    """Optimizer steps."""
+
+
+def entries_of(results: Iterable[Result], recipe: Mapping[str, Any]) -> list[Entry]:
+    """Every phase of every result. ``recipe`` is the resolved one.
+
+    A dense run that does not tell its warm-up apart (those of earlier versions) is split by its steps.
+    """
+    rewind = recipe["search"].get("rewind_to", 0)
+    return [entry for result in results for entry in _entries(result, rewind)]
+
+
+def part_of(entry: Entry, method: str, level: int) -> str | None:
+    """``search``, ``ticket`` or ``comparison`` for somebody who wants a ticket of one round; None: another round's."""
+    if entry.arm == SEARCH:
+        return SEARCH
+    if entry.arm != "ticket":
+        return COMPARISON
+    if entry.round == 0:
+        needed = method in ("iterative", "one_shot") or (method == "at_start" and entry.phase == WARM_UP)
+        return SEARCH if needed else COMPARISON
+    if entry.round == level:
+        return SEARCH if entry.phase in PREPARING else TICKET
+    return SEARCH if method == "iterative" and entry.round < level else None
+
+
+def by_phase(costs: Iterable[tuple[str, Cost]]) -> dict[str, Cost]:
+    """The sum of each phase."""
+    phases: dict[str, Cost] = {}
+    for phase, cost in costs:
+        phases[phase] = phases.get(phase, Cost()) + cost
+    return phases
+
+
+def total_of(costs: Iterable[Cost]) -> Cost:
+    """The sum of costs."""
+    return sum(costs, Cost())
+
+
+def _entries(result: Result, rewind: int) -> list[Entry]:
+    seconds, spent = dict(result.seconds), dict(result.spent)
+    whole, step = spent.get(WARM_UP, 0.0), result.flops.get("step")
+    warm_up = round(whole / step) if step else 0
+    if (result.arm, result.round) == ("ticket", 0) and rewind and not warm_up:
+        warm_up = rewind
+        if WARM_UP not in seconds:
+            for booked in (seconds, spent):
+                train = booked.pop("train", 0.0)
+                booked |= {WARM_UP: train * rewind / result.trained, "train": train * (1 - rewind / result.trained)}
+    steps = {WARM_UP: warm_up, "train": result.trained - warm_up}
+    phases = [*seconds, *(phase for phase in spent if phase not in seconds)]
+    return [
+        Entry(
+            result.seed, result.arm, result.round, phase,
+            Cost(seconds.get(phase, 0.0), spent.get(phase, 0.0) if result.spent else None), steps.get(phase, 0),
+        )
+        for phase in phases
+    ]  # fmt: skip

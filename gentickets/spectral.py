@@ -27,11 +27,21 @@ def normalize(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None:
         parametrizations.spectral_norm(layer)
 
 
+def bare(layer: nn.Module) -> dict[str, Any]:
+    """Take all parametrizations off a layer, and return them by tensor; the tensors are then for the caller to set.
+
+    By hand: `remove_parametrizations` takes the tensor's property off the layer's class, which copies share.
+    """
+    lists = dict(layer.get_submodule("parametrizations").named_children())
+    layer.__class__ = parametrize.type_before_parametrizations(layer)
+    del layer._modules["parametrizations"]
+    return lists
+
+
 def release(module: nn.Module) -> list[tuple[nn.Module, parametrizations._SpectralNorm]]:
     """Take spectral norms off, under PyTorch's parametrization; the raw weights are plain parameters then.
 
-    Returns the layers with what they were under, for `renew`. By hand: `remove_parametrizations` takes the weight's
-    property off the layer's class, which copies share.
+    Returns the layers with what they were under, for `renew`.
     """
     released: list[tuple[nn.Module, parametrizations._SpectralNorm]] = []
     for layer in list(module.modules()):
@@ -41,8 +51,7 @@ def release(module: nn.Module) -> list[tuple[nn.Module, parametrizations._Spectr
         steps: Any = under["weight"]
         if len(steps) == 1 and isinstance(steps[0], parametrizations._SpectralNorm):
             released.append((layer, steps[0]))
-            del layer.parametrizations
-            layer.__class__ = type(layer).__bases__[0]
+            bare(layer)
             layer.register_parameter("weight", steps.original)
     return released
 

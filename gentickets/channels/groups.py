@@ -18,6 +18,7 @@ from gentickets.channels.tracing import PLACE, Ids, Ties, trace
 from gentickets.errors import Status, TicketError
 from gentickets.masks import component_of, prunable
 from gentickets.shapes import Axis, axes_of
+from gentickets.spectral import bare
 from gentickets.tasks import Task
 from gentickets.tasks.base import Batch
 from gentickets.tickets import state_of
@@ -99,11 +100,7 @@ def _strip(module: nn.Module) -> None:
         if axes_of(layer) is None:
             continue
         if parametrize.is_parametrized(layer, "weight"):
-            weight = layer.get_parameter("parametrizations.weight.original")
-            # PyTorch's own removal would change the class, which the copy shares with the task
-            layer.__class__ = parametrize.type_before_parametrizations(layer)
-            del layer._modules["parametrizations"]
-            layer.register_parameter("weight", weight)
+            layer.register_parameter("weight", bare(layer)["weight"].original)
         elif any(isinstance(hook, SpectralNorm) for hook in layer._forward_pre_hooks.values()):
             remove_spectral_norm(layer)
 

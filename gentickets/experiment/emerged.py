@@ -14,8 +14,9 @@ from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.units import OF_CHANNELS, SCRATCH, SEARCH, Unit
+from gentickets.experiment.units import SCRATCH, SEARCH, Unit
 from gentickets.masks import Channels, full_mask
+from gentickets.recipe.sections import OF_CHANNELS
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot
 from gentickets.search import CRITERION_BATCHES, Ranking, cut, dense_at, ranking

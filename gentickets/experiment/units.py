@@ -19,8 +19,6 @@ SEARCH = "search"
 """The arm of a dense training that is watched for early birds, and ends when all have emerged."""
 SCRATCH = ("scratch", "scratch-flops")
 """Networks as narrow as an early bird's, from initialization: in as many steps, and in as many FLOPs."""
-OF_CHANNELS = ("random-channels", "low-channels", *SCRATCH)
-"""Controls with as many channels of each group as the ticket has."""
 OWN_START = ("reinit", "narrow", "scratch")
 """Beginnings of the names of arms that are trained from an initialization, not from the ticket's start."""
 WIDTH = "width"

@@ -16,7 +16,7 @@ from gentickets.results import Result
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import write_snapshot
 from gentickets.search import momentum_of
-from gentickets.training import Losses, train
+from gentickets.training import Losses, Plan, train
 
 
 class Searching(Work):
@@ -29,7 +29,7 @@ class Searching(Work):
         self._build()
         self.bird = self._bird()
         if snapshot is None:
-            self.arm.ranked(self.training.task).try_out()
+            self.ranked.try_out()
             with self.notes.counted("checks", self.assembly.device):
                 self.bird.begin()
         else:
@@ -43,17 +43,15 @@ class Searching(Work):
             early_bird=self._told(), **self.notes.costs(),
         )  # fmt: skip
 
-    def _build(self) -> None:
-        super()._build()
-        penalty = self.assembly.recipe["search"]["gamma_l1"]
-        plan = replace(self.assembly.plan(self.unit.span), gamma_l1=penalty)
-        self.training = type(self.training)(self.training.task, plan)
+    def _plan(self) -> Plan:
+        return replace(super()._plan(), gamma_l1=self.assembly.recipe["search"]["gamma_l1"])
 
     def _bird(self) -> EarlyBird:
         search = self.assembly.recipe["search"]
         self.levels = {search["keep"] ** round: round for round in rounds_of(search)}
+        self.ranked = self.arm.ranked(self.training.task)
         return EarlyBird(
-            self.arm.ranked(self.training.task), list(self.levels), every=search["every"],
+            self.ranked, list(self.levels), every=search["every"],
             patience=search["patience"], tolerance=search["tolerance"], rule=search["rule"],
             checks=self.unit.span // search["every"], seed=self.unit.seed,
             pooled=search["scope"] == "global",

@@ -25,7 +25,7 @@ from gentickets.results import Result
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
 from gentickets.runs.formats import read_ticket, write_snapshot, write_ticket
 from gentickets.tickets import Snapshot, Ticket, copied, state_of, zeroed
-from gentickets.training import Losses, train
+from gentickets.training import Losses, Plan, Training, train
 
 LOSS_POINTS = 50
 """Points of a training curve."""
@@ -116,11 +116,14 @@ class Work:
         with booked:
             task = self.arm.task()
         self.unit = self.arm.settled()
-        self.training = self.assembly.training(task, self.unit.span)
+        self.training = Training(task, self._plan())
         if self.training.plan.compile:
             with notes.timed("compile", device):
                 self.training.compile(self.batches(0))
         self.step_flops = step_flops(task, self.assembly.recipe["data"]["batch_size"]).total
+
+    def _plan(self) -> Plan:
+        return self.assembly.plan(self.unit.span)
 
     def _start(self, snapshot: Snapshot | None) -> Ticket:
         """Make and store the ticket, unless that was done before; leave the training where it goes on from."""
@@ -227,7 +230,9 @@ class Work:
         parameters = sum(parameter.numel() for parameter in wide.parameters())
         exempt, components = self.assembly.recipe["search"]["exempt"], self.assembly.components
         total = full_mask(wide, exempt=exempt, components=components).total
-        flops = {"dense": dense_flops(wide), "masked": masked_flops(task, ticket.mask), "own": dense_flops(task)}
+        own = dense_flops(task)
+        dense = own if wide is task else dense_flops(wide)
+        flops = {"dense": dense, "masked": masked_flops(task, ticket.mask), "own": own}
         channels: Mapping[str, Tensor] = ticket.channels or {}
         return {
             "densities": densities,

@@ -9,6 +9,7 @@ from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from gentickets.spectral import bare
 from gentickets.tasks import Task
 from gentickets.tasks.gda import Fixed
 from gentickets.tasks.networks.layers import Halve, PiecewiseLinear
@@ -40,11 +41,9 @@ def _fold(module: nn.Module) -> None:
 
 
 def _fold_layer(layer: nn.Module) -> None:
-    """By hand: PyTorch's `remove_parametrizations` changes the layer's class, which a copy shares with its original."""
     names = list(layer.parametrizations)  # type: ignore[arg-type]
     values = {name: getattr(layer, name).detach().clone() for name in names}
-    del layer._modules["parametrizations"]
-    layer.__class__ = type(layer).__bases__[0]
+    bare(layer)
     for name, value in values.items():
         layer.register_parameter(name, nn.Parameter(value))
 

@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gentickets.ledger import Level, levels_of
+from gentickets.ledger import ASIDE, Level, levels_of
 from gentickets.report.cells import WIDTH, Cells
 from gentickets.report.words import SEARCH, arm_name, base_arm
 from gentickets.results import Result
 
-ASIDE = frozenset({"evaluate", "store"})
-"""Phases that are for figures and files, not for a trained network."""
 RESTING = frozenset({"ticket", "reinit", "reinit0", "shuffle", "random-channels", "low-channels"})
 """Arms that start from what the search found: its mask, its layer densities, or the step at which it ended."""
 

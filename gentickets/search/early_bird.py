@@ -141,19 +141,10 @@ def early_bird(
     ranked = ranking(
         training.task, some, by=by, scope=scope, criterion=criterion, components=components, exempt=exempt, seed=seed
     )
-    looks = training.plan.steps // every
     bird = EarlyBird(
-        ranked,
-        [density],
-        every=every,
-        patience=patience,
-        tolerance=tolerance,
-        rule=rule,
-        checks=looks,
-        seed=seed,
-        pooled=scope == "global",
-        momentum=momentum_of(training),
-    )
+        ranked, [density], every=every, patience=patience, tolerance=tolerance, rule=rule, seed=seed,
+        checks=training.plan.steps // every, pooled=scope == "global", momentum=momentum_of(training),
+    )  # fmt: skip
     ranked.try_out()
     bird.begin()
     chosen: list[Mask] = []

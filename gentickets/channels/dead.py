@@ -78,7 +78,8 @@ class _Seen:
                 lambda layer, given, path=path: seen.note(path, layer, given[0])
             )
         with untouched(copy, 0):
-            inputs = copy.inputs(torch.zeros(2, *task.image, device=task.device))
+            like = next(task.parameters())
+            inputs = copy.inputs(like.new_zeros(2, *task.image))
             for component in task.components:
                 copy.get_submodule(component)(*inputs[component])
         return seen

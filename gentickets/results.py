@@ -91,6 +91,10 @@ class Result:
     """Joules of training, where the device tells."""
     early_bird: dict[str, Any] = field(default_factory=dict)
     """Of the arm ``search``: the rule, its null, the trace of distances and the steps at which levels emerged."""
+    transfer: dict[str, Any] = field(default_factory=dict)
+    """Of arms named ``transfer...``: the source (``source``, ``family``, ``data``, ``seed``, ``round``, ``sparsity``)
+    and the table of what moved (``routes``, ``match``, ``moves``, ``partial``, ``entries``, ``left``, ``covered``,
+    ``density``, ``carried``); ``align`` where a mask was re-aligned."""
     status: str = "done"
     """``done``, ``failed``, ``diverged``, or ``not run`` behind one that failed."""
     why: str | None = None

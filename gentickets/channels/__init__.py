@@ -5,6 +5,7 @@ from .dead import dead_channels, fold_constants
 from .group import Group, Member, full_channels
 from .groups import groups_of
 from .ranking import channel_scores, keep_channels, lowest_channels, random_channels
+from .rearranging import rearranged
 from .slicing import silenced, sliced
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "keep_channels",
     "lowest_channels",
     "random_channels",
+    "rearranged",
     "silenced",
     "sliced",
     "without_dead",

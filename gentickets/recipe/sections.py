@@ -31,6 +31,8 @@ Control = Literal[
     "scratch",
     "scratch-flops",
 ]
+Moves = Literal["weights", "mask", "signs", "trained"]
+OfTransfer = Literal["shuffle", "unmasked", "mask", "signs-shuffle"]
 Method = Literal["iterative", "one_shot", "at_start", "early_bird", "widths"]
 SampleFigure = Literal["frechet", "kid", "inception_score", "precision", "recall", "density", "coverage"]
 
@@ -261,3 +263,32 @@ class Claim(Section):
     """Of the dense mean."""
     level: Share | Literal["validation"] = Field(examples=["validation"])
     """A round's sparsity, or the sparsest round that holds on validation."""
+
+
+class Transfer(Section):
+    """[transfer]: a ticket carried from a source into this recipe's networks, and what it must beat."""
+
+    source: Word | None = None
+    """A recipe, a run or a ticket; none: the command line names it."""
+    routes: dict[Word, Word] = {}
+    """Path in the source -> path in the target, of components or layers; empty: what fits of a known pair."""
+    match: Literal["name", "order"] = "name"
+    """How the layers below a route find one another."""
+    partial: bool = False
+    """Whether layers that do not fit may be left out."""
+    moves: Moves = "weights"
+    """The mask with the source's early weights, alone, with the trained ticket's signs, or its trained weights."""
+    rest: Share | None = None
+    """The density that layers which got nothing are pruned to; none: they stay dense."""
+    widths: bool = False
+    """Whether the ticket is stretched or shrunk to other numbers of channels."""
+    deepen: Literal["interpolate", "append"] | None = None
+    """How layers repeat in a deeper target: each in place, or all of them again."""
+    noise: NonNegative = 0.0
+    """Of moved weights, relative to each layer's standard deviation: parts the copies in a wider target."""
+    align: Natural = 0
+    """Steps of dense training of the target after which the source's channels are matched with its own; 0: not."""
+    rounds: Annotated[tuple[Count, ...], Listed] | None = None
+    """The target's rounds at which a ticket is carried over; none: those of its controls."""
+    controls: Annotated[tuple[OfTransfer, ...], Listed] | None = None
+    """What the transferred ticket must beat; none: what goes with ``moves``."""

@@ -4,7 +4,7 @@ from gentickets.recipe.compare import diff
 from gentickets.recipe.families import FAMILIES, Keywords
 from gentickets.recipe.load import load_recipe, parse_recipe, recipe_from
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import Claim, Data, Objective, Quality, Search, TaskChoice, Train
+from gentickets.recipe.sections import Claim, Data, Objective, Quality, Search, TaskChoice, Train, Transfer
 from gentickets.recipe.shipped import recipe_text, shipped_recipes
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Search",
     "TaskChoice",
     "Train",
+    "Transfer",
     "diff",
     "load_recipe",
     "parse_recipe",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Set
 from typing import get_args
 
 from gentickets.errors import nearest
-from gentickets.recipe import of_search
+from gentickets.recipe import of_search, of_transfer
 from gentickets.recipe.families import FAMILIES
 from gentickets.recipe.schema import Recipe
 from gentickets.recipe.sections import CRITERIA, DATASETS, STOPPING, SampleFigure
@@ -113,8 +113,15 @@ def _repeats(recipe: Recipe) -> Iterator[Problem]:
         ("only_rounds", search.only_rounds),
         ("widths", search.widths),
     ):
-        for name in sorted({name for name in names or () if (names or ()).count(name) > 1}, key=str):
-            yield Problem(f"search.{key}", f"{name!r} stands there twice")
+        yield from _twice(f"search.{key}", names)
+    if recipe.transfer is not None:
+        yield from _twice("transfer.rounds", recipe.transfer.rounds)
+        yield from _twice("transfer.controls", recipe.transfer.controls)
+
+
+def _twice(path: str, names: tuple[object, ...] | None) -> Iterator[Problem]:
+    for name in sorted({name for name in names or () if (names or ()).count(name) > 1}, key=str):
+        yield Problem(path, f"{name!r} stands there twice")
 
 
 def _level(recipe: Recipe) -> Iterator[Problem]:
@@ -178,5 +185,8 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("claim", "search.longer"), of_search.longer),
     (("claim", "search.rewind", "search.controls", "train.schedule"), of_search.rewind),
     (("task.family", "claim.metric", "quality"), _metric),
+    (("transfer", "search"), of_transfer.what_moves),
+    (("transfer", "search"), of_transfer.levels),
+    (("transfer.routes", "task.family", "search.prune"), of_transfer.routes),
 )
 """The keys whose stand-ins would mislead a check, and the check."""

@@ -13,7 +13,7 @@ from gentickets.errors import Status, TicketError, nearest
 from gentickets.recipe.checks import OWN, check
 from gentickets.recipe.families import FAMILIES, PluginKeywords
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import USES, Claim, Data, Quality, Search, Section, TaskChoice, Train
+from gentickets.recipe.sections import USES, Claim, Data, Quality, Search, Section, TaskChoice, Train, Transfer
 from gentickets.recipe.shipped import recipe_text
 from gentickets.recipe.source import Source, read_source
 from gentickets.recipe.words import Problem, listed, problems, refusal
@@ -24,7 +24,10 @@ SECTIONS: dict[str, type[Section]] = {
     "search": Search,
     "quality": Quality,
     "claim": Claim,
+    "transfer": Transfer,
 }
+OPTIONAL = ("claim", "transfer")
+"""Sections that a recipe may lack altogether."""
 KNOWN = ("seed", "task", *SECTIONS)
 LABELS = {
     "conditional",
@@ -40,14 +43,20 @@ OPTIMIZERS = {name for optimizers in USES.values() for name in optimizers}
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_recipe(path_or_name: str | Path, *, overrides: Sequence[str] = (), plugins: Sequence[Path] = ()) -> Recipe:
+def load_recipe(
+    path_or_name: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
+    transfer: Mapping[str, Any] | None = None,
+) -> Recipe:
     """The checked recipe of a path, or of a bare name: a shipped one.
 
-    ``overrides`` are ``section.key=value`` texts. With ``plugins`` the family, dataset and criterion
-    may be theirs. Every error stands on a line of its own in one TicketError.
+    ``overrides`` are ``section.key=value`` texts; ``transfer`` is laid over [transfer]. With ``plugins`` the family,
+    dataset and criterion may be theirs. Every error stands on a line of its own in one TicketError.
     """
     text, where, name = recipe_text(path_or_name)
-    return parse_recipe(text, name=name, where=where, overrides=overrides, plugins=plugins)
+    return parse_recipe(text, name=name, where=where, overrides=overrides, plugins=plugins, transfer=transfer)
 
 
 def parse_recipe(
@@ -57,9 +66,11 @@ def parse_recipe(
     where: str | None = None,
     overrides: Sequence[str] = (),
     plugins: Sequence[Path] = (),
+    transfer: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """The checked recipe in a TOML text; errors say ``where:line``."""
     source = read_source(text, where or f"{name}.toml", overrides)
+    source.lay("transfer", transfer)
     _forget_settings(source)
     return _checked(source, text=text, name=name, plugins=bool(plugins))
 
@@ -106,7 +117,7 @@ def _checked(source: Source, *, text: str, name: str, plugins: bool) -> Recipe:
     sections = {
         key: _section(model, key, source.values.get(key, {}), found)
         for key, model in SECTIONS.items()
-        if key != "claim" or key in source.values
+        if key not in OPTIONAL or key in source.values
     }
     recipe = Recipe.model_validate({"seed": seed, "task": task, **sections})
     found += check(recipe, {problem.path for problem in found}, plugins=plugins)

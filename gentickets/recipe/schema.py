@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr
 
 from gentickets.recipe.sections import (
     CHECKS,
+    CONTROLS_OF_MOVES,
     STOPPING,
     SYNFLOW_CUTS,
     USES,
@@ -19,6 +20,7 @@ from gentickets.recipe.sections import (
     Section,
     TaskChoice,
     Train,
+    Transfer,
 )
 
 LEVEL_TOLERANCE = 0.001
@@ -42,6 +44,7 @@ class Recipe(Section):
     search: Search = Search()
     quality: Quality = Quality()
     claim: Claim | None = None
+    transfer: Transfer | None = None
 
     _text: str = PrivateAttr("")
     _name: str = PrivateAttr("")
@@ -91,6 +94,21 @@ class Recipe(Section):
             return self.rounds
         return sorted({self.claim_round or last, last})
 
+    @property
+    def transfer_rounds(self) -> list[int]:
+        """The rounds at which a ticket is carried over, in order; none without [transfer]."""
+        if self.transfer is None:
+            return []
+        return self.control_rounds if self.transfer.rounds is None else sorted(self.transfer.rounds)
+
+    @property
+    def transfer_controls(self) -> list[str]:
+        """What a transferred ticket must beat."""
+        if self.transfer is None:
+            return []
+        given = self.transfer.controls
+        return list(CONTROLS_OF_MOVES[self.transfer.moves] if given is None else given)
+
     def resolved(self) -> dict[str, Any]:
         """The recipe as plain values, with every default that applies filled in; ready for JSON."""
         plain: dict[str, Any] = self.model_dump(mode="json", exclude={"task"})
@@ -103,6 +121,10 @@ class Recipe(Section):
         plain["search"] |= {**chosen, "budget": self.budget, "cuts": self.cuts}
         plain["search"] |= {"every": self.every, "tolerance": self.tolerance}
         plain["search"] = {name: value for name, value in plain["search"].items() if self.search.applies(name)}
+        if self.transfer is None:
+            del plain["transfer"]
+        else:
+            plain["transfer"] |= {"rounds": self.transfer_rounds, "controls": self.transfer_controls}
         if not self.quality.curve:
             plain["quality"] = {name: value for name, value in plain["quality"].items() if name not in STOPPING}
         return {

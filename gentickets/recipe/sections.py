@@ -66,6 +66,13 @@ CHECKS = 50
 """An early bird's looks along a whole training, where ``every`` is not given."""
 STOPPING = ("patience", "tolerance")
 """Keys of [quality] that mean nothing without ``curve``."""
+CONTROLS_OF_MOVES: dict[str, tuple[OfTransfer, ...]] = {
+    "weights": ("shuffle", "unmasked", "mask"),
+    "trained": ("shuffle", "unmasked", "mask"),
+    "signs": ("signs-shuffle", "mask"),
+    "mask": ("shuffle",),
+}
+"""What moves in a [transfer] -> the controls that say something of it, and run unless told."""
 SYNFLOW_CUTS = 100
 """Cuts of SynFlow where none are asked for (Tanaka et al., 2020)."""
 USES: dict[str, tuple[str, ...]] = {

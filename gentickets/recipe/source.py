@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,15 @@ class Source:
             return f"--set {given[0]}: {path}: {message}"  # the file does not name it
         place = f"{self.where}:{self.lines[stated]}" if stated in self.lines else self.where
         return f"{place}: {path}: {message}"
+
+    def lay(self, section: str, table: Mapping[str, Any] | None) -> None:
+        """Lay a table over a section, which is there afterwards; none leaves everything as it is."""
+        if table is None:
+            return
+        before = self.values.setdefault(section, {})
+        if isinstance(before, dict):
+            before |= table
+            self.overridden |= {f"{section}.{key}": str(value) for key, value in table.items()}
 
     def _stated(self, path: str) -> str:
         key = path.split("[", 1)[0]

@@ -1,6 +1,31 @@
 """Transfer: a ticket carried from one model into another."""
 
+from .alignment import Match, aligned, alignment, alignment_report, matches, movable_groups
+from .carrying import MOVES, carried, transfer
+from .codes import code_group
 from .pairing import Pair, Pairing, default_routes, paired
 from .table import Entry, Table
+from .widths import fitted, perturbed, shrunk, stretched
 
-__all__ = ["Entry", "Pair", "Pairing", "Table", "default_routes", "paired"]
+__all__ = [
+    "MOVES",
+    "Entry",
+    "Match",
+    "Pair",
+    "Pairing",
+    "Table",
+    "aligned",
+    "alignment",
+    "alignment_report",
+    "carried",
+    "code_group",
+    "default_routes",
+    "fitted",
+    "matches",
+    "movable_groups",
+    "paired",
+    "perturbed",
+    "shrunk",
+    "stretched",
+    "transfer",
+]

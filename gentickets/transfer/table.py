@@ -33,7 +33,7 @@ class Table:
     match: str
     moves: str
     partial: bool
-    """Whether layers that do not fit were left out."""
+    """Whether leaving out layers that do not fit was asked for; default routes always leave them out, see ``left``."""
     entries: tuple[Entry, ...]
     """In the target's order."""
     left: tuple[str, ...] = ()

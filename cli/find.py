@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from .console import emit, json_option, note
 from .options import OVERRIDE, PLUGIN, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
 
 if TYPE_CHECKING:
+    from gentickets.experiment.portables import Portables
     from gentickets.recipe import Recipe
 
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     "--keep", type=click.Choice(["needed", "all"]), default="needed", show_default=True,
     help="Which trained networks to keep.",
 )  # fmt: skip
+@click.option("--portable", is_flag=True, help="Write portable.safetensors beside each ticket: its mask and signs.")
 @click.option("--checkpoint", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS",
               help="Store the state of unfinished rounds this often.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would run, its disk and time; write nothing.")
@@ -42,7 +45,8 @@ if TYPE_CHECKING:
 def find(
     recipe: str, out: Path | None, seed: int | None, overrides: tuple[str, ...], precision: str | None,
     compiled: bool | None, root: Path, download: bool, device: str, threads: int | None, jobs: int | None,
-    plugins: tuple[Path, ...], resume: bool, keep: str, checkpoint: float, dry_run: bool, as_json: bool,
+    plugins: tuple[Path, ...], resume: bool, keep: str, portable: bool, checkpoint: float, dry_run: bool,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Find tickets as RECIPE says (a file, or the name of a shipped recipe), or go on with its run.
 
@@ -50,6 +54,7 @@ def find(
     """
     from gentickets.experiment.find import Options, failed, results_of
     from gentickets.experiment.find import find as run_recipe
+    from gentickets.experiment.portables import check_portable, write_portables
     from gentickets.recipe import load_recipe
     from gentickets.runs.folder import RunFolder
 
@@ -58,16 +63,23 @@ def find(
     wanted = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
     wanted += [f"train.{key}={json.dumps(value)}" for key, value in arithmetic(precision, compiled).items()]
     loaded = load_recipe(recipe, overrides=wanted, plugins=plugins)
+    if loaded.transfer is not None:
+        raise TicketError(f"{recipe} carries a ticket over from another model: {loaded.command} {recipe}")
     folder = out or Path("runs") / loaded.name
     options = Options(root, device, threads, jobs, plugins, download, keep == "all", checkpoint)
+    needed = options
+    if portable:
+        check_portable(loaded)
+        options = replace(options, keep_all=True)  # until portable tickets are written
     if dry_run:
         return _dry_run(loaded, folder, options, as_json)
     progress = Progress()
-    with _resumable(folder):
+    with resumable(folder):
         try:
             run_recipe(loaded, folder, options, resume=resume, listener=progress)
         finally:
             progress.close()
+        made = write_portables(folder, loaded, needed) if portable else None
         settle_matplotlib()
         from gentickets.report import write_report  # it imports matplotlib, which no error before should wait for
 
@@ -76,7 +88,20 @@ def find(
 
     print_summary(written, as_json)
     note(f"report: {written.page}")
+    if made is not None:
+        _tell(made)
     return int(failed(results_of(RunFolder(folder), loaded)))
+
+
+def _tell(made: Portables) -> None:
+    """The portable tickets that are there, how to train one, and which are missing."""
+    if made.files:
+        last = made.files[-1]
+        note(f"{len(made.files)} portable tickets, the last: {last} ({last.stat().st_size:,} bytes)")
+        note("to train it in a fresh network: " + shlex.join(["gentickets", "train", str(last)]))
+    if made.missing:
+        which = ", ".join(str(folder) for folder in made.missing)
+        note(f"without a portable ticket, as their trained networks had been dropped before: {which}")
 
 
 def _dry_run(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
@@ -97,7 +122,7 @@ def _dry_run(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
 
 
 @contextmanager
-def _resumable(folder: Path) -> Iterator[None]:
+def resumable(folder: Path) -> Iterator[None]:
     """Answer SIGINT and SIGTERM with the command that goes on where the run was stopped."""
     from .stopping import stoppable
 

@@ -45,14 +45,20 @@ def _print_troubles(summary: Any) -> None:
 def show(path: Path, as_json: bool) -> None:
     """Show a ticket (origin, density of every layer), or a run folder (its table, as far as it is).
 
-    A ticket is its file, or the folder of its round.
+    A ticket is its file (a portable one too), or the folder of its round.
     """
     from gentickets.experiment.places import ticket_at
 
     if (path / "run.json").is_file():
         _show_run(path, as_json)
+        return
+    given = ticket_at(path)
+    from gentickets.runs.portable import is_portable
+
+    if is_portable(given):
+        _show_portable(given, as_json)
     else:
-        _show_ticket(ticket_at(path), as_json)
+        _show_ticket(given, as_json)
 
 
 def _show_run(path: Path, as_json: bool) -> None:
@@ -107,6 +113,41 @@ def _show_ticket(path: Path, as_json: bool) -> None:
         click.echo("")
         groups = [[name, int(kept.sum()), kept.numel()] for name, kept in ticket.channels.items()]
         table(["channels made by", "kept", "of"], groups)
+
+
+def _show_portable(path: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from gentickets.experiment.portables import WHAT
+    from gentickets.runs.portable import read_portable
+
+    portable, recipe = read_portable(path)
+    mask, positive = portable.mask, portable.positive
+    facts: dict[str, Any] = {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "kind": "portable",
+        **asdict(portable.origin),
+        "family": recipe["task"]["family"] if recipe else None,
+        "data": recipe["data"]["name"] if recipe else None,
+        "kept": mask.kept,
+        "prunable": mask.total,
+        "sparsity": round(1 - mask.density, 6),
+        "norm parameters": sum(value.numel() for value in portable.norms.values()),
+    }
+    signs = {name: int((positive[name] & kept).sum()) for name, kept in mask.items()}
+    if as_json:
+        more = {"densities": mask.densities, "positive": signs, "norms": list(portable.norms), "recipe": recipe}
+        emit({**{name.replace(" ", "_"): value for name, value in facts.items()}, **more}, True)
+        return
+    emit({name: value for name, value in facts.items() if value != {}}, False)
+    click.echo("")
+    rows = [
+        [name, "x".join(map(str, kept.shape)), mask.kept_in(name), kept.numel(), f"{1 - density:.1%}", signs[name]]
+        for (name, kept), density in zip(mask.items(), mask.densities.values(), strict=True)
+    ]
+    table(["layer", "shape", "kept", "of", "sparsity", "positive"], rows)
+    note(WHAT)
 
 
 @click.command()

@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "gentickets_cli.train:train",
         "Train a ticket from its start, on other data or another seed too.",
     ),
+    "transfer": ("gentickets_cli.transfer:transfer", "Carry a ticket into another model, and say whether it helped."),
     "show": ("gentickets_cli.look:show", "Show a ticket or a run."),
     "cost": ("gentickets_cli.cost:cost", "What a ticket saves, and what finding it cost."),
     "report": ("gentickets_cli.look:report", "Report on runs: table, verdict, curves, pictures."),

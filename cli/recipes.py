@@ -17,7 +17,7 @@ from .options import FORCE, OVERRIDE, PLUGIN, check_new
 if TYPE_CHECKING:
     from gentickets.recipe import Recipe
 
-GROUPS = ("", "quick", "paper", "width")
+GROUPS = ("", "quick", "transfer", "paper", "width")
 """Folders of recipes in the order in which they are listed; others follow."""
 SIDES = {"digits": 8, "mnist": 28, "fashion-mnist": 28, "kmnist": 28, "cifar10": 32}
 """Pixels of a side where the recipe asks for no size: the data is not looked at, nor need it be there."""
@@ -78,7 +78,8 @@ def cp(recipe: str, to: Path | None, force: bool, as_json: bool) -> None:
         emit({"recipe": recipe, "file": target}, True)
     else:
         click.echo(str(target))
-    note(f"run it with: gentickets find {target}")
+    carries = re.search(r"^\s*\[transfer\]", text, re.MULTILINE)
+    note(f"run it with: gentickets {'transfer --to' if carries else 'find'} {target}")
 
 
 @recipes.command("validate")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,49 +24,83 @@ if TYPE_CHECKING:
 @click.argument("ticket", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Where to train (runs/RUN-seed-S-ticket-round-RR-train).")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), help="Another data order and other draws.")
+@click.option(
+    "--seed", type=click.IntRange(min=0),
+    help="Another data order, other draws; of a portable ticket another network too (its seed + 1).",
+)  # fmt: skip
 @ON
 @click.option("--steps", type=click.IntRange(min=1), help="Another length of training.")
+@click.option("--control", type=click.Choice(["shuffled-signs", "fresh-signs", "dense"]),
+              help="Of a portable ticket: train this opponent instead.")  # fmt: skip
 @with_arithmetic
 @PLUGIN
 @on_data_and_device
 @click.option("--resume", is_flag=True, help="Go on with a training; never start one.")
 @json_option
 def train(
-    ticket: Path, out: Path | None, seed: int | None, on: str | None, steps: int | None, precision: str | None,
-    compiled: bool | None, plugins: tuple[Path, ...], root: Path, download: bool, device: str, threads: int | None,
-    resume: bool, as_json: bool,
+    ticket: Path, out: Path | None, seed: int | None, on: str | None, steps: int | None, control: str | None,
+    precision: str | None, compiled: bool | None, plugins: tuple[Path, ...], root: Path, download: bool, device: str,
+    threads: int | None, resume: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Train a TICKET from its start to the end, on other data or another seed too, and evaluate it.
 
     TICKET is its file, or the folder of its round. Leaves the trained network, its figures and pictures in a
-    folder; stopped, the same command goes on.
+    folder; stopped, the same command goes on. A portable ticket is planted in a fresh network first.
     """
-    from gentickets.experiment.places import dense_beside, ticket_at, training_folder
+    from gentickets.experiment.places import planting_folder, ticket_at, training_folder
     from gentickets.experiment.planted import Place
+    from gentickets.runs.portable import is_portable
 
     given = ticket_at(ticket)
-    folder = out or training_folder(given)
+    if portable := is_portable(given):
+        from gentickets.experiment.portables import seed_of_planting
+
+        seed = seed_of_planting(given, seed)
+        folder = out or planting_folder(given, seed, control)
+    elif control is not None:
+        raise TicketError(f"--control {control}: {given} is no portable ticket; find --portable writes those")
+    else:
+        folder = out or training_folder(given)
     if resume and not (folder / "given.safetensors").is_file():
         raise TicketError(f"no training to resume at {folder}; without --resume it would start there")
     settings = {**({} if steps is None else {"steps": steps}), **arithmetic(precision, compiled)}
     changes = {**other_data(on), **({"train": settings} if settings else {})}
-    result = _trained(given, folder, Place(root, device, threads, plugins, download), seed, changes)
+    place = Place(root, device, threads, plugins, download)
+    how: dict[str, Any] = {"seed": seed, "changes": changes, **({"control": control} if portable else {})}
+    result = _trained(given, folder, place, how)
     if result.status != "done":
         raise TicketError(str(result.why), Status.DIVERGED if result.status == "diverged" else Status.FAILED)
-    _tell(result, folder, as_json)
+    planted = {"seed": seed, **({"control": control} if control or as_json else {})} if portable else {}
+    _tell(result, folder, as_json, planted)
     note(f"figures on the test images; {_ways(result.test)}")
     picture = folder / "more_samples.png"
     note("to draw images: " + _command("sample", folder, ["--out", str(picture)], {"plugins", "root", "device"}))
-    if (dense := dense_beside(given)) is not None:
-        note(f"the dense reference, trained likewise: {_command('train', dense, [], None)}")
+    _compare(given, result.seed if portable else None, control)
     return int(Status.DONE)
 
 
-def _trained(ticket: Path, folder: Path, place: Place, seed: int | None, changes: dict[str, Any]) -> Result:
+def _compare(ticket: Path, planted_in: int | None, control: str | None) -> None:
+    """What to hold the figures against, as commands; of a portable ticket first what it is."""
+    from gentickets.experiment.places import dense_beside
+    from gentickets.experiment.portables import CONTROLS, WHAT
+
+    if planted_in is None:
+        if (dense := dense_beside(ticket)) is not None:
+            note(f"the dense reference, trained likewise: {_command('train', dense, [], None)}")
+    elif control is None:
+        note(f"planted in the network of seed {planted_in}: {WHAT}")
+        first, *others = CONTROLS
+        note(f"its control: {_command('train', ticket, ['--control', first], None)}")
+        note(f"likewise --control {' and --control '.join(others)}")
+    else:
+        note(f"{control}, a control in the network of seed {planted_in}, of: {_command('train', ticket, [], None)}")
+
+
+def _trained(ticket: Path, folder: Path, place: Place, how: dict[str, Any]) -> Result:
     """Train, with a bar; the first Ctrl-C stores and stops, the second stops at once."""
     from gentickets.experiment.blame import blaming
     from gentickets.experiment.planted import train_ticket
+    from gentickets.experiment.portables import train_portable
     from gentickets.experiment.work import Stopped
 
     from .progress import Bar, TimeLeft
@@ -83,9 +117,8 @@ def _trained(ticket: Path, folder: Path, place: Place, seed: int | None, changes
     with stoppable("stopping after this step; once more to stop at once", raises=False) as stop:
         try:
             with blaming(place.plugins):
-                return train_ticket(
-                    ticket, folder, place, seed=seed, changes=changes, stop=lambda: bool(stop), report=report
-                )
+                train = train_portable if "control" in how else train_ticket
+                return train(ticket, folder, place, stop=lambda: bool(stop), report=report, **how)
         except Stopped as stopped:
             raise TicketError(f"stopped, and stored in {folder}; the same command goes on", stop.status) from stopped
         except KeyboardInterrupt as interrupt:
@@ -96,11 +129,11 @@ def _trained(ticket: Path, folder: Path, place: Place, seed: int | None, changes
                 bar.close()
 
 
-def _tell(result: Result, folder: Path, as_json: bool) -> None:
+def _tell(result: Result, folder: Path, as_json: bool, planted: Mapping[str, Any]) -> None:
     from gentickets.runs.folder import RunFolder
 
     trained = RunFolder(folder).round(result.seed, result.arm, result.round).trained
-    facts = {"folder": str(folder), "trained": str(trained), "sparsity": result.sparsity}
+    facts = {"folder": str(folder), "trained": str(trained), **planted, "sparsity": result.sparsity}
     start = result.steps - result.trained
     if as_json:
         steps = {"steps": result.steps, "starts_at": start, "steps_taken": result.trained}
@@ -128,7 +161,7 @@ def _command(name: str, path: Path, more: list[str], wanted: set[str] | None) ->
     words = ["gentickets", name, str(path), *more]
     for option in context.command.params:
         key = str(option.name)
-        chosen = key not in ("out", "resume", "as_json", "ticket") if wanted is None else key in wanted
+        chosen = key not in ("out", "resume", "as_json", "ticket", "control") if wanted is None else key in wanted
         if not chosen or context.get_parameter_source(key) != ParameterSource.COMMANDLINE:
             continue
         value = context.params[key]

@@ -131,7 +131,7 @@ def test_every_shipped_recipe_is_sound_and_says_how_to_run_it() -> None:
     for name in names:
         recipe = load_recipe(name)
         command, sentence = recipe.text.splitlines()[:2]
-        assert command == f"# gentickets find {name}"
+        assert command == f"# {recipe.command} {name}"
         assert sentence.startswith("# ")
         if recipe.search.method == "widths":
             assert recipe.search.widths

@@ -234,7 +234,7 @@ def test_a_run_of_an_earlier_version_is_found_finished_and_may_go_on(tmp_path: P
 def test_every_shipped_recipe_is_sound_and_says_its_own_command(name: str) -> None:
     recipe = load_recipe(name)
     first, second = recipe.text.splitlines()[:2]
-    assert first == f"# gentickets find {name}"
+    assert first == f"# {recipe.command} {name}"
     assert second.startswith("# ")
     assert ": about " in second
     if name.startswith("paper/"):

@@ -13,10 +13,11 @@ from gentickets.data import sets
 from gentickets.data.batches import Batches
 from gentickets.data.files import Files
 from gentickets.data.images import Images, Splits, normalize
+from gentickets.data.overlap import shared
 from gentickets.data.pixels import with_channels, with_size
 from gentickets.errors import TicketError, nearest
 
-__all__ = ["IN_MEMORY", "NAMES", "Batches", "Files", "Images", "Splits", "load", "normalize"]
+__all__ = ["IN_MEMORY", "NAMES", "Batches", "Files", "Images", "Splits", "load", "normalize", "shared"]
 
 NAMES = ("digits", *sets.TORCHVISION, "folder")
 """The data sets that `load` knows."""

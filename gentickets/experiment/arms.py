@@ -44,6 +44,10 @@ class Arm:
         """Whether its ticket comes from scores, rather than from dense training or another ticket."""
         return self.unit.base_arm == "ticket" and self.unit.round > 0 and not self.unit.longer
 
+    def told(self) -> dict[str, Any]:
+        """Where its ticket came from, if that was another model; known once the ticket is made."""
+        return {}
+
     def task(self) -> Task:
         """The networks, freshly initialized."""
         unit = self.unit

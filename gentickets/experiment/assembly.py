@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
@@ -63,7 +64,10 @@ def settle_device(threads: int) -> None:
 
 
 class Assembly:
-    """What a resolved recipe describes, built when first asked for."""
+    """What a resolved recipe describes, built when first asked for.
+
+    ``image`` is the shape of the images where it is known; none: that of the data, which is loaded for it.
+    """
 
     def __init__(
         self,
@@ -73,8 +77,9 @@ class Assembly:
         device: str = "cpu",
         plugins: Sequence[Path] = (),
         download: bool = False,
+        image: tuple[int, int, int] | None = None,
     ) -> None:
-        self.recipe, self.root, self.download = recipe, root, download
+        self.recipe, self.root, self.download, self._image = recipe, root, download, image
         self.device = pick_device(device)
         self.plugins = load_plugins(plugins)
         self.plugin_names = sorted(path.name for path in plugins)
@@ -110,7 +115,7 @@ class Assembly:
     @property
     def image(self) -> tuple[int, int, int]:
         """(channels, height, width)."""
-        return self.splits.train.shape
+        return self.splits.train.shape if self._image is None else self._image
 
     def task(self, seed: int, *, purpose: str = "init", **changes: object) -> Task:
         """The recipe's networks, initialized from ``seed``; ``changes`` replace keywords (a narrower width)."""
@@ -119,6 +124,14 @@ class Assembly:
         with torch.random.fork_rng([]):
             torch.default_generator.manual_seed(derive(seed, purpose))
             return self._build(family, keywords).to(self.device)
+
+    def of(self, recipe: Mapping[str, Any]) -> Assembly:
+        """What the recipe of a stored ticket describes, in the same place; its images' shape is the ticket's."""
+        channels, height, width = recipe["image"]
+        other = copy(self)
+        other.__dict__.pop("splits", None)
+        other.recipe, other._image = recipe, (channels, height, width)
+        return other
 
     def initialize(self, task: Task, seed: int) -> None:
         """Draw a task's weights anew, from the same place as those of new networks."""

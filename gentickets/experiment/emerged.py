@@ -14,7 +14,8 @@ from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.units import SCRATCH, SEARCH, Unit
+from gentickets.experiment.transferred import TransferredArm
+from gentickets.experiment.units import SCRATCH, SEARCH, TRANSFER, Unit
 from gentickets.masks import Channels, full_mask
 from gentickets.recipe.sections import OF_CHANNELS
 from gentickets.runs.folder import RunFolder
@@ -183,5 +184,7 @@ class EmergedArm(Arm):
 
 def arm_of(assembly: Assembly, run: RunFolder, unit: Unit) -> Arm:
     """What a unit of the recipe's run trains."""
+    if unit.base_arm.startswith(TRANSFER):
+        return TransferredArm(assembly, run, unit)
     kind = EmergedArm if assembly.recipe["search"].get("method") == "early_bird" else Arm
     return kind(assembly, run, unit)

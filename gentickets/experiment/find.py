@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +21,7 @@ from gentickets.experiment.units import SEARCH, Key, Unit, plan_units
 from gentickets.ledger import write_ledger
 from gentickets.recipe import Recipe, diff, recipe_from
 from gentickets.results import Result
-from gentickets.runs.folder import RunFolder, locked
+from gentickets.runs.folder import SOURCE, RunFolder, locked
 
 
 class Listener(Protocol):
@@ -63,9 +63,17 @@ class Options:
 
 
 def find(
-    recipe: Recipe, out: Path, options: Options, *, resume: bool = False, listener: Listener | None = None
+    recipe: Recipe,
+    out: Path,
+    options: Options,
+    *,
+    resume: bool = False,
+    listener: Listener | None = None,
+    prepare: Callable[[RunFolder], None] = lambda run: None,
 ) -> None:
     """Run a recipe into a folder: start it, go on with it, or find it finished.
+
+    ``prepare`` lays beforehand into the folder, which is then this process's alone, what the units need.
 
     Raises TicketError: ``resume`` without a run there, a run of another recipe there (with the difference), another
     process at it (status 6), or what a worker could not go on from.
@@ -81,6 +89,7 @@ def find(
     with locked(out), _left_as_found(out):
         clear_drafts(out)
         record = _settle(run, recipe, options)
+        prepare(run)
         units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
         done = {unit.key for unit in units if run.round(*unit.key).read_result() is not None}
         listener.begin(units, done)
@@ -105,7 +114,7 @@ def find(
 
 def _ours(path: Path) -> bool:
     """What a start that was killed at once may have left."""
-    return path.name in (".lock", "recipe.toml", "run.json") or path.name.endswith(".draft")
+    return path.name in (".lock", "recipe.toml", "run.json", SOURCE) or path.name.endswith(".draft")
 
 
 def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:
@@ -157,7 +166,10 @@ def _left_as_found(out: Path) -> Iterator[None]:
     except Exception:
         if not any(out.glob("seed-*")) and (not out.is_dir() or all(_ours(path) for path in out.iterdir())):
             for path in [*out.glob("*"), *out.glob(".*")]:
-                path.unlink(missing_ok=True)
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
             with suppress(OSError):
                 out.rmdir()
         raise

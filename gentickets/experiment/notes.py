@@ -42,6 +42,8 @@ class Notes:
     energy: float | None = None
     bird: dict[str, Any] = field(default_factory=dict)
     """What the watcher of an early bird has seen, but for its masks."""
+    moved: dict[str, Any] = field(default_factory=dict)
+    """Of a transfer: the source, and what every layer got."""
     beside: Tensors = field(default_factory=dict)
     """The best weights so far, or the masks that an early bird remembers."""
 

@@ -15,6 +15,7 @@ from gentickets.recipe import Recipe, diff, parse_recipe, recipe_from
 from gentickets.runs.folder import RunFolder
 
 TICKET, TRAINED, GIVEN = "ticket.safetensors", "trained.safetensors", "given.safetensors"
+PORTABLE = "portable.safetensors"
 _LEVELS = (TICKET, f"round-*/{TICKET}", f"*/round-*/{TICKET}", f"seed-*/*/round-*/{TICKET}")
 
 
@@ -39,6 +40,8 @@ def ticket_at(path: Path) -> Path:
         raise TicketError(f"{path} is {kind}, not a ticket; name one of the {len(found)} in it, as in {first[-1]}")
     if kind == "a run":
         raise TicketError(f"{path} is a run that has no ticket yet")
+    if (path / PORTABLE).is_file():
+        return path / PORTABLE
     raise TicketError(f"{path} is a folder that is no run and holds no ticket")
 
 
@@ -57,6 +60,19 @@ def training_folder(ticket: Path) -> Path:
         return Path("runs") / f"{ticket.stem}-train"
     run, *names = place
     return Path("runs") / f"{'-'.join([run.name, *names])}-train"
+
+
+def planting_folder(portable: Path, seed: int, control: str | None) -> Path:
+    """Where a portable ticket, or a control of it, is trained unless told: each seed has a folder of its own."""
+    trained = training_folder(portable).name.removesuffix("-train")
+    own = trained if trained.endswith("portable") else f"{trained}-portable"
+    return Path("runs") / "-".join([own, *([control] if control else []), f"seed-{seed}", "train"])
+
+
+def unplanted(portable: Path) -> str:
+    """What to say where a portable ticket cannot do, with the command that gives what can."""
+    train = shlex.join(["gentickets", "train", str(portable)])
+    return f"{portable} is a portable ticket, which has no network of its own; train it first: {train}"
 
 
 def dense_beside(ticket: Path) -> Path | None:

@@ -16,7 +16,7 @@ from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.blame import check_family
 from gentickets.experiment.evaluation import NORM_BATCHES, check_measures
-from gentickets.experiment.places import ticket_at, untrained
+from gentickets.experiment.places import ticket_at, unplanted, untrained
 from gentickets.experiment.units import Unit
 from gentickets.experiment.work import Work
 from gentickets.quality import grid_png, reconstruction_grid
@@ -24,6 +24,7 @@ from gentickets.quality.evaluate import drawn
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder, locked
 from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket
+from gentickets.runs.portable import is_portable
 from gentickets.shapes import take_shapes
 from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Ticket, check_fit, load_weights, state_of
@@ -48,7 +49,14 @@ def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = No
 
     Raises TicketError (status 3) where the file is damaged, holds no recipe, or misses its plugin.
     """
+    if is_portable(path):
+        raise TicketError(unplanted(path))
     ticket, recipe = read_ticket(path)
+    return ticket, described(path, recipe, place, changes)
+
+
+def described(path: Path, recipe: dict[str, Any] | None, place: Place, changes: Mapping[str, Any] | None) -> Assembly:
+    """What the recipe stored in a file describes; TicketError as `open_ticket`."""
     if recipe is None:
         raise TicketError(f"{path} holds no recipe, so that its networks cannot be built; load it from Python")
     missing = sorted(set(recipe.get("plugins", [])) - {plugin.name for plugin in place.plugins})
@@ -63,8 +71,7 @@ def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = No
         recipe["data"] = {**recipe["data"], **own, "folder": other.get("folder")}
     _check_folder(path, recipe["data"])
     settle_device(place.threads or 1)
-    assembly = Assembly(recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download)
-    return ticket, assembly
+    return Assembly(recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download)
 
 
 def networks_of(ticket: Ticket, assembly: Assembly) -> Task:
@@ -164,9 +171,24 @@ def train_ticket(
     Raises TicketError when the folder holds the training of another ticket, and Stopped when asked to stop.
     """
     ticket, assembly = open_ticket(ticket_at(path), place, changes)
+    wanted = ticket.origin.seed if seed is None else seed
+    return grow_into(out, ticket, assembly, wanted, stop=stop, report=report, save_every=save_every)
+
+
+def grow_into(
+    out: Path,
+    ticket: Ticket,
+    assembly: Assembly,
+    seed: int,
+    *,
+    stop: Callable[[], bool],
+    report: Callable[[int, int], object],
+    save_every: float,
+) -> Result:
+    """Train a ticket in its networks into a folder, or go on there: see `train_ticket`."""
     check_family(assembly)
     check_measures(assembly)
-    assembly.recipe = {**assembly.recipe, "seed": ticket.origin.seed if seed is None else seed}
+    assembly.recipe = {**assembly.recipe, "seed": seed}
     least, train = ticket.origin.rewind_to, assembly.recipe["train"]
     if train["steps"] <= max(least, train["warmup"]):
         raise TicketError(f"--steps {train['steps']}: must be above {max(least, train['warmup'])}, the ticket's start")

@@ -11,6 +11,8 @@ from gentickets.recipe.schema import rounds_of
 
 SCALABLE = ("reinit", "reinit0", "shuffle", "random-erk", "random-uniform")
 """Controls that have a twin whose survivors are scaled by (kept fraction of the layer)^-1/2."""
+SCALABLE_OF_TRANSFER = ("shuffle", "mask")
+"""The same among the controls of a transfer."""
 LONGER = "-longer"
 SCALED = "-scaled"
 NARROW = ("narrow", "narrow-weights")
@@ -23,6 +25,8 @@ OWN_START = ("reinit", "narrow", "scratch")
 """Beginnings of the names of arms that are trained from an initialization, not from the ticket's start."""
 WIDTH = "width"
 """The arm of a dense network at one of several widths; its round is the width's place."""
+TRANSFER = "transfer"
+"""The arm of a ticket carried over from another model, and the beginning of its controls' names."""
 
 Key = tuple[int, str, int]
 """(seed, arm, round)."""
@@ -88,6 +92,25 @@ def control_arms(recipe: Mapping[str, Any]) -> list[str]:
     return arms
 
 
+def transfer_arms(recipe: Mapping[str, Any]) -> list[str]:
+    """The arms of a transferred ticket: itself, and its controls with their scaled twins."""
+    transfer = recipe.get("transfer")
+    if not transfer:
+        return []
+    arms = [TRANSFER]
+    for control in transfer["controls"]:
+        twins = recipe["search"]["scaling"] if control in SCALABLE_OF_TRANSFER else "off"
+        arms += [f"{TRANSFER}-{control}"] if twins in ("off", "both") else []
+        arms += [f"{TRANSFER}-{control}{SCALED}"] if twins in ("on", "both") else []
+    return arms
+
+
+def from_own_weights(arm: str, recipe: Mapping[str, Any]) -> bool:
+    """Whether an arm of a transfer starts from the target's own early weights, of the step that is rewound to."""
+    moves = recipe["transfer"]["moves"]
+    return bool(moves == "mask" or arm.startswith(f"{TRANSFER}-mask"))
+
+
 def plan_units(
     recipe: Mapping[str, Any], seeds: list[int], control_rounds: list[int], claim_round: int | None
 ) -> list[Unit]:
@@ -116,6 +139,21 @@ def plan_units(
             units += [_longer(seed, arm, claim_round or 0, longer * steps, rewind) for arm in arms]
         for round in control_rounds:
             units += [_control(seed, arm, round, steps, rewind) for arm in controls]
+        units += _transferred(recipe, seed, claim_round)
+    return units
+
+
+def _transferred(recipe: Mapping[str, Any], seed: int, claim_round: int | None) -> list[Unit]:
+    """The units of a transfer. What moves weights starts at step 0, with all steps before it."""
+    steps, longer = recipe["train"]["steps"], recipe["search"]["longer"]
+    units = []
+    for arm in transfer_arms(recipe):
+        own = from_own_weights(arm, recipe)
+        start, needs = (recipe["search"]["rewind_to"], ((seed, "ticket", 0),)) if own else (0, ())
+        for round in recipe["transfer"]["rounds"]:
+            units.append(Unit(seed, arm, round, steps, steps - start, needs))
+            if longer and arm == TRANSFER and round == claim_round:
+                units.append(Unit(seed, arm + LONGER, round, longer * steps, longer * steps - start, needs))
     return units
 
 

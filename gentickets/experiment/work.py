@@ -139,6 +139,7 @@ class Work:
                 with self.notes.timed("warm-up", device):
                     made = self.arm.ticket(self.training, self.batches, since, [self._watch])
             self._end_if_stopping()
+            self.notes.moved = self.arm.told()
             self._save()  # what the ticket has cost, before it is there
             with self.notes.timed("store", device):
                 write_ticket(self.folder.ticket, made, self.arm.recipe())
@@ -218,6 +219,7 @@ class Work:
             collapsed=notes.collapsed,
             checkpoints=notes.checkpoints,
             losses=notes.losses,
+            transfer=notes.moved,
             **notes.costs(),
             **self._sizes(ticket),
         )

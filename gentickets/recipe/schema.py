@@ -60,6 +60,11 @@ class Recipe(Section):
         return self._name
 
     @property
+    def command(self) -> str:
+        """The command that runs it, but for its name: ``gentickets find``, or ``gentickets transfer --to``."""
+        return "gentickets find" if self.transfer is None else "gentickets transfer --to"
+
+    @property
     def seeds(self) -> list[int]:
         """The seeds of the runs: ``seed`` and those after it."""
         return list(range(self.seed, self.seed + self.search.seeds))

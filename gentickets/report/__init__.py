@@ -31,6 +31,18 @@
                              "trace": [{"seed", "round", "component", "step", "distance", "initial", "limit", "share",
                                         "share_limit"}],
                              "vacuous": [str], "null": {component: {...}}} | null,
+               "transfer": {"metric": str | null, "margin", "claimed", "moves", "match", "partial", "source": origin,
+                            "routes": {source path: target path}, "covered",
+                            "levels": [{"round", "word": "TRANSFERS" | "NEUTRAL" | "HURTS" | "UNDECIDED", "sentence",
+                                        "native_sparsity", "sparsity", "covered", "source": origin, "tickets",
+                                        "trial": like the verdict's "short" | null,
+                                        "native": {"mean", "low", "high", "n"} | null,
+                                        "unmasked": like one of the controls | null, "mask": the same,
+                                        "explained_by_weights": bool | null, "longer": like "trial" | null,
+                                        "best": arm | null, "hurt_by": [arm], "spreads": {arm: spread},
+                                        "notes": [str]}],
+                            "layers": [{"target", "source" | null, "got", "weights", "kept", "density" | null}],
+                            "left": [str]} | null,
                "provenance": {figure: [str]}, "missing": [str]}]}
 
 A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. A loss says by how much the
@@ -38,7 +50,11 @@ ticket is worse, whichever way the figure is good; sparsities are fractions; ``b
 unknown or infinite number is null. ``seconds`` and ``spent`` of a run are sums over rounds and seeds, those of
 ``costs`` means over seeds; ``whole`` is the training with the search that it rests on, without evaluating and storing;
 ``front`` names the units in which nothing is cheaper and better. Where ``of_channels``, sparsities are removed shares
-of channels, and ``lighter`` is that of the prunable weights.
+of channels, and ``lighter`` is that of the prunable weights. In a transfer ``spreads`` has ``dense`` and every arm of
+the round, ``native`` is the loss against the target's own ticket with its two-sided 95 % interval, ``controls`` of a
+trial are the sparse random tickets, ``best`` is the best of them on validation, and an origin is that of the first
+seed's ticket:
+``{"source", "family", "data", "seed", "round", "sparsity"}``. `matrix.json` is told in `matrix`.
 """
 
 from __future__ import annotations
@@ -50,8 +66,10 @@ from pathlib import Path
 
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
+from gentickets.report.carried import Level, Transferred
 from gentickets.report.claim import claim_round, judge
 from gentickets.report.gallery import Run
+from gentickets.report.matrix import Matrix, matrix_of, write_matrix
 from gentickets.report.page import render
 from gentickets.report.rows import Row
 from gentickets.report.stopping import Stops, early_stop
@@ -64,21 +82,26 @@ from gentickets.runs.folder import RunFolder
 
 __all__ = [
     "Comparison",
+    "Level",
+    "Matrix",
     "Paired",
     "Report",
     "Row",
     "Spread",
     "Stops",
     "Summary",
+    "Transferred",
     "Trial",
     "Verdict",
     "claim_round",
     "early_stop",
     "judge",
+    "matrix_of",
     "paired",
     "read_run",
     "summarize",
     "table",
+    "write_matrix",
     "write_report",
 ]
 

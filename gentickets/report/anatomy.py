@@ -11,10 +11,11 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from gentickets.report.cells import WIDTH
-from gentickets.report.drawing import CONTROLS, INK, TICKET, styled, styles, to_svg
+from gentickets.report.drawing import CONTROLS, styled, to_svg
+from gentickets.report.marks import look, marks_of
 from gentickets.report.stopping import curve_of
 from gentickets.report.summary import Summary
-from gentickets.report.words import LONGER, SCALED, arm_name, base_arm, heading, percent
+from gentickets.report.words import LONGER, SCALED, arm_name, heading, percent
 from gentickets.results import Result
 
 POINTS = 150
@@ -95,8 +96,7 @@ def curves(results: Sequence[Result], summary: Summary, name: str = "curves") ->
     panels = _panels(chosen, summary.metric)
     if not panels:
         return ""
-    # By the rows, as the other figures do, so that a control keeps its colour throughout the page.
-    marks = styles([row.arm for row in summary.rows if base_arm(row.arm) not in ("dense", "ticket", "budget", WIDTH)])
+    marks = marks_of(summary)
     swept = {name: CONTROLS[place % len(CONTROLS)] for place, name in enumerate(widths.values())}
     with styled():
         figure = Figure(figsize=(9.2 if len(panels) > 1 else 7.6, 3.2))
@@ -104,8 +104,8 @@ def curves(results: Sequence[Result], summary: Summary, name: str = "curves") ->
         for axes, (title, lines) in zip(axes_of, panels.items(), strict=True):
             for arm in order:
                 if points := lines.get(arm):
-                    look = {"color": swept[arm]} if arm in swept else _look(arm, marks)
-                    axes.plot(*zip(*points, strict=True), label=arm_name(arm), **look)
+                    style = {"color": swept[arm]} if arm in swept else _look(arm, marks)
+                    axes.plot(*zip(*points, strict=True), label=arm_name(arm), **style)
             _scale(axes, lines.values())
             axes.set_title(title)
             axes.set_xlabel("step")
@@ -114,10 +114,11 @@ def curves(results: Sequence[Result], summary: Summary, name: str = "curves") ->
 
 
 def _look(arm: str, marks: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    if arm in ("dense", "ticket"):
-        return {"color": INK if arm == "dense" else TICKET, "linewidth": 2.0}
+    colour, _, line = look(arm, marks)
+    if line == "-":
+        return {"color": colour, "linewidth": 2.0}
     return {
-        "color": marks[base_arm(arm)][0],
+        "color": colour,
         "linestyle": "--" if arm.endswith(SCALED) else ":",
         "linewidth": 1.4,
     }

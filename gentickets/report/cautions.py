@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import filterfalse
 
 from gentickets.report import sentence as say
 from gentickets.report.cells import Cells
 from gentickets.report.method import scores_say
-from gentickets.report.words import LONGER, SEARCH, arm_name, base_arm, listed, numbered, percent
+from gentickets.report.words import LONGER, SEARCH, arm_name, base_arm, is_transferred, listed, numbered, percent
 from gentickets.results import Result
 
 TIED = 0.05
 """Share of a group's weights from which on ties at the cut are told."""
 
 
-def collapses(cells: Cells, round: int) -> list[str]:
-    """Sentences about collapsed samples of the ticket at `round` and of the dense model."""
-    alone, both = collapsed_seeds(cells, round)
+def collapses(cells: Cells, round: int, arm: str = "ticket", name: str = "the ticket") -> list[str]:
+    """Sentences about collapsed samples of the ticket (or an arm of another name) at `round` and of the dense model."""
+    alone, both = collapsed_seeds(cells, round, arm=arm)
     healthy = sorted(set(cells.collapsed("ticket", 0)) - set(both))
     return [
-        *([say.collapsed("the ticket", alone)] if alone else []),
-        *([say.both_collapsed(both)] if both else []),
+        *([say.collapsed(name, alone)] if alone else []),
+        *([say.both_collapsed(both, name=name)] if both else []),
         *([say.collapsed("the dense model", healthy)] if healthy else []),
     ]
 
 
-def collapsed_seeds(cells: Cells, round: int, tail: str = "") -> tuple[list[int], list[int]]:
-    """Seeds in which the ticket collapsed alone, and those in which the dense model did so too."""
-    ticket, dense = set(cells.collapsed(f"ticket{tail}", round)), set(cells.collapsed("ticket", 0))
+def collapsed_seeds(cells: Cells, round: int, tail: str = "", arm: str = "ticket") -> tuple[list[int], list[int]]:
+    """Seeds in which the ticket (or another arm) collapsed alone, and those in which the dense model did so too."""
+    ticket, dense = set(cells.collapsed(f"{arm}{tail}", round)), set(cells.collapsed("ticket", 0))
     if tail:
         dense = set(cells.collapsed(f"dense{tail}", cells.round_of(f"dense{tail}", round)))
     return sorted(ticket - dense), sorted(ticket & dense)
@@ -42,16 +43,17 @@ def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) 
     declared = cells.recipe["claim"].get("level")
     if isinstance(declared, int | float) and abs(cells.sparsity(round) - declared) > 0.02:
         notes.append(say.other_level(float(declared), cells.sparsity(round)))
-    for arm in cells.arms():
+    for arm in filterfalse(is_transferred, cells.arms()):
         place = cells.round_of(arm, round) if arm in ("budget", f"dense{LONGER}") else round
         if arm != "ticket":
-            notes += _of_arm(cells, arm, place, told)
+            notes += of_arm(cells, arm, place, told)
         if cells.apart(arm, place, metric):
             others.append(arm_name(arm))
     return [*notes, say.incomparable(metric, others)] if others else notes
 
 
-def _of_arm(cells: Cells, arm: str, round: int, told: Collection[str]) -> list[str]:
+def of_arm(cells: Cells, arm: str, round: int, told: Collection[str] = ()) -> list[str]:
+    """Sentences about collapses and failures of an arm that stands beside the one that is judged."""
     control = base_arm(arm) not in ("ticket", "dense", "budget")
     name = f"the control '{arm_name(arm)}'" if control else f"'{arm_name(arm)}'"
     notes = []

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from gentickets.provenance import comparable
 from gentickets.recipe.families import OF_SAMPLES
-from gentickets.report.words import LONGER, SEARCH, base_arm, listed
+from gentickets.report.words import LONGER, OF_TRANSFER, SEARCH, TRANSFER, base_arm, is_transferred, listed
 from gentickets.results import Result, better
 
 Split = Literal["train", "valid", "test"]
@@ -72,8 +72,8 @@ class Cells:
         return [cell for cell in self.of(arm, round) if cell.status == "done"]
 
     def arms(self) -> list[str]:
-        """Every arm with figures, ticket first, then as the recipe lists the controls, then by name."""
-        order = ["ticket", "budget", *map(str, self.search.get("controls") or ())]
+        """Every arm with figures: ticket, what was transferred, controls as the recipe lists them, others by name."""
+        order = ["ticket", "budget", *OF_TRANSFER, *map(str, self.search.get("controls") or ())]
         known = {arm for arm, _, _ in self._cells} - {SEARCH}
 
         def place(arm: str) -> tuple[bool, int, str]:
@@ -193,7 +193,28 @@ class Cells:
         """The controls that the recipe declares or that ran, without their scaled twins; see `opponents`."""
         ran = (base_arm(arm) for arm in self.arms())
         names = dict.fromkeys([*map(str, self.search.get("controls") or ()), *ran])
-        return [name for name in names if name not in ("ticket", "budget", "dense", WIDTH)]
+        own = ("ticket", "budget", "dense", WIDTH)
+        return [name for name in names if name not in own and not is_transferred(name)]
+
+    @property
+    def of_transfer(self) -> Mapping[str, Any]:
+        """The recipe's [transfer]; empty without one."""
+        found: Mapping[str, Any] = self.recipe.get("transfer") or {}
+        return found
+
+    @property
+    def transfer_rounds(self) -> list[int]:
+        """The rounds at which a ticket is carried over, as the recipe asks for them or as they are there."""
+        return sorted({*(self.of_transfer.get("rounds") or ()), *self.rounds(TRANSFER)})
+
+    @property
+    def transfer_controls(self) -> list[str]:
+        """The arms of a transfer beside the transferred ticket, as asked for or as they ran, without scaled twins."""
+        asked = {f"{TRANSFER}-{name}" for name in self.of_transfer.get("controls") or ()}
+        ran = {base_arm(arm) for arm in self.arms() if is_transferred(arm)}
+        known = {*asked, *ran} - {TRANSFER}
+        order = {arm: place for place, arm in enumerate(OF_TRANSFER)}
+        return sorted(known, key=lambda arm: (order.get(arm, len(order)), arm))
 
     @property
     def opponents(self) -> list[str]:

@@ -19,13 +19,14 @@ from typing import Any
 from gentickets.errors import nearest
 from gentickets.recipe.families import OF_SAMPLES
 from gentickets.report import sentence as say
+from gentickets.report.against import against
 from gentickets.report.cautions import cautions, collapsed_seeds, collapses, ties
 from gentickets.report.cells import MATCHED, Cells, Split
 from gentickets.report.method import how_found
 from gentickets.report.opponents import explained
 from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial, Verdict, paired
 from gentickets.report.widths import swept
-from gentickets.report.words import LONGER, NARROWER, SCALED, Spread, figure_name, is_higher
+from gentickets.report.words import LONGER, NARROWER, Spread, figure_name, is_higher
 from gentickets.results import Result, better
 
 Found = tuple[str, list[str]]
@@ -147,14 +148,14 @@ def _trial(cells: Cells, round: int, metric: str, margin: float, tail: str = "",
     compared: list[Comparison] = []
     unfinished: dict[str, str] = {}
     for control in cells.opponents if split == "test" else ():
-        outcome = _against(cells, control, tail, round, metric, ticket)
+        outcome = against(cells, control, tail, round, metric, ticket)
         if isinstance(outcome, Comparison):
             compared.append(outcome)
         else:
             unfinished[control] = outcome
     # The size of the mean: a negative log-likelihood of continuous data may be below zero.
     limit = margin * abs(of_dense.mean)
-    beside = _against(cells, MATCHED, tail, round, metric, ticket) if split == "test" else ""
+    beside = against(cells, MATCHED, tail, round, metric, ticket) if split == "test" else ""
     matched = beside if isinstance(beside, Comparison) else None
     return Trial(of_ticket, of_dense, loss, limit, tuple(compared), unfinished, matched)
 
@@ -165,34 +166,6 @@ def _narrower(word: str, short: Trial | None) -> tuple[str, ...]:
         return ()
     unbeaten = [other.control for other in short.controls if other.tested and not other.beaten]
     return tuple(control for control in unbeaten if control in NARROWER)
-
-
-def _against(
-    cells: Cells, control: str, tail: str, round: int, metric: str, ticket: Mapping[int, float]
-) -> Comparison | str:
-    """The ticket against a control's better twin on validation; a string says why there is none."""
-    complete: dict[str, float] = {}
-    why = "not run yet"
-    for arm in (f"{control}{tail}", f"{control}{SCALED}{tail}"):
-        found = cells.of(arm, round)
-        valid = Spread.of(cells.values(arm, round, metric, "valid"))
-        tested = cells.values(arm, round, metric, "test")
-        if valid is not None and valid.n == len(tested) == len(cells.seeds):
-            complete[arm] = valid.mean
-        elif broken := [cell for cell in found if cell.status != "done"]:
-            why = say.status(broken)
-        elif cells.rounds(arm):
-            # The other twin may yet turn out better on validation, so that the opponent is open.
-            if seeds := cells.apart(arm, round, metric):
-                return say.apart(seeds)
-            return f"{len(found)} of {len(cells.seeds)} seeds are done"
-    if not complete:
-        return why
-    higher = is_higher(metric)
-    arm = (max if higher else min)(complete, key=lambda name: complete[name])
-    values = cells.values(arm, round, metric, "test")
-    loss, spread = paired(ticket, values, higher=higher), Spread.of(values)
-    return Comparison(control, arm, spread, loss) if loss is not None and spread is not None else why
 
 
 def _word(cells: Cells, round: int, short: Trial | None, longer: Trial | None, chosen: bool) -> Found:

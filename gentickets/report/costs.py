@@ -9,7 +9,7 @@ from typing import Any
 
 from gentickets.ledger import ASIDE, Level, levels_of
 from gentickets.report.cells import WIDTH, Cells
-from gentickets.report.words import SEARCH, arm_name, base_arm
+from gentickets.report.words import SEARCH, arm_name, base_arm, is_transferred
 from gentickets.results import Result
 
 RESTING = frozenset({"ticket", "reinit", "reinit0", "shuffle", "random-channels", "low-channels"})
@@ -110,6 +110,8 @@ def _whole(
     arm: str, seconds: Mapping[str, float], spent: Mapping[str, float], search: Mapping[str, Any] | None
 ) -> dict[str, float | None]:
     """The training's seconds and FLOPs, with those of the search where the arm rests on it; None where unknown."""
+    if is_transferred(arm):  # it rests on the search of another run, of which nothing is known here
+        return {"seconds": None, "flops": None}
     found: dict[str, float | None] = {}
     rests = base_arm(arm) in RESTING
     for unit, phases in (("seconds", seconds), ("flops", spent)):

@@ -20,7 +20,7 @@ from gentickets.report.words import base_arm, fixed
 # Colours stand for CSS variables of page.html and are exchanged in the SVG's text, so that a figure follows
 # the reader's light or dark theme. The hues are close to those of Okabe and Ito (2008), for the colour-blind.
 INK, MUTED, LINE, PAPER = "#1a1a1b", "#6a6a6b", "#dcdcdd", "#fefefd"
-TICKET, BUDGET = "#0072b2", "#7b3fa1"
+TICKET, BUDGET, CARRIED = "#0072b2", "#7b3fa1", "#c1121e"
 CONTROLS = ("#d55e00", "#009e73", "#cc79a7", "#b8860b", "#8c6d46", "#4d8fac")
 PHASES = {
     "warm-up": "#8fb8d8",
@@ -41,6 +41,7 @@ _VARIABLES = {
     PAPER: "paper",
     TICKET: "ticket",
     BUDGET: "budget",
+    CARRIED: "carried",
     **{colour: f"control-{place}" for place, colour in enumerate(CONTROLS)},
 }
 ENLARGED = 1.1

@@ -11,7 +11,7 @@ from typing import Any
 from gentickets.report.cells import MATCHED, WIDTH
 from gentickets.report.summary import Summary
 from gentickets.report.tables import size
-from gentickets.report.words import AS_NARROW, LONGER, arm_name
+from gentickets.report.words import AS_NARROW, LONGER, TRANSFER, arm_name
 from gentickets.results import Result
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -52,6 +52,7 @@ def pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
     rounds = [cell.round for cell in run.results if cell.seed == seed and cell.arm == "ticket"]
     level = run.summary.verdict.round or max(rounds, default=0)
     opponents = {other.arm for other in run.summary.verdict.short.controls} if run.summary.verdict.short else set()
+    opponents |= _carried(run.summary, level)
     found = []
     for cell in run.results:
         dense = cell.arm == "ticket" and cell.round == 0
@@ -69,9 +70,18 @@ def pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
             note = size(run.summary, row) if row and sized else whole
             label = row.name if row else arm_name(arm)
             found.append(Picture(label, f"{note}{'; collapsed' if cell.collapsed else ''}", uri))
-    order = [arm_name(arm) for arm in ("dense", "ticket", "budget")]
+    order = [arm_name(arm) for arm in ("dense", "ticket", "budget", TRANSFER)]
     order += [row.name for row in run.summary.rows if row.arm == WIDTH]
     return sorted(found, key=lambda one: order.index(one.label) if one.label in order else len(order))
+
+
+def _carried(summary: Summary, level: int) -> set[str]:
+    """Of a transfer, the ticket that was carried over and what it is told beside; of twins the better."""
+    at = summary.transfer.at(level) if summary.transfer else None
+    if at is None:
+        return set()
+    beside = [*(at.trial.controls if at.trial else ()), *filter(None, (at.unmasked, at.mask))]
+    return {TRANSFER, *(other.arm for other in beside)}
 
 
 def _data_uri(path: Path) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from gentickets.report.drawing import BUDGET, INK, TICKET, WIDE, logarithmic, sparsity_axis, styles, where
+from gentickets.report.drawing import BUDGET, CARRIED, INK, TICKET, WIDE, logarithmic, sparsity_axis, styles, where
 from gentickets.report.rows import Row
 from gentickets.report.summary import Summary
-from gentickets.report.words import LONGER, SCALED, Spread, arm_name, base_arm
+from gentickets.report.words import LONGER, SCALED, TRANSFER, Spread, arm_name, base_arm, is_transferred
 
 Point = tuple[float, Spread]
 """Sparsity, and the figure there."""
@@ -29,12 +29,12 @@ def draw(axes: Axes, summary: Summary, pick: Pick, *, seeds: bool, higher: bool)
     for arm, colour, line in (("dense", INK, "-"), ("budget", BUDGET, "--")):
         row = summary.row(arm)
         if row is not None and (spread := pick(row)) is not None:
-            seen += _band(axes, spread, colour, line, arm_name(arm))
+            seen += band(axes, spread, colour, line, arm_name(arm))
     ticket = _points(summary, "ticket", pick)
     if ticket:
         seen += _line(axes, ticket, seeds, dotted=summary.method != "iterative")
     controls = [row.arm for row in summary.rows if is_control(row) and not row.arm.endswith(LONGER)]
-    marks, worst = styles(controls), []
+    marks, worst = marks_of(summary), []
     for arm in dict.fromkeys(controls):
         found = ((row, pick(row)) for row in _rows(summary, arm))
         placed = [(rounds.get(row.round, row.sparsity), spread) for row, spread in found if spread is not None]
@@ -46,7 +46,8 @@ def draw(axes: Axes, summary: Summary, pick: Pick, *, seeds: bool, higher: bool)
     return limits(axes, seen, worst, higher)
 
 
-def _band(axes: Axes, spread: Spread, colour: str, line: str, label: str) -> list[float]:
+def band(axes: Axes, spread: Spread, colour: str, line: str, label: str) -> list[float]:
+    """A line across the axes with its spread, as of the dense model; its ends."""
     sd = spread.sd or 0.0
     axes.axhline(spread.mean, color=colour, linewidth=1.5, linestyle=line, label=label, zorder=1.5)
     if sd:
@@ -126,14 +127,21 @@ def _points(summary: Summary, arm: str, pick: Pick) -> list[Point]:
 
 
 def is_control(row: Row) -> bool:
-    """Whether a row is one of a control."""
-    return base_arm(row.arm) not in ("dense", "ticket", "budget")
+    """Whether a row is one of a control of the target's own ticket; what was transferred has figures of its own."""
+    return base_arm(row.arm) not in ("dense", "ticket", "budget") and not is_transferred(row.arm)
+
+
+def marks_of(summary: Summary) -> Mapping[str, tuple[str, str]]:
+    """Control -> colour and marker, the same in every figure of a page; those of a transfer come last."""
+    carried = [row.arm for row in summary.rows if is_transferred(row.arm) and base_arm(row.arm) != TRANSFER]
+    return styles([*(row.arm for row in summary.rows if is_control(row)), *carried])
 
 
 def look(arm: str, marks: Mapping[str, tuple[str, str]]) -> tuple[str, str, str]:
     """Colour, marker and line of an arm."""
-    if arm in ("dense", "ticket"):
-        return (INK, "o", "-") if arm == "dense" else (TICKET, "o", "-")
+    strong = {"dense": INK, "ticket": TICKET, TRANSFER: CARRIED}
+    if arm in strong:
+        return strong[arm], "o", "-"
     colour, marker = marks[base_arm(arm)]
     return colour, marker, "--" if arm.endswith(SCALED) else ":"
 

@@ -102,9 +102,34 @@ def _facts(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "exempt", listed(search["exempt"]) if search.get("exempt") else ""
         yield "other components start", _others(search)
         yield "rounds start from", _start(search)
+    yield from _of_transfer(recipe.get("transfer") or {})
     yield "training", _training(train)
     yield "arithmetic of training", _arithmetic(train)
     yield "early stopping", _stopping(recipe.get("quality") or {})
+
+
+def _of_transfer(transfer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a ticket of another model is carried over as, and how."""
+    moves = {
+        "weights": "mask and early weights",
+        "mask": "the mask alone",
+        "signs": "mask and the signs of the trained weights",
+        "trained": "mask and trained weights",
+    }
+    routes = [f"{start} to {end}" for start, end in (transfer.get("routes") or {}).items()]
+    yield "carried over", moves.get(str(transfer.get("moves")), "")
+    yield "routes", listed(routes) if routes else "what fits of a known pair" if transfer else ""
+    yield "layers are matched", f"by {transfer['match']}" if transfer.get("match") else ""
+    told = [
+        "those that do not fit are left out" if transfer.get("partial") else "",
+        "other numbers of channels are stretched or shrunk" if transfer.get("widths") else "",
+        f"repeated in a deeper target ({transfer['deepen']})" if transfer.get("deepen") else "",
+        f"noise of {transfer['noise']:g} standard deviations" if transfer.get("noise") else "",
+        f"channels aligned after {numbered(int(transfer['align']), 'step')}" if transfer.get("align") else "",
+    ]
+    yield "layers", ", ".join(filter(None, told))
+    rest = f"pruned to {transfer['rest']:g}" if transfer.get("rest") else "dense"
+    yield "layers that get nothing", rest if transfer else ""
 
 
 def _method(search: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial, paired
 from gentickets.report.words import Spread, arm_name, figure_name, listed, numbered, plus_minus
 
 
-def against_controls(trial: Trial, places: int, decided: bool) -> str:
-    """Which controls the ticket beats, and which not; on average only, where nothing is tested."""
+def against_controls(trial: Trial, places: int, decided: bool, whole: str = "every control") -> str:
+    """Which controls the ticket beats (all: `whole`), and which not; on average only, where nothing is tested."""
     beaten = [other for other in trial.controls if other.beaten]
     level = [other for other in trial.controls if not other.beaten]
 
@@ -19,7 +19,7 @@ def against_controls(trial: Trial, places: int, decided: bool) -> str:
     if not decided or not all(other.tested for other in trial.controls):
         return _ahead_or_behind(trial, names)
     if not level:
-        every = "every control" if not trial.unfinished else "the controls that have run"
+        every = whole if not trial.unfinished else "the controls that have run"
         return f"It beats {every}: {names(beaten)}."
     if not beaten:
         return f"It is not shown to be better than {names(level, 'or')}."

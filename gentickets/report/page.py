@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from gentickets.report import along, anatomy, bill, plots, spending, traces
+from gentickets.report import along, anatomy, bill, plots, spending, traces, transfer_plot
 from gentickets.report.beside import compared
 from gentickets.report.cells import WIDTH
 from gentickets.report.emergence import timetable
@@ -19,12 +19,18 @@ from gentickets.report.remarks import remarks, tiles
 from gentickets.report.rows import Row
 from gentickets.report.summary import Summary
 from gentickets.report.tables import every_figure, notes, table
+from gentickets.report.transfer_tables import by_layer, by_level
 from gentickets.report.words import (
     LONGER,
+    TRANSFER,
     direction,
     figure_name,
     heading,
+    percent,
 )
+
+if TYPE_CHECKING:
+    from gentickets.report.matrix import Matrix
 
 MOST_FIGURES = 5
 """Figures in the first table, which a page is wide enough for; another table has them all."""
@@ -65,25 +71,43 @@ class Section:
     facts: list[tuple[str, str]]
     remarks: list[str]
     """What must be known to read the table."""
+    carried: dict[str, tuple[list[str], list[list[str]]]]
+    """Tables of a transfer: ``levels`` and ``layers``, header and lines each; empty without one."""
     recipe_text: str
     seed_shown: int | None
 
 
 def render(runs: Sequence[Run]) -> str:
     """The HTML of one run, or of several compared."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure_name": figure_name, "direction": direction, "unbroken": _unbroken}
-    template = environment.from_string(files("gentickets.report").joinpath("page.html").read_text("utf-8"))
     sections = [_section(run, f"run{place}") for place, run in enumerate(runs)]
     summaries = [run.summary for run in runs]
     overview = plots.comparison(summaries) if len(runs) > 1 else ""
     title = runs[0].summary.name if len(runs) == 1 else f"{len(runs)} runs compared"
-    return template.render(
+    return _filled(
         title=title,
         sections=sections,
         overview=Markup(overview),
         compared=compared(summaries),
     )
+
+
+def render_matrix(matrix: Matrix, heat: str) -> str:
+    """The HTML of a matrix of transfers, with its heat map as SVG."""
+    title = "Transfer: every source in every target"
+    return _filled(title=title, matrix=matrix, heat=Markup(heat), table=matrix.table())
+
+
+def _filled(**values: Any) -> str:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "figure_name": figure_name,
+        "direction": direction,
+        "unbroken": _unbroken,
+        "percent": percent,
+    }
+    template = environment.from_string(files("gentickets.report").joinpath("page.html").read_text("utf-8"))
+    empty: dict[str, Any] = {"sections": [], "overview": "", "compared": [], "matrix": None}
+    return template.render({**empty, **values})
 
 
 def _unbroken(text: str) -> str:
@@ -99,6 +123,7 @@ def _section(run: Run, anchor: str) -> Section:
     drawn = {
         "sweep": along.sweep(summary, f"{anchor}-sweep"),
         "stops": along.early_stopping(summary, f"{anchor}-stops"),
+        "transfer": transfer_plot.transferred(summary, f"{anchor}-transfer"),
         "quality": plots.quality(summary, f"{anchor}-quality"),
         "further": plots.further(summary, f"{anchor}-further"),
         "longer": plots.when_longer(summary, f"{anchor}-longer"),
@@ -129,9 +154,16 @@ def _section(run: Run, anchor: str) -> Section:
         [(title, found) for title, found in galleries if found],
         _facts(run.record),
         remarks(summary),
+        _carried(summary),
         run.recipe_text,
         seed,
     )
+
+
+def _carried(summary: Summary) -> dict[str, tuple[list[str], list[list[str]]]]:
+    if summary.transfer is None:
+        return {}
+    return {"levels": by_level(summary.transfer), "layers": by_layer(summary.transfer)}
 
 
 def _bill(summary: Summary) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -155,7 +187,7 @@ def _tables(summary: Summary, lines: Sequence[list[str]]) -> list[tuple[str, lis
     first: list[Line] = []
     rest: list[Line] = []
     for row, line in zip(summary.rows, _lines(summary, lines), strict=True):
-        (first if row.arm == "ticket" or _is_shown(row, summary) else rest).append(line)
+        (first if row.arm in ("ticket", TRANSFER) or _is_shown(row, summary) else rest).append(line)
     return [(title, found) for title, found in (("", first), ("Controls at other rounds", rest)) if found]
 
 
@@ -169,7 +201,7 @@ def _kind(row: Row) -> str:
         return row.arm
     if row.arm.endswith(LONGER):
         return "longer"
-    return f"{'ticket' if row.arm == 'ticket' else 'control'}{' level' if row.at_level else ''}"
+    return f"{row.arm if row.arm in ('ticket', TRANSFER) else 'control'}{' level' if row.at_level else ''}"
 
 
 def _is_shown(row: Row, summary: Summary) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from gentickets.report.drawing import INK, MUTED, sparsity_axis, styled, styles, to_svg, where
-from gentickets.report.marks import axis_label, draw, is_control, look, on_test
+from gentickets.report.marks import axis_label, draw, look, marks_of, on_test
 from gentickets.report.summary import Summary, alike
 from gentickets.report.words import LONGER, arm_name, direction, figure_name, heading, is_higher, percent
 
@@ -76,7 +76,7 @@ def when_longer(summary: Summary, name: str = "longer") -> str:
     with styled():
         figure = Figure(figsize=(7.2, 3.6))
         axes = figure.add_subplot()
-        marks = styles([row.arm for row in summary.rows if is_control(row)])
+        marks = marks_of(summary)
         for arm, short, long in pairs:
             colour, marker, line = look(arm, marks)
             spreads = short.test[metric], long.test[metric]

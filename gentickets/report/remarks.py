@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Collection, Iterator
 
 from gentickets.report.bill import bill_of
+from gentickets.report.carried import Transferred
 from gentickets.report.cells import MATCHED
 from gentickets.report.sentence import more_steps
 from gentickets.report.summary import Summary
@@ -75,6 +76,8 @@ def remarks(summary: Summary) -> list[str]:
         if arm in arms:
             found.append(f"A {arm_name(arm)} has no mask, and as many {what} as the ticket of its level.")
     found += _narrower(summary, arms)
+    if summary.transfer is not None:
+        found += _transferred(summary.transfer, arms)
     if any(row.stops for row in summary.rows):
         found.append(
             "A training that the early-stopping rule did not stop before the end counts with its last step; "
@@ -109,6 +112,25 @@ def _of_channels(summary: Summary) -> str:
         text += f"; {percent(verdict.level)} of them carry {percent(verdict.lighter)} of the prunable weights"
         text += f", {percent(verdict.share)} of all parameters" if summary.pruned and verdict.share is not None else ""
     return f"{text}."
+
+
+def _transferred(transfer: Transferred, arms: Collection[str]) -> Iterator[str]:
+    """What steps lie behind transferred arms, and what is not charged to them."""
+    if transfer.moves in ("weights", "trained"):
+        behind = "whole training lies" if transfer.moves == "trained" else "early steps lie"
+        yield (
+            "Transferred arms start at step 0 with the source's weights, so that the source's "
+            f"{behind} behind them, and take all steps of the target."
+        )
+    elif transfer.moves == "signs":
+        yield "Transferred arms start at step 0, from new weights with the signs of the source's trained ones."
+    else:
+        yield "Transferred arms start from the target's own early weights, as its ticket does."
+    if "transfer-mask" in arms:
+        yield "The transferred mask alone starts from the target's own early weights."
+    if "transfer-unmasked" in arms:
+        yield "Without mask: the source's dense weights of the same step, none of them removed."
+    yield "What finding the source's ticket cost is no part of this run's bill."
 
 
 def _narrower(summary: Summary, arms: Collection[str]) -> Iterator[str]:

@@ -40,7 +40,7 @@ def sentence(verdict: Verdict, times: int, said: Sequence[str] = (), hollow: boo
     parts = [f"At {_level(verdict)} {_HEADS[verdict.word]}"]
     places, decided = _places(verdict), verdict.word != "undecided"
     if verdict.short is not None:
-        parts[0] += f": {_against_dense(verdict.short, str(verdict.metric), places, decided)}"
+        parts[0] += f": {against_dense(verdict.short, str(verdict.metric), places, decided)}"
     parts[0] += "."
     parts += said
     if verdict.short is not None and not hollow:
@@ -80,7 +80,8 @@ def _places(verdict: Verdict) -> int:
     return decimals([short.ticket, short.dense, verdict.budget] if short else [verdict.budget])
 
 
-def _against_dense(trial: Trial, metric: str, places: int, decided: bool) -> str:
+def against_dense(trial: Trial, metric: str, places: int, decided: bool) -> str:
+    """Both means with their spreads, and where it is decided the bound of the loss beside the margin."""
     spread = " (mean ± sd on test)" if trial.ticket.sd is not None else " (on test)"
     text = (
         f"{figure_name(metric)} {plus_minus(trial.ticket, places)} against {plus_minus(trial.dense, places)} "
@@ -191,10 +192,10 @@ def collapsed(arm: str, seeds: Sequence[int]) -> str:
     return f"The samples of {arm} collapsed in {seeds_of(seeds)}."
 
 
-def both_collapsed(seeds: Sequence[int], longer: bool = False) -> str:
+def both_collapsed(seeds: Sequence[int], longer: bool = False, name: str = "the ticket") -> str:
     """Where both are broken, neither figure says anything."""
     start = "Trained longer, the" if longer else "The"
-    text = f"{start} samples of both the ticket and the dense model collapsed in {seeds_of(seeds)}"
+    text = f"{start} samples of both {name} and the dense model collapsed in {seeds_of(seeds)}"
     return f"{text}: their figures of samples mean nothing there."
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from gentickets.provenance import comparable
 from gentickets.report.awaited import awaited
+from gentickets.report.carried import Transferred
 from gentickets.report.cautions import troubles
 from gentickets.report.cells import WIDTH, Cells
 from gentickets.report.claim import judge
@@ -16,6 +17,7 @@ from gentickets.report.emergence import Emergence, emergence
 from gentickets.report.method import facts
 from gentickets.report.pareto import Choice, choices
 from gentickets.report.rows import Row, row_of
+from gentickets.report.transferred import transferred
 from gentickets.report.verdict import Verdict, finite
 from gentickets.report.words import LONGER, SEARCH, heading
 from gentickets.results import Result, better
@@ -70,6 +72,8 @@ class Summary:
     """Quality against the whole cost, and what stands on the Pareto fronts."""
     emergence: Emergence | None = None
     """When early birds emerged; None of another method."""
+    transfer: Transferred | None = None
+    """What came of a ticket from another model; None of a run that was given none."""
 
     @property
     def is_sweep(self) -> bool:
@@ -97,7 +101,8 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """Plain values; sparsities, means and sds are numbers, missing ones null."""
         plain: dict[str, Any] = finite(asdict(self))
-        return {**plain, "verdict": self.verdict.as_dict()}
+        carried = self.transfer.as_dict() if self.transfer else None
+        return {**plain, "verdict": self.verdict.as_dict(), "transfer": carried}
 
 
 def summarize(results: Sequence[Result], recipe: Mapping[str, Any], name: str = "run") -> Summary:
@@ -133,6 +138,7 @@ def summarize(results: Sequence[Result], recipe: Mapping[str, Any], name: str = 
         tuple(level.as_dict() for level in billed),
         choices(rows, costs, cells.metric),
         emergence(cells),
+        transferred(results, recipe),
     )
 
 

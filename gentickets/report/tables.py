@@ -17,6 +17,7 @@ from gentickets.report.words import (
     figure_name,
     fixed,
     heading,
+    is_transferred,
     listed,
     percent,
     plus_minus,
@@ -108,10 +109,15 @@ def _split(row: Row, split: Split) -> Mapping[str, Spread]:
 
 
 def size(summary: Summary, row: Row) -> str:
-    """The row's sparsity; a narrow model has none of its own, but is as small as the ticket of its round."""
+    """The row's sparsity; a narrow model has none of its own, but is as small as the ticket of its round.
+
+    Weights that were transferred without their mask have none either, and stand beside a ticket.
+    """
+    ticket = summary.row("ticket", row.round)
+    if is_transferred(row.arm) and not row.sparsity:
+        return f"{percent(0.0)} (at {percent(ticket.sparsity)})" if ticket else percent(0.0)
     if not row.arm.startswith(AS_NARROW):
         return percent(row.sparsity)
-    ticket = summary.row("ticket", row.round)
     return f"as {percent(ticket.sparsity)}" if ticket else DASH
 
 

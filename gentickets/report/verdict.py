@@ -35,19 +35,50 @@ def paired(first: Mapping[int, float], second: Mapping[int, float], *, higher: b
     The loss of a seed is first minus second, and second minus first where `higher` is better. The bound is
     mean + t(0.95, n - 1) sd / sqrt(n), and the mean itself where every seed gives the same.
     """
-    sign = -1.0 if higher else 1.0
-    losses = [sign * (first[seed] - second[seed]) for seed in sorted(first.keys() & second.keys())]
-    n = len(losses)
+    mean, error, n = _differences(first, second, higher)
     if n == 0:
         return None
-    mean = math.fsum(losses) / n
     if n == 1:
         return Paired(mean, math.inf, 1.0, n)
-    error = statistics.stdev(losses) / math.sqrt(n)
     if error == 0:
         return Paired(mean, mean, 0.0 if mean < 0 else 1.0, n)
     bound = mean + float(stats.t.ppf(CONFIDENCE, n - 1)) * error
     return Paired(mean, bound, float(stats.t.cdf(mean / error, n - 1)), n)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A paired difference over seeds with its two-sided 95 % interval; below zero the first is better."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def word(self) -> str:
+        """``better``, ``worse``, or ``not told apart``."""
+        if self.n < LEAST_SEEDS or self.low <= 0 <= self.high:
+            return "not told apart"
+        return "better" if self.high < 0 else "worse"
+
+
+def interval(first: Mapping[int, float], second: Mapping[int, float], *, higher: bool = False) -> Interval | None:
+    """By how much the first of two arms is worse, as `paired` has it: mean +- t(0.975, n - 1) sd / sqrt(n)."""
+    mean, error, n = _differences(first, second, higher)
+    if n == 0:
+        return None
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error if n > 1 else math.inf
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def _differences(first: Mapping[int, float], second: Mapping[int, float], higher: bool) -> tuple[float, float, int]:
+    """Mean, standard error and number of the losses of seeds that both have."""
+    sign = -1.0 if higher else 1.0
+    losses = [sign * (first[seed] - second[seed]) for seed in sorted(first.keys() & second.keys())]
+    n = len(losses)
+    mean = math.fsum(losses) / n if n else math.nan
+    return mean, statistics.stdev(losses) / math.sqrt(n) if n > 1 else math.nan, n
 
 
 @dataclass(frozen=True)
@@ -92,6 +123,16 @@ class Trial:
     def holds(self) -> bool:
         """Whether the bound of the paired loss is under the margin."""
         return self.loss.bound < self.limit
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, with what follows from them."""
+        plain: dict[str, Any] = finite(asdict(self))
+        plain["holds"] = self.holds
+        for entry, other in zip(plain["controls"], self.controls, strict=True):
+            entry["beaten"] = other.beaten if other.tested else None
+        if self.matched is not None:
+            plain["matched"]["beaten"] = self.matched.beaten if self.matched.tested else None
+        return plain
 
 
 @dataclass(frozen=True)
@@ -143,11 +184,7 @@ class Verdict:
         plain: dict[str, Any] = finite(asdict(self))
         for name, trial in (("short", self.short), ("longer", self.longer)):
             if trial is not None:
-                plain[name]["holds"] = trial.holds
-                for entry, other in zip(plain[name]["controls"], trial.controls, strict=True):
-                    entry["beaten"] = other.beaten if other.tested else None
-                if trial.matched is not None:
-                    plain[name]["matched"]["beaten"] = trial.matched.beaten if trial.matched.tested else None
+                plain[name] = trial.as_dict()
         return plain
 
 

@@ -37,7 +37,16 @@ _ARMS = {
     "scratch": "narrow from scratch",
     "scratch-flops": "narrow from scratch, equal FLOPs",
     "search": "early-bird search",
+    "transfer": "transferred",
+    "transfer-unmasked": "transferred without mask",
+    "transfer-mask": "transferred mask alone",
+    "transfer-shuffle": "transferred mask shuffled",
+    "transfer-signs-shuffle": "transferred signs shuffled",
 }
+TRANSFER = "transfer"
+"""The arm of a ticket carried over from another model, and the beginning of its controls' names."""
+OF_TRANSFER = tuple(arm for arm in _ARMS if arm.startswith(TRANSFER))
+"""These arms in the order in which they are told."""
 AS_NARROW = ("narrow", "random-channels", "low-channels", "scratch")
 """Beginnings of the names of arms that have no sparsity of their own, but are as small as the ticket of their round."""
 _PHASES = {
@@ -113,7 +122,13 @@ def difference(value: float, reference: float) -> str:
     """How far the value is from the reference, in percent of it and with a sign; a dash where that is 0."""
     if reference == 0:
         return DASH
-    share = 100 * (value - reference) / abs(reference)
+    return signed_percent(100 * (value - reference) / abs(reference))
+
+
+def signed_percent(share: float | None) -> str:
+    """So many percent, with a sign; a dash where it is not known."""
+    if share is None:
+        return DASH
     text = fixed(share, 2 if abs(share) < 10 else 1)
     return f"{text if text.startswith(MINUS) else '+' + text} %"
 
@@ -171,6 +186,11 @@ def engineering(value: float, unit: str = "") -> str:
 def base_arm(arm: str) -> str:
     """The control behind an arm's name, without ``-longer`` and ``-scaled``."""
     return arm.removesuffix(LONGER).removesuffix(SCALED)
+
+
+def is_transferred(arm: str) -> bool:
+    """Whether an arm has something of another model: a ticket carried over, or one of its own controls."""
+    return arm == TRANSFER or arm.startswith(f"{TRANSFER}-")
 
 
 def numbered(count: int, noun: str) -> str:

@@ -15,6 +15,8 @@ from gentickets.errors import Status, TicketError
 from gentickets.results import Result, parse_result
 
 RUN_FORMAT = 1
+SOURCE = "source"
+"""The folder of what a run of a transfer takes from elsewhere."""
 
 
 @dataclass(frozen=True)

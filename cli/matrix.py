@@ -1,0 +1,103 @@
+"""`gentickets transfer --matrix`: every source into every target, and one table of what helped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gentickets.errors import Status, TicketError
+
+from .console import emit, note, table
+from .find import resumable
+from .options import settle_matplotlib
+
+if TYPE_CHECKING:
+    from gentickets.experiment.find import Options
+    from gentickets.experiment.matrix import Cell, Model
+    from gentickets.experiment.transferring import Gathered
+
+
+def run_matrix(
+    names: str, out: Path | None, options: Options, section: Mapping[str, Any], overrides: Sequence[str], as_json: bool
+) -> int:
+    """Find every model's own tickets, carry them into every model, and print the matrix; stopped, it goes on."""
+    from gentickets.experiment.matrix import cells_of, default_folder, models_of
+
+    if "routes" in section:
+        raise TicketError("--route names components of one pair; a matrix takes each pair's own routes")
+    folder = out or default_folder(names)
+    models = models_of(names, folder, overrides=overrides, plugins=options.plugins)
+    cells = list(cells_of(models, folder))
+    skipped: dict[tuple[str, str], str] = {}
+    with resumable(folder):
+        for place, model in enumerate(models):
+            note(f"{place + 1} of {len(models)} models: {model.name}")
+            _find(model, options)
+        for place, cell in enumerate(cells):
+            note(f"{place + 1} of {len(cells)} transfers: {cell.source.name} to {cell.target.name}")
+            if (why := _transfer(cell, options, section)) is not None:
+                skipped[cell.source.name, cell.target.name] = why
+                note(f"nothing is carried over: {why}")
+        settle_matplotlib()
+        _report(cells, folder, skipped, as_json)
+    return int(Status.DONE)
+
+
+def _find(model: Model, options: Options) -> None:
+    from gentickets.experiment.find import find
+
+    from .progress import Progress
+
+    progress = Progress()
+    try:
+        find(model.recipe, model.native, options, listener=progress)
+    finally:
+        progress.close()
+
+
+def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str | None:
+    """Run one cell; why not, where the networks do not fit."""
+    from gentickets.experiment.find import find
+    from gentickets.experiment.targets import load_target
+    from gentickets.experiment.transferring import adopt, gather
+    from gentickets.runs.folder import RunFolder
+
+    from .progress import Progress
+
+    target = load_target(str(cell.target.native), section, plugins=options.plugins)
+    try:
+        gathered: Gathered = gather(cell.source.native, target.recipe, options)
+    except TicketError as error:
+        if error.status == Status.TICKET:
+            return str(error).splitlines()[0]
+        raise
+    for line in gathered.notes:
+        note(line)
+
+    def prepare(run: RunFolder) -> None:
+        gathered.keep(run)
+        adopt(RunFolder(cell.target.native), run, target.recipe, options)
+
+    progress = Progress()
+    try:
+        find(target.recipe, cell.folder, options, listener=progress, prepare=prepare)
+    finally:
+        progress.close()
+    return None
+
+
+def _report(cells: Sequence[Cell], folder: Path, skipped: Mapping[tuple[str, str], str], as_json: bool) -> None:
+    from gentickets.report import read_run, write_report
+    from gentickets.report.matrix import matrix_of, write_matrix
+
+    done = [cell for cell in cells if (cell.source.name, cell.target.name) not in skipped]
+    for cell in done:
+        write_report([cell.folder])
+    matrix = matrix_of([(cell.source.name, cell.target.name, read_run(cell.folder).summary) for cell in done])
+    written = write_matrix(matrix, folder)
+    if as_json:
+        emit({**matrix.as_dict(), "page": written}, True)
+        return
+    table(*matrix.table())
+    note(f"report: {written}")

@@ -1,0 +1,206 @@
+"""`gentickets transfer`: a ticket carried into another model, trained there, and judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gentickets.errors import TicketError
+
+from .console import note, table
+from .find import resumable
+from .options import OVERRIDE, PLUGIN, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
+
+if TYPE_CHECKING:
+    from gentickets.experiment.find import Options
+    from gentickets.experiment.targets import Target
+    from gentickets.experiment.transferring import Gathered
+
+
+@click.command()
+@click.argument("source", required=False)
+@click.option("--to", metavar="RECIPE|RUN", help="What to carry it into; of a run, finished rounds are taken over.")
+@click.option("--matrix", metavar="RECIPES", help="Every pair of these recipes, as in ae,vae,gan.")
+@click.option("--route", "routes", multiple=True, metavar="FROM=TO",
+              help="Components or layers, as in decoder=generator; once for each.")  # fmt: skip
+@click.option("--match", type=click.Choice(["name", "order"]), help="How layers find one another.")
+@click.option("--partial", is_flag=True, help="Leave out layers that do not fit.")
+@click.option("--moves", type=click.Choice(["weights", "mask", "signs", "trained"]),
+              help="The mask with early weights, alone, with signs, or with trained weights.")  # fmt: skip
+@click.option("--rest", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="DENSITY",
+              help="Prune layers that got nothing to this density.")  # fmt: skip
+@click.option("--widths", is_flag=True, help="Stretch or shrink to other numbers of channels.")
+@click.option("--deepen", type=click.Choice(["interpolate", "append"]), help="Repeat layers in a deeper target.")
+@click.option("--noise", type=click.FloatRange(min=0), help="On moved weights, relative to their spread.")
+@click.option("--align", type=click.IntRange(min=0), metavar="STEPS",
+              help="Match channels with a target trained so far; with --moves mask.")  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder (runs/SOURCE-to-RECIPE)."
+)
+@click.option("--seed", type=click.IntRange(min=0), help="The target's first seed.")
+@OVERRIDE
+@with_arithmetic
+@on_data_and_device
+@click.option("--jobs", type=click.IntRange(min=1), help="Workers side by side (one per core; one on a GPU).")
+@PLUGIN
+@click.option("--resume", is_flag=True, help="Go on with a transfer; never start one.")
+@click.option("--dry-run", is_flag=True, help="Show what every layer would get; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def transfer(source: str | None, to: str | None, matrix: str | None, out: Path | None, **given: Any) -> int:
+    """Carry the tickets of SOURCE into another model, train them there, and say whether it helped.
+
+    SOURCE is a run, a ticket, a portable ticket, or a recipe, whose run is found first; a target's recipe may name it
+    in its [transfer]. Native ticket, dense model and controls run beside, over the same seeds.
+    """
+    from gentickets.experiment.find import Options
+
+    options = Options(
+        given["root"], given["device"], given["threads"], given["jobs"], given["plugins"], given["download"]
+    )  # fmt: skip
+    if matrix is not None:
+        from .matrix import run_matrix
+
+        if source or to:
+            raise TicketError("--matrix names its sources and targets itself; leave SOURCE and --to out")
+        return run_matrix(matrix, out, options, _section(given), _overrides(given), given["as_json"])
+    if given["resume"]:
+        return _resumed(out, options, given)
+    if to is None:
+        raise TicketError("what should the ticket be carried into? Give --to RECIPE, or --matrix RECIPES")
+    from gentickets.experiment.targets import default_folder, load_target
+
+    target = load_target(to, _section(given), overrides=_overrides(given), plugins=options.plugins)
+    declared = target.recipe.transfer.source if target.recipe.transfer else None
+    wanted = source or declared
+    if wanted is None:
+        raise TicketError(f"{to} names no source in its [transfer]: gentickets transfer SOURCE --to {to}")
+    folder = out or (None if source else Path("runs") / target.recipe.name)
+    with resumable(folder or Path("runs")):
+        path = _source(wanted, options)
+        gathered = _gathered(path, target, options)
+    _show(gathered, given["as_json"])
+    if given["dry_run"]:
+        return 0
+    return _carried(target, folder or default_folder(gathered.found.name, target.recipe), gathered, options, given)
+
+
+def _section(given: dict[str, Any]) -> dict[str, Any]:
+    """What the options change in [transfer]."""
+    section = {
+        key: given[key] for key in ("match", "moves", "rest", "deepen", "noise", "align") if given[key] is not None
+    }
+    section |= {key: True for key in ("partial", "widths") if given[key]}
+    routes: dict[str, str] = {}
+    for route in given["routes"]:
+        start, equals, end = route.partition("=")
+        if not (start.strip() and equals and end.strip()):
+            raise TicketError(f"--route {route}: a route is FROM=TO, as in decoder=generator")
+        routes[start.strip()] = end.strip()
+    return {**section, **({"routes": routes} if routes else {})}
+
+
+def _overrides(given: dict[str, Any]) -> list[str]:
+    wanted = [*given["overrides"], *([f"seed={given['seed']}"] if given["seed"] is not None else [])]
+    settings = arithmetic(given["precision"], given["compiled"])
+    return [*wanted, *(f"train.{key}={json.dumps(value)}" for key, value in settings.items())]
+
+
+def _source(wanted: str, options: Options) -> Path:
+    """The path of the source; a recipe's run is found first, or gone on with."""
+    path = Path(wanted)
+    if path.suffix != ".toml" and path.exists():
+        return path
+    from gentickets.experiment.find import find
+    from gentickets.recipe import load_recipe
+
+    from .progress import Progress
+
+    recipe = load_recipe(wanted, plugins=options.plugins)
+    if recipe.transfer is not None:
+        raise TicketError(
+            f"{wanted} is the recipe of a transfer itself; name a run, a ticket or a recipe that finds one"
+        )
+    folder = Path("runs") / recipe.name
+    note(f"the source: gentickets find {wanted}, in {folder}")
+    progress = Progress()
+    try:
+        find(recipe, folder, options, listener=progress)
+    finally:
+        progress.close()
+    return folder
+
+
+def _gathered(path: Path, target: Target, options: Options) -> Gathered:
+    from gentickets.experiment.blame import blaming
+    from gentickets.experiment.transferring import gather
+
+    with blaming(options.plugins):
+        return gather(path, target.recipe, options)
+
+
+def _show(gathered: Gathered, as_json: bool) -> None:
+    """What every layer gets."""
+    if not as_json:
+        found = gathered.table
+        rows = [
+            [entry.target, entry.source or "", entry.got, entry.weights, _share(entry.density),
+             _share(entry.kept / max(1, entry.weights))]
+            for entry in found.entries
+        ]  # fmt: skip
+        table(["layer", "from", "gets", "weights", "kept there", "kept here"], rows)
+        click.echo("")
+        note(f"{found.covered:.1%} of the prunable weights get something; {found.density:.1%} of all are kept")
+        for line in found.left:
+            note(line)
+    for line in gathered.notes:
+        note(line)
+
+
+def _share(fraction: float | None) -> str:
+    return "" if fraction is None else f"{fraction:.1%}"
+
+
+def _carried(target: Target, folder: Path, gathered: Gathered, options: Options, given: dict[str, Any]) -> int:
+    from gentickets.experiment.transferring import adopt
+    from gentickets.runs.folder import RunFolder
+
+    def prepare(run: RunFolder) -> None:
+        gathered.keep(run)
+        if target.natives is not None and (taken := adopt(target.natives, run, target.recipe, options)):
+            note(f"{taken} finished rounds of {target.natives.path} are taken over")
+
+    return _run(target.recipe, folder, options, given["as_json"], prepare=prepare)
+
+
+def _resumed(out: Path | None, options: Options, given: dict[str, Any]) -> int:
+    from gentickets.experiment.targets import started
+
+    if out is None:
+        raise TicketError("--resume needs to know which: --out FOLDER")
+    return _run(started(out), out, options, given["as_json"], resume=True)
+
+
+def _run(recipe: Any, folder: Path, options: Options, as_json: bool, **how: Any) -> int:
+    from gentickets.experiment.find import failed, find, results_of
+    from gentickets.runs.folder import RunFolder
+
+    from .progress import Progress
+
+    progress = Progress()
+    with resumable(folder):
+        try:
+            find(recipe, folder, options, listener=progress, **how)
+        finally:
+            progress.close()
+        settle_matplotlib()
+        from gentickets.report import write_report
+
+        written = write_report([folder])
+    from .look import print_summary
+
+    print_summary(written, as_json)
+    note(f"report: {written.page}")
+    return int(failed(results_of(RunFolder(folder), recipe)))

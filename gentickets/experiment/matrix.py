@@ -1,0 +1,66 @@
+"""The matrix of transfers: every model of several as the source of every one. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gentickets.errors import TicketError
+from gentickets.recipe import Recipe, load_recipe, shipped_recipes
+
+SHIPPED = "transfer/"
+"""The folder of shipped recipes in which a bare name is looked for first: ``vae`` is ``transfer/vae``."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One row and one column of a matrix."""
+
+    name: str
+    recipe: Recipe
+    native: Path
+    """The folder of its own run: its tickets as a source, and its native arms as a target."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One source and one target."""
+
+    source: Model
+    target: Model
+    folder: Path
+
+
+def models_of(names: str, out: Path, *, overrides: Sequence[str] = (), plugins: Sequence[Path] = ()) -> list[Model]:
+    """The models of a list ``ae,vae,gan``: each a shipped recipe's name, or a recipe of one's own.
+
+    Raises TicketError for fewer than two names, for one that stands there twice, and for recipes of transfers.
+    """
+    given = [name.strip() for name in names.split(",") if name.strip()]
+    if len(given) < 2:
+        raise TicketError(f"--matrix {names}: a matrix needs two recipes or more, as in ae,vae,gan")
+    found: dict[str, Model] = {}
+    for name in given:
+        shipped = f"{SHIPPED}{name}"
+        recipe = load_recipe(shipped if shipped in shipped_recipes() else name, overrides=overrides, plugins=plugins)
+        short = Path(recipe.name).name
+        if short in found:
+            raise TicketError(f"--matrix {names}: '{short}' stands there twice")
+        if recipe.transfer is not None:
+            raise TicketError(f"--matrix {names}: {name} is the recipe of a transfer; name recipes of models")
+        found[short] = Model(short, recipe, out / short)
+    return list(found.values())
+
+
+def cells_of(models: Sequence[Model], out: Path) -> Iterator[Cell]:
+    """Every pair of source and target, a model with itself too: its tickets at other seeds."""
+    for source in models:
+        for target in models:
+            yield Cell(source, target, out / f"{source.name}-to-{target.name}")
+
+
+def default_folder(models: str) -> Path:
+    """Where a matrix lies unless told."""
+    names = [Path(name.strip()).stem for name in models.split(",") if name.strip()]
+    return Path("runs") / "-".join(["matrix", *names])

@@ -1,0 +1,176 @@
+"""Portable tickets of a run, and their training in fresh networks. Torch-free until asked to work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gentickets.disk import write_whole
+from gentickets.errors import TicketError, nearest
+from gentickets.experiment.find import Options, _drop_trained
+from gentickets.experiment.places import PORTABLE
+from gentickets.experiment.units import SEARCH, Unit, plan_units
+from gentickets.recipe import Recipe
+from gentickets.results import Result
+from gentickets.runs.folder import RunFolder, locked
+
+if TYPE_CHECKING:
+    from gentickets.experiment.assembly import Assembly
+    from gentickets.experiment.planted import Place
+    from gentickets.portable import Portable
+    from gentickets.tickets import Ticket
+
+WHAT = (
+    "a portable ticket is a one-bit warm start: the mask, and the sign that training gave to each kept weight, on a "
+    "fresh network's own magnitudes; it is no winning ticket of that initialization"
+)
+CONTROLS = ("shuffled-signs", "fresh-signs", "dense")
+"""What a planted portable ticket is compared with."""
+
+
+@dataclass(frozen=True)
+class Portables:
+    """The portable tickets of a run."""
+
+    files: Sequence[Path]
+    """Those that are there now."""
+    missing: Sequence[Path]
+    """Folders of finished rounds that have none, since what they grew into had been dropped before."""
+
+
+def check_portable(recipe: Recipe) -> None:
+    """Raise TicketError for a recipe whose run has no tickets that could be portable."""
+    search = recipe.resolved()["search"]
+    if search["method"] == "widths":
+        raise TicketError("--portable: a sweep of widths has no ticket")
+    if search["method"] == "early_bird" and search["by"] == "channels":
+        message = "--portable: tickets by channels are narrower networks, not masks"
+        raise TicketError(f'{message}; with [search] by = "weights" they can be portable')
+
+
+def write_portables(path: Path, recipe: Recipe, options: Options) -> Portables:
+    """Write portable.safetensors beside each ticket of a run whose trained network is there; the same bytes each time.
+
+    Trained networks that ``options`` would not have kept are dropped afterwards, as `find` does.
+    Raises TicketError where a file is damaged, or another process is at the run.
+    """
+    from gentickets.experiment.blame import blaming
+
+    run = RunFolder(path)
+    files: list[Path] = []
+    missing: list[Path] = []
+    units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    units = [unit for unit in units if unit.arm == "ticket" and _done(run, unit)]
+    with locked(path), blaming(options.plugins):
+        for unit in units:
+            round = run.round(*unit.key)
+            file = round.path / PORTABLE
+            if not unit.round:
+                continue
+            if round.trained.is_file():
+                _write(round.ticket, round.trained, file, options)
+            if file.is_file():
+                files.append(file)
+            else:
+                missing.append(round.path)
+        if not options.keep_all:
+            _drop(run, recipe, units)
+    return Portables(files, missing)
+
+
+def _drop(run: RunFolder, recipe: Recipe, units: Sequence[Unit]) -> None:
+    """Drop what `find` would have dropped of a run that is done."""
+    if recipe.claim_round is not None:
+        for unit in units:
+            _drop_trained(run, unit, {0, recipe.rounds[-1], recipe.claim_round})
+    for state in run.path.glob(f"seed-*/{SEARCH}/round-*/level-*.safetensors"):
+        state.unlink()
+
+
+def _done(run: RunFolder, unit: Unit) -> bool:
+    result = run.round(*unit.key).read_result()
+    return result is not None and result.status == "done"
+
+
+def _write(ticket: Path, trained: Path, file: Path, options: Options) -> None:
+    from gentickets.experiment.assembly import Assembly
+    from gentickets.portable import portable_of
+    from gentickets.runs.formats import read_snapshot, read_ticket
+    from gentickets.runs.portable import pack_portable
+
+    found, recipe = read_ticket(ticket)
+    if recipe is None:
+        raise TicketError(f"{ticket} holds no recipe, so that its networks cannot be built")
+    image = tuple(recipe["image"]) if "image" in recipe else None
+    assembly = Assembly(recipe, root=options.root, device="cpu", plugins=options.plugins, image=image)
+    snapshot, _, _ = read_snapshot(trained)
+    data = pack_portable(portable_of(found, snapshot.weights, assembly.task(found.origin.seed)), recipe)
+    if not (file.is_file() and file.read_bytes() == data):
+        write_whole(file, data)
+
+
+def seed_of_planting(path: Path, seed: int | None) -> int:
+    """The seed of the fresh network: as asked, else the one after the portable ticket's own."""
+    from gentickets.runs.portable import read_portable
+
+    return read_portable(path)[0].origin.seed + 1 if seed is None else seed
+
+
+def train_portable(
+    path: Path,
+    out: Path,
+    place: Place,
+    *,
+    seed: int,
+    control: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    report: Callable[[int, int], object] = lambda steps, of: None,
+    save_every: float = 30.0,
+) -> Result:
+    """Plant a portable ticket in a fresh network and train that from step 0 into a folder, or go on there.
+
+    ``seed`` is that of the network, of its data order and draws. ``control`` trains an opponent instead (see
+    `in_fresh_network`). Raises TicketError and Stopped as `train_ticket` does.
+    """
+    from gentickets.experiment.planted import described, grow_into
+    from gentickets.runs.portable import read_portable
+
+    portable, recipe = read_portable(path)
+    assembly = described(path, recipe, place, changes)
+    ticket = in_fresh_network(portable, assembly, seed, control)
+    return grow_into(out, ticket, assembly, seed, stop=stop, report=report, save_every=save_every)
+
+
+def in_fresh_network(portable: Portable, assembly: Assembly, seed: int, control: str | None = None) -> Ticket:
+    """The ticket that is trained: a portable one planted in the recipe's networks of a seed, or one of `CONTROLS`.
+
+    ``shuffled-signs``: its signs shuffled inside each layer. ``fresh-signs``: the mask and scale with the fresh
+    network's own signs, and its own norms. ``dense``: that network, with nothing pruned.
+    """
+    from dataclasses import replace
+
+    from gentickets.controls import scaled
+    from gentickets.portable import METHOD, planted, signs_shuffled
+    from gentickets.search import first_ticket
+    from gentickets.training import Training
+
+    if control not in (None, *CONTROLS):
+        raise TicketError(f"a portable ticket has no control '{control}'. {nearest(control, CONTROLS)}")
+    training = Training(assembly.task(seed), assembly.plan(assembly.recipe["train"]["steps"]))
+    start = first_ticket(
+        training, assembly.batches(seed), rewind_to=0, optimizer_state="fresh", seed=seed,
+        components=assembly.components, exempt=assembly.recipe["search"]["exempt"],
+    )  # fmt: skip
+    start = replace(start, mask=start.mask.to(assembly.device))
+    made = planted(portable, start)
+    if control is None:
+        return made
+    origin = replace(made.origin, method=f"{METHOD}-{control}", arm=f"{METHOD}-{control}")
+    if control == "shuffled-signs":
+        return replace(planted(signs_shuffled(portable, seed), start), origin=origin)
+    if control == "fresh-signs":
+        return scaled(replace(made, weights=start.weights, origin=origin))
+    return replace(start, origin=replace(origin, round=0))

@@ -1,0 +1,239 @@
+"""Sources: the tickets that a transfer carries over, gathered from a run, a ticket or a portable file, and kept by the run.
+
+A run of a transfer holds copies of what it takes, in ``source/``, so that it stands by itself::
+
+    source/source.json                          name, which seed and round serve which, SHA-256 of each file
+    source/seed-0/ticket/round-00/ticket.safetensors     the source's dense ticket: its early weights, all of them
+    source/seed-0/ticket/round-02/ticket.safetensors     a level, with trained.safetensors or portable.safetensors beside
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gentickets.disk import write_whole
+from gentickets.errors import Status, TicketError
+from gentickets.experiment.places import PORTABLE, dense_beside, place_in_run, ticket_at
+from gentickets.portable import Portable, portable_of
+from gentickets.runs.folder import SOURCE, RoundFolder, RunFolder
+from gentickets.runs.formats import read_snapshot, read_ticket
+from gentickets.runs.portable import is_portable, pack_portable, read_portable
+from gentickets.tasks import Task
+from gentickets.tickets import Tensors, Ticket
+
+RECORD = "source.json"
+
+
+@dataclass(frozen=True)
+class Level:
+    """One ticket of a source on disk, with what lies beside it."""
+
+    ticket: Path
+    """The ticket's file, or a portable one."""
+    dense: Path | None = None
+    """The dense ticket of its run and seed, all early weights."""
+
+    @property
+    def trained(self) -> Path:
+        """What it grew into."""
+        return self.ticket.with_name("trained.safetensors")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A source as it lies on disk: seed -> round -> ticket."""
+
+    name: str
+    path: Path
+    levels: Mapping[int, Mapping[int, Level]]
+
+    @property
+    def first(self) -> Level:
+        """The first seed's first level, to learn the networks from."""
+        return next(iter(next(iter(self.levels.values())).values()))
+
+
+def find_source(path: Path) -> Found:
+    """The tickets that a path means: those of a run, one ticket, or a portable file.
+
+    Raises TicketError where a run has no finished ticket, or the path is nothing of that kind.
+    """
+    if (path / "run.json").is_file():
+        levels = _levels_of_run(RunFolder(path))
+        if not levels:
+            raise TicketError(f"{path} is a run without a finished ticket to carry over; go on with it first")
+        return Found(path.resolve().name, path, levels)
+    file = ticket_at(path)
+    if is_portable(file):
+        portable, _ = read_portable(file)
+        return Found(_name_of(file), path, {portable.origin.seed: {portable.origin.round: Level(file)}})
+    ticket, _ = read_ticket(file)
+    level = Level(file, dense_beside(file))
+    return Found(_name_of(file), path, {ticket.origin.seed: {ticket.origin.round: level}})
+
+
+def _name_of(file: Path) -> str:
+    place = place_in_run(file)
+    return file.stem if place is None else f"{place[0].name}-{place[1]}-{place[3]}"
+
+
+def _levels_of_run(run: RunFolder) -> dict[int, dict[int, Level]]:
+    found: dict[int, dict[int, Level]] = {}
+    for cell in sorted(run.path.glob("seed-*/ticket")):
+        seed = int(cell.parent.name.removeprefix("seed-"))
+        dense = run.round(seed, "ticket", 0)
+        for folder in sorted(cell.glob("round-*")):
+            here = RoundFolder(folder)
+            result = here.read_result()
+            if result is not None and result.status == "done" and result.round:
+                found.setdefault(seed, {})[result.round] = Level(here.ticket, dense.ticket)
+    return dict(sorted(found.items()))
+
+
+def nearest_levels(densities: Mapping[int, float], wanted: Mapping[int, float]) -> dict[int, int]:
+    """Target round -> the source's round of nearest density, by its logarithm; each source round serves one at most.
+
+    ``densities``: the source's rounds; ``wanted``: the target's. A target's round to which no level is left has none.
+    """
+
+    def apart(source: int, target: int) -> float:
+        return abs(math.log(max(densities[source], 1e-9) / wanted[target]))
+
+    found: dict[int, int] = {}
+    for source in densities:
+        target = min(wanted, key=lambda round: apart(source, round))
+        if target not in found or apart(source, target) < apart(found[target], target):
+            found[target] = source
+    return dict(sorted(found.items()))
+
+
+class Kept:
+    """The source as a run keeps it."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.folder = RunFolder(run.path / SOURCE)
+
+    @property
+    def record(self) -> Path:
+        """Which seed and round serve which."""
+        return self.folder.path / RECORD
+
+    @cached_property
+    def told(self) -> dict[str, Any]:
+        """What `source.json` holds; TicketError where it is gone or damaged."""
+        try:
+            told: dict[str, Any] = json.loads(self.record.read_text(encoding="utf-8"))
+            return {**told, "seeds": dict(told["seeds"]), "rounds": dict(told["rounds"]), "name": str(told["name"])}
+        except FileNotFoundError as error:
+            message = f"{self.record} is gone: start the transfer again, from its source"
+            raise TicketError(message, Status.TICKET) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise TicketError(f"{self.record} is damaged: {error}", Status.TICKET) from error
+
+    def seed(self, target: int) -> int:
+        """The source's seed that serves a target's."""
+        return int(self.told["seeds"][str(target)])
+
+    def round(self, target: int) -> int | None:
+        """The source's round that serves a target's; None where none does."""
+        found = self.told["rounds"].get(str(target))
+        return None if found is None else int(found)
+
+    def place(self, seed: int, round: int) -> RoundFolder:
+        """Where the files of the source that serve a target's seed at a round of the *source* lie."""
+        return self.folder.round(self.seed(seed), "ticket", round)
+
+    def ticket(self, seed: int, round: int) -> tuple[Ticket, dict[str, Any]]:
+        """The source's ticket and its recipe; round 0 is the dense one."""
+        path = self.place(seed, round).ticket
+        if not path.is_file():
+            why = "the source is a single ticket or a portable one, without its run's dense weights beside it"
+            raise TicketError(f"the source has no {path.parent.name}: {why}", Status.FAILED)
+        ticket, recipe = read_ticket(path)
+        return ticket, _with_recipe(path, recipe)
+
+    def trained(self, seed: int, round: int) -> Tensors:
+        """The weights that the source's ticket grew into."""
+        return read_snapshot(self.place(seed, round).trained)[0].weights
+
+    def portable(self, seed: int, round: int) -> tuple[Portable, dict[str, Any]]:
+        """The source's mask and signs, and its recipe."""
+        path = self.place(seed, round).path / PORTABLE
+        portable, recipe = read_portable(path)
+        return portable, _with_recipe(path, recipe)
+
+    def keep(self, told: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        """Store files by their path in the folder, and what is told of them; more seeds may come later.
+
+        Raises TicketError where other files of that name are kept already.
+        """
+        told = {**told, "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}}
+        if self.record.is_file():
+            before = self.told["files"]
+            if changed := [name for name, digest in told["files"].items() if before.get(name, digest) != digest]:
+                message = f"{self.folder.path.parent} was started from another source ({changed[0]} differs)"
+                raise TicketError(f"{message}; choose another --out")
+        for name, data in files.items():
+            path = self.folder.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_file():
+                write_whole(path, data)
+        write_whole(self.record, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
+
+
+def files_of(
+    found: Found, moves: str, align: bool, seeds: Sequence[int], rounds: Mapping[int, int], task: Task
+) -> dict[str, bytes]:
+    """The files to keep: tickets of the levels and the dense ones, and trained weights, or signs, where they move."""
+    kept: dict[str, bytes] = {}
+    for seed in dict.fromkeys(seeds):
+        levels = found.levels[seed]
+        for round in sorted(set(rounds.values())):
+            if round not in levels:
+                raise TicketError(f"seed {seed} of {found.path} has no finished ticket of round {round}")
+            kept |= _files_of_level(levels[round], f"seed-{seed}/ticket/round-{round:02d}", moves, task)
+        dense = levels[next(iter(rounds.values()))].dense
+        if dense is not None and dense.is_file():
+            kept[f"seed-{seed}/ticket/round-00/ticket.safetensors"] = dense.read_bytes()
+            grown = dense.with_name("trained.safetensors")
+            if align or moves == "trained":
+                kept[f"seed-{seed}/ticket/round-00/trained.safetensors"] = _bytes_of(grown, "the source's dense run")
+    return kept
+
+
+def _files_of_level(level: Level, place: str, moves: str, task: Task) -> dict[str, bytes]:
+    if is_portable(level.ticket):
+        if moves not in ("signs", "mask"):
+            message = f"{level.ticket} is portable: it holds a mask and signs, and no weights"
+            raise TicketError(f"{message}; use --moves signs, or --moves mask")
+        return {f"{place}/{PORTABLE}": level.ticket.read_bytes()}
+    ticket, recipe = read_ticket(level.ticket)
+    kept = {f"{place}/ticket.safetensors": level.ticket.read_bytes()}
+    if moves == "trained":
+        kept[f"{place}/trained.safetensors"] = _bytes_of(level.trained, str(level.ticket))
+    if moves == "signs":
+        _bytes_of(level.trained, str(level.ticket))
+        trained = read_snapshot(level.trained)[0].weights
+        kept[f"{place}/{PORTABLE}"] = pack_portable(portable_of(ticket, trained, task), recipe)
+    return kept
+
+
+def _bytes_of(path: Path, of: str) -> bytes:
+    """The bytes of a trained network."""
+    if not path.is_file():
+        message = f"{of} has no trained network beside it; a run keeps them with: gentickets find RECIPE --keep all"
+        raise TicketError(message)
+    return path.read_bytes()
+
+
+def _with_recipe(path: Path, recipe: dict[str, Any] | None) -> dict[str, Any]:
+    if recipe is None:
+        raise TicketError(f"{path} holds no recipe, so that its networks cannot be built; load it from Python")
+    return recipe

@@ -1,0 +1,189 @@
+"""Arms of a transfer: a ticket from elsewhere in the target's networks, and what it must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from gentickets import controls
+from gentickets.channels import groups_of
+from gentickets.data import Batches
+from gentickets.errors import Status, TicketError
+from gentickets.experiment.arms import Arm
+from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.sources import Kept
+from gentickets.experiment.units import TRANSFER, Unit, from_own_weights
+from gentickets.masks import Mask, full_mask
+from gentickets.portable import Portable, signs_shuffled
+from gentickets.runs.folder import RunFolder
+from gentickets.search import CRITERION_BATCHES
+from gentickets.seeds import derive
+from gentickets.tasks import Task
+from gentickets.tickets import Origin, Tensors, Ticket, copied, load_weights, state_of
+from gentickets.training import Training
+from gentickets.transfer import Pairing, Table, carried, fitted, paired
+from gentickets.transfer.alignment import aligned, alignment_report, matches
+
+
+def source_networks(recipe: Mapping[str, Any], like: Assembly, seed: int = 0) -> Task:
+    """The networks that a stored ticket was found in; ``like`` knows device and plugins."""
+    if missing := sorted(set(recipe.get("plugins", [])) - set(like.plugin_names)):
+        raise TicketError(f"the source needs its plugin: give --plugin {missing[0]}", Status.TICKET)
+    return like.of(recipe).task(seed)
+
+
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """What carries tickets of one source into one target, as [transfer] says."""
+
+    section: Mapping[str, Any]
+    source: Task
+    target: Task
+    pairing: Pairing
+
+    @staticmethod
+    def of(section: Mapping[str, Any], recipe: Mapping[str, Any], assembly: Assembly, seed: int) -> Carrier:
+        """The carrier into an assembly's networks, out of those of a source's recipe."""
+        source, target = source_networks(recipe, assembly, seed), assembly.task(seed)
+        pairing = paired(
+            source, target, section["routes"], match=section["match"], partial=section["partial"],
+            deepen=section["deepen"], widths=section["widths"], components=assembly.components,
+        )  # fmt: skip
+        return Carrier(section, source, target, pairing)
+
+    def carry(
+        self, ticket: Ticket, start: Ticket, moves: str, *, trained: Tensors | None = None, seed: int = 0
+    ) -> tuple[Ticket, Table]:
+        """A source's ticket in the target, beginning at ``start``, and what every layer got.
+
+        ``trained`` holds what the ticket grew into, where that moves; of signs alone, numbers with those signs.
+        """
+        if self.section["widths"]:
+            if moves == "trained":
+                ticket = replace(ticket, weights=trained or {})
+            ticket = fitted(ticket, self.source, self.target, self.pairing)
+            trained = ticket.weights
+        noise = self.section["noise"] if moves in ("weights", "trained") else 0.0
+        return carried(
+            ticket, self.target, start, self.pairing, source=self.source, moves=moves, trained=trained,
+            rest=self.section["rest"], noise=noise, seed=seed,
+        )  # fmt: skip
+
+
+def of_signs(portable: Portable) -> Ticket:
+    """A portable ticket as one whose weights are 1 and -1, beside its norms."""
+    signs = {name: torch.where(portable.positive[name], 1.0, -1.0) * kept for name, kept in portable.mask.items()}
+    return Ticket(portable.mask, {**signs, **portable.norms}, portable.origin)
+
+
+class TransferredArm(Arm):
+    """What one unit of a transfer trains: a carried ticket or one of its controls."""
+
+    def __init__(self, assembly: Assembly, run: RunFolder, unit: Unit) -> None:
+        super().__init__(assembly, run, unit)
+        self.section: dict[str, Any] = assembly.recipe["transfer"]
+        self.kept = Kept(run)
+
+    @property
+    def control(self) -> str:
+        """``shuffle`` of ``transfer-shuffle-scaled``; empty for the carried ticket itself."""
+        return self.unit.base_arm.removeprefix(TRANSFER).removeprefix("-")
+
+    @property
+    def moves(self) -> str:
+        """What this arm takes from the source."""
+        return "mask" if self.control == "mask" else str(self.section["moves"])
+
+    def told(self) -> dict[str, Any]:
+        """The source, and what every layer got, as a result holds it; known once the ticket is made."""
+        origin, recipe = self._ticket.origin, self._recipe
+        source = {
+            "source": self.kept.told["name"], "family": recipe["task"]["family"], "data": recipe["data"]["name"],
+            "seed": origin.seed, "round": origin.round, "sparsity": 1 - self._ticket.mask.density,
+        }  # fmt: skip
+        return {**source, **self._table.as_dict(), **({"align": self._matched} if self._aligns else {})}
+
+    def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket], arm: str) -> Ticket:
+        self._ticket, self._recipe = self._source_ticket()
+        if self._aligns:
+            dense(int(self.section["align"]))  # and the training holds networks to match channels with
+            self._ticket = replace(self._ticket, mask=self._aligned(training.task, batches))
+        made, self._table = self._controlled()
+        made = replace(made, origin=replace(made.origin, method=self.unit.base_arm))
+        return controls.scaled(made) if self.unit.scaled else made
+
+    def _controlled(self) -> tuple[Ticket, Table]:
+        """The carried ticket, or its control, and what every layer got."""
+        seed = self.unit.seed
+        if self.control == "unmasked":
+            return self._dense()
+        if self.control == "signs-shuffle":
+            portable, _ = self.kept.portable(seed, self._round)
+            return self._carry(of_signs(signs_shuffled(portable, derive(seed, "signs", self._round))), self._round)
+        made, table = self._carry(self._ticket, self._round)
+        if self.control != "shuffle":
+            return made, table
+        own = self.moves in ("mask", "signs")
+        return controls.shuffle(made, self._own_start if own else self._dense()[0], seed), table
+
+    def _dense(self) -> tuple[Ticket, Table]:
+        """The source's weights in all layers that get some, without a mask."""
+        ticket, _ = self.kept.ticket(self.unit.seed, 0)
+        return self._carry(ticket, 0)
+
+    def _carry(self, ticket: Ticket, round: int) -> tuple[Ticket, Table]:
+        """A ticket of the source, of one of its rounds, in the target."""
+        start, seed = self._own_start, self.unit.seed
+        trained = ticket.weights if self.moves == "signs" else None
+        if self.moves == "trained":
+            trained = self.kept.trained(seed, round)
+        carrier = Carrier.of(self.section, self._recipe, self.assembly, seed)
+        made, table = carrier.carry(ticket, start, self.moves, trained=trained, seed=seed)
+        return replace(made, optim=start.optim, origin=replace(made.origin, round=self.unit.round)), table
+
+    def _source_ticket(self) -> tuple[Ticket, dict[str, Any]]:
+        """The source's ticket and recipe; of a transfer of signs, and of a portable source, one of signs alone."""
+        seed, round = self.unit.seed, self._round
+        if self.kept.place(seed, round).ticket.is_file() and self.section["moves"] != "signs":
+            return self.kept.ticket(seed, round)
+        portable, recipe = self.kept.portable(seed, round)
+        return of_signs(portable), recipe
+
+    def _aligned(self, half: Task, batches: Batches) -> Mask:
+        """The source's mask with its channels in the order of networks that have been trained for a while."""
+        source = source_networks(self._recipe, self.assembly)
+        load_weights(source, self.kept.trained(self.unit.seed, 0))
+        some = batches.first(CRITERION_BATCHES)
+        groups = groups_of(source, some[0])
+        found = matches(source, half, some, groups=groups, seed=self.unit.seed)
+        self._matched = alignment_report(found)
+        return aligned(self._ticket.mask, groups, {name: match.permutation for name, match in found.items()})
+
+    @property
+    def _aligns(self) -> bool:
+        """Whether channels are matched first; the mask alone, as a control, is carried as it is."""
+        return bool(self.section["align"]) and self.control != "mask"
+
+    @cached_property
+    def _round(self) -> int:
+        """The source's round that serves this one."""
+        found = self.kept.round(self.unit.round)
+        if found is None:
+            raise TicketError(f"the source has no ticket for round {self.unit.round}", Status.FAILED)
+        return found
+
+    @cached_property
+    def _own_start(self) -> Ticket:
+        """The dense ticket to begin from: the target's at the step that is rewound to, or its initialization."""
+        unit, assembly = self.unit, self.assembly
+        if from_own_weights(unit.base_arm, assembly.recipe):
+            return self._stored(0)
+        task = assembly.task(unit.seed)
+        everything = full_mask(task, exempt=self.search["exempt"], components=assembly.components)
+        return Ticket(everything, copied(state_of(task)), Origin(TRANSFER, 0, 0, unit.seed))

@@ -1,0 +1,38 @@
+"""Against: one arm held against a control, where both are there in every seed and measured alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gentickets.report import sentence as say
+from gentickets.report.cells import Cells
+from gentickets.report.verdict import Comparison, paired
+from gentickets.report.words import SCALED, Spread, is_higher
+
+
+def against(
+    cells: Cells, control: str, tail: str, round: int, metric: str, values: Mapping[int, float]
+) -> Comparison | str:
+    """An arm's `values` on test against a control's better twin on validation; a string says why there is none."""
+    complete: dict[str, float] = {}
+    why = "not run yet"
+    for arm in (f"{control}{tail}", f"{control}{SCALED}{tail}"):
+        found = cells.of(arm, round)
+        valid = Spread.of(cells.values(arm, round, metric, "valid"))
+        tested = cells.values(arm, round, metric, "test")
+        if valid is not None and valid.n == len(tested) == len(cells.seeds):
+            complete[arm] = valid.mean
+        elif broken := [cell for cell in found if cell.status != "done"]:
+            why = say.status(broken)
+        elif cells.rounds(arm):
+            # The other twin may yet turn out better on validation, so that the opponent is open.
+            if seeds := cells.apart(arm, round, metric):
+                return say.apart(seeds)
+            return f"{len(found)} of {len(cells.seeds)} seeds are done"
+    if not complete:
+        return why
+    higher = is_higher(metric)
+    arm = (max if higher else min)(complete, key=lambda name: complete[name])
+    own = cells.values(arm, round, metric, "test")
+    loss, spread = paired(values, own, higher=higher), Spread.of(own)
+    return Comparison(control, arm, spread, loss) if loss is not None and spread is not None else why

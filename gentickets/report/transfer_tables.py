@@ -1,0 +1,71 @@
+"""Tables of a transfer: what came of it, level by level, and what every layer got."""
+
+from __future__ import annotations
+
+from gentickets.report.carried import Level, Transferred
+from gentickets.report.tables import Table
+from gentickets.report.verdict import Comparison, Interval, Paired
+from gentickets.report.words import DASH, Spread, decimals, figure_name, percent, plus_minus, signed_percent
+
+
+def by_level(whole: Transferred) -> Table:
+    """A line for each level: the word, and means with their spreads; of random tickets the best on validation.
+
+    In brackets the mean paired loss in percent of that mean: below zero the transferred ticket is better.
+    """
+    places = decimals(spread for level in whole.levels for spread in level.spreads.values())
+    metric = figure_name(whole.metric) if whole.metric else "no figure"
+    header = [
+        "level", "", "its sparsity", "seeds", f"{metric}, transferred", "dense (loss)", "native (loss)",
+        "best random (loss)", "without mask", "mask alone",
+    ]  # fmt: skip
+    return header, [_line(level, places) for level in whole.levels]
+
+
+def _line(level: Level, places: int) -> list[str]:
+    trial, best = level.trial, level.opponent
+    return [
+        percent(level.native_sparsity),
+        level.word,
+        percent(level.sparsity) if level.sparsity is not None else DASH,
+        str(level.seeds),
+        plus_minus(trial.ticket if trial else None, places),
+        with_loss(trial.dense if trial else None, relative(trial.loss, trial.dense) if trial else None, places),
+        with_loss(level.spreads.get("ticket"), relative(level.native, level.spreads.get("ticket")), places),
+        with_loss(best.spread if best else None, relative(best.loss, best.spread) if best else None, places),
+        _beside(level.unmasked, places),
+        _beside(level.mask, places),
+    ]
+
+
+def with_loss(spread: Spread | None, loss: float | None, places: int) -> str:
+    """``11.5 ± 1.1 (−41.2 %)``: what the transferred ticket is held against, and by how much it is worse."""
+    text = plus_minus(spread, places)
+    return text if loss is None else f"{text} ({signed_percent(loss)})"
+
+
+def relative(loss: Paired | Interval | None, reference: Spread | None) -> float | None:
+    """A loss in percent of what it is held against; None where one of them is missing, or that mean is 0."""
+    if loss is None or reference is None or reference.mean == 0:
+        return None
+    return 100 * loss.mean / abs(reference.mean)
+
+
+def _beside(other: Comparison | None, places: int) -> str:
+    return plus_minus(other.spread, places) if other else DASH
+
+
+def by_layer(whole: Transferred) -> Table:
+    """A line for each of the target's layers: where what it got came from, and densities on both sides."""
+    header = ["layer of the target", "from", "got", "weights", "kept in the source", "kept here"]
+    return header, [
+        [
+            str(entry.get("target")),
+            str(entry.get("source") or DASH),
+            str(entry.get("got")),
+            f"{int(entry.get('weights') or 0):,}",
+            percent(float(entry["density"])) if entry.get("density") is not None else DASH,
+            percent(entry["kept"] / entry["weights"]) if entry.get("weights") and "kept" in entry else DASH,
+        ]
+        for entry in whole.layers
+    ]

@@ -1,0 +1,222 @@
+"""Transferred: does a ticket that was carried over from another model help its new one? Judged over paired seeds.
+
+A level TRANSFERS when the claim's bound holds for the transferred ticket (the one-sided 95 % t bound of its paired loss
+against dense is under the margin) and it is better than every sparse random ticket beside it, each by a one-sided
+paired t test at 5 % (an intersection-union test; Berger, 1982). It HURTS when it is shown to be worse than one of them:
+these hypotheses are joined by *or*, so that each test is made at 5 % over the number of random arms (Bonferroni; scaled
+twins count, as the better one was picked). Else it is NEUTRAL: neither is shown. UNDECIDED: fewer than three seeds,
+something failed or not finished, nothing random to compare with, collapsed samples where the figure is one of samples,
+or values that were measured in another way.
+
+Random tickets are the transferred mask or signs, shuffled, and the target's own controls: its mask on new weights, its
+mask shuffled, random masks. Of twins with and without scaled survivors the better on validation stands. The native
+ticket, the same weights without the mask and the mask alone decide nothing: they say what a transfer rests on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gentickets.recipe.families import OF_SAMPLES
+from gentickets.report import sentence as say
+from gentickets.report.against import against
+from gentickets.report.awaited import control_rounds
+from gentickets.report.carried import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, Level, Transferred
+from gentickets.report.cautions import collapsed_seeds, collapses, of_arm
+from gentickets.report.cells import Cells
+from gentickets.report.claim import claim_round
+from gentickets.report.transfer_sentence import TICKET, sentence
+from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial, interval, paired
+from gentickets.report.words import LONGER, SCALED, TRANSFER, Spread, is_higher
+from gentickets.results import Result, better
+
+MARGIN = 0.02
+"""Of the dense mean, where the recipe declares no claim."""
+ALPHA = 0.05
+RANDOM = ("reinit", "reinit0", "shuffle", "random-erk", "random-uniform")
+"""The target's own controls that are sparse random tickets."""
+UNMASKED, MASK = f"{TRANSFER}-unmasked", f"{TRANSFER}-mask"
+SOURCE = ("source", "family", "data", "seed", "round", "sparsity")
+"""What a result tells of the ticket that was carried over."""
+
+
+def transferred(results: Sequence[Result], recipe: Mapping[str, Any]) -> Transferred | None:
+    """Judge every level of a transfer; None of a run without one, and never an error where results are missing.
+
+    `recipe` is the resolved recipe. Metric and margin are the claim's; without a claim the first figure that says
+    something of quality, and 2 % of the dense mean.
+    """
+    cells = Cells(results, recipe)
+    rounds = cells.transfer_rounds
+    if not rounds:
+        return None
+    claim, level = recipe.get("claim") or {}, claim_round(results, recipe)
+    metric = cells.metric if cells.metric is not None and better(cells.metric) else None
+    told = _told(cells, level if level in rounds else rounds[-1])
+    asked = cells.of_transfer
+    whole = Transferred(
+        metric,
+        float(claim.get("margin", MARGIN)),
+        bool(claim),
+        str(told.get("moves") or asked.get("moves") or "weights"),
+        told.get("match") or asked.get("match"),
+        bool(told.get("partial")),
+        _source(told),
+        dict(told.get("routes") or asked.get("routes") or {}),
+        layers=tuple(told.get("entries") or ()),
+        left=tuple(told.get("left") or ()),
+        covered=told.get("covered"),
+    )
+    native = control_rounds(cells, level)
+    return replace(whole, levels=tuple(_level(cells, whole, round, native) for round in rounds))
+
+
+def _told(cells: Cells, round: int) -> Mapping[str, Any]:
+    """What the first seed that has one tells of its transfer, at a round or else at any."""
+    places = [round, *(place for place in cells.rounds(TRANSFER) if place != round)]
+    found = (cell.transfer for place in places for cell in cells.done(TRANSFER, place) if cell.transfer)
+    return next(found, {})
+
+
+def _source(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: told[name] for name in SOURCE if name in told}
+
+
+def _level(cells: Cells, whole: Transferred, round: int, native: Sequence[int]) -> Level:
+    """One level: what stands beside the transferred ticket, the word, and the sentence."""
+    done, told, metric = cells.done(TRANSFER, round), _told(cells, round), whole.metric
+    sparsity = math.fsum(cell.sparsity for cell in done) / len(done) if done else None
+    level = Level(round, UNDECIDED, "", cells.sparsity(round), sparsity, told.get("covered"), _source(told))
+    level = replace(level, tickets=len({cell.transfer.get("seed") for cell in done if cell.transfer}) or None)
+    wanted = _opponents(cells, whole.moves, round, native)
+    if metric is not None:
+        level = _compared(cells, level, metric, whole.margin, wanted)
+    word, reasons = _word(cells, level, metric, len(wanted))
+    samples = metric in OF_SAMPLES
+    said = list(dict.fromkeys([*reasons, *(collapses(cells, round, TRANSFER, TICKET) if samples else ())]))
+    beside = dict.fromkeys([*wanted, *cells.transfer_controls])
+    notes = [note for name in beside for arm in _twins(name) for note in of_arm(cells, arm, round)]
+    if cells.goes_on:
+        notes.append(say.more_steps(cells.goes_on))
+    level = replace(level, word=word, notes=tuple(dict.fromkeys([*said, *notes])))
+    return replace(level, sentence=sentence(whole, level, said, int(cells.search.get("longer") or 0)))
+
+
+def _opponents(cells: Cells, moves: str, round: int, native: Sequence[int]) -> list[str]:
+    """The sparse random tickets that stand beside a transferred one at a round, as asked for or as they ran.
+
+    The mask alone is one of them only where signs are carried: where weights are, it says what they are worth.
+    """
+    aside = (UNMASKED,) if moves == "signs" else (UNMASKED, MASK)
+    own = [name for name in cells.transfer_controls if name not in aside]
+    asked = cells.search.get("controls") or ()
+    there = [
+        name
+        for name in cells.controls
+        if name in RANDOM and ((name in asked and round in native) or any(cells.of(arm, round) for arm in _twins(name)))
+    ]
+    return [*own, *there]
+
+
+def _twins(name: str) -> tuple[str, str]:
+    return name, f"{name}{SCALED}"
+
+
+def _compared(cells: Cells, level: Level, metric: str, margin: float, wanted: Iterable[str]) -> Level:
+    """The level with everything that stands beside its transferred ticket."""
+    round = level.round
+    own, native, dense = (
+        cells.values(arm, place, metric, "test") for arm, place in ((TRANSFER, round), ("ticket", round), ("ticket", 0))
+    )
+    outcomes = {name: against(cells, name, "", round, metric, own) for name in (*wanted, UNMASKED, MASK)}
+    there = {name: other for name, other in outcomes.items() if isinstance(other, Comparison)}
+    trial = _trial(own, dense, metric, margin)
+    if trial is not None:
+        missing = {name: why for name in wanted if isinstance(why := outcomes[name], str)}
+        trial = replace(trial, controls=tuple(there[name] for name in wanted if name in there), unfinished=missing)
+    arms = {arm: Spread.of(cells.values(arm, round, metric, "test")) for arm in cells.arms()}
+    spreads = {"dense": Spread.of(dense), **arms}
+    long, dense_long = f"{TRANSFER}{LONGER}", f"dense{LONGER}"
+    return replace(
+        level,
+        trial=trial,
+        native=interval(own, native, higher=is_higher(metric)),
+        unmasked=there.get(UNMASKED),
+        mask=there.get(MASK),
+        longer=_trial(
+            cells.values(long, round, metric, "test"),
+            cells.values(dense_long, cells.round_of(dense_long, round), metric, "test"),
+            metric,
+            margin,
+        ),
+        best=_best(cells, trial, round, metric),
+        hurt_by=tuple(_hurt_by(cells, trial, round, metric)),
+        spreads={arm: spread for arm, spread in spreads.items() if spread is not None},
+    )
+
+
+def _trial(own: Mapping[int, float], dense: Mapping[int, float], metric: str, margin: float) -> Trial | None:
+    loss, of_own, of_dense = paired(own, dense, higher=is_higher(metric)), Spread.of(own), Spread.of(dense)
+    if loss is None or of_own is None or of_dense is None:
+        return None
+    return Trial(of_own, of_dense, loss, margin * abs(of_dense.mean))
+
+
+def _best(cells: Cells, trial: Trial | None, round: int, metric: str) -> str | None:
+    """The random ticket's arm that is best on validation, where all of them are complete by construction."""
+    means = {}
+    for other in trial.controls if trial else ():
+        if (valid := Spread.of(cells.values(other.arm, round, metric, "valid"))) is not None:
+            means[other.arm] = valid.mean
+    choose = max if is_higher(metric) else min
+    return choose(means, key=lambda arm: means[arm]) if means else None
+
+
+def _hurt_by(cells: Cells, trial: Trial | None, round: int, metric: str) -> Iterable[str]:
+    """Arms of random tickets that are shown to be better; not by samples that collapsed, which can score well."""
+    if trial is None:
+        return
+    names = (*(other.control for other in trial.controls), *trial.unfinished)
+    tests = sum(max(1, sum(bool(cells.of(arm, round)) for arm in _twins(name))) for name in names)
+    for other in trial.controls:
+        flattered = metric in OF_SAMPLES and cells.collapsed(other.arm, round)
+        ahead = paired(other.spread.values, trial.ticket.values, higher=is_higher(metric))
+        if ahead is not None and ahead.n >= LEAST_SEEDS and ahead.p < ALPHA / tests and not flattered:
+            yield other.arm
+
+
+def _word(cells: Cells, level: Level, metric: str | None, opponents: int) -> tuple[str, list[str]]:
+    """The word, and why it is undecided."""
+    if reason := _undecided(cells, level, metric, opponents):
+        return UNDECIDED, [reason]
+    trial = level.trial
+    if level.hurt_by or trial is None:
+        return HURTS, []
+    if trial.unfinished:
+        return UNDECIDED, say.not_compared(trial.unfinished)
+    return (TRANSFERS if trial.holds and all(other.beaten for other in trial.controls) else NEUTRAL), []
+
+
+def _undecided(cells: Cells, level: Level, metric: str | None, opponents: int) -> str:
+    """Why nothing can be said of a level, whatever the values are; empty where something can."""
+    round, seeds = level.round, len(cells.seeds)
+    both = (("ticket", 0), (TRANSFER, round))
+    if broken := [cell for place in both for cell in cells.of(*place) if cell.status != "done"]:
+        return f"{say.broken(broken)}."
+    if metric is None:
+        return "No figure that says something of quality is there."
+    if apart := sorted({seed for place in both for seed in cells.apart(*place, metric)}):
+        return say.odd_seeds(metric, apart)
+    waiting = [seed for seed in cells.seeds if any(cells.get(*place, seed) is None for place in both)]
+    if waiting or seeds < cells.wanted_seeds or level.seeds < seeds:
+        return say.waiting(waiting, seeds, cells.wanted_seeds)
+    if seeds < LEAST_SEEDS:
+        return say.few_seeds(seeds, LEAST_SEEDS)
+    alone, both_collapsed = collapsed_seeds(cells, round, arm=TRANSFER) if metric in OF_SAMPLES else ([], [])
+    if alone or both_collapsed:
+        # A collapsed generator can score better than a healthy one, so that the figure alone proves nothing.
+        return say.collapsed(TICKET, alone) if alone else say.both_collapsed(both_collapsed, name=TICKET)
+    return "" if opponents else "No sparse random ticket was run beside it, so that there is nothing to judge it by."

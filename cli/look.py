@@ -13,7 +13,7 @@ from .console import emit, json_option, note, paragraph, table
 from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data, settle_matplotlib
 
 if TYPE_CHECKING:
-    from gentickets.report import Report
+    from gentickets.report import Report, Summary
 
 
 def print_summary(report: Report, as_json: bool) -> None:
@@ -30,8 +30,16 @@ def print_summary(report: Report, as_json: bool) -> None:
             spare=summary.secondary, more="more figures: report.html",
         )  # fmt: skip
         _print_troubles(summary)
+        _print_verdict(summary)
+
+
+def _print_verdict(summary: Summary) -> None:
+    """What is said of the claim, and of each level of a transfer."""
+    click.echo("")
+    paragraph(summary.verdict.sentence)
+    for sentence in summary.transfer.sentences if summary.transfer else ():
         click.echo("")
-        paragraph(summary.verdict.sentence)
+        paragraph(sentence)
 
 
 def _print_troubles(summary: Any) -> None:
@@ -75,8 +83,7 @@ def _show_run(path: Path, as_json: bool) -> None:
         return
     table(*rows_of(summary), spare=summary.secondary, more="more figures: report.html")
     _print_troubles(summary)
-    click.echo("")
-    paragraph(summary.verdict.sentence)
+    _print_verdict(summary)
     if done < rounds:
         note(f"unfinished: {done} of {rounds} rounds are done. To go on: {resuming(run)}")
 

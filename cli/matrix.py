@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from gentickets.errors import Status, TicketError
 
 from .console import emit, note, table
@@ -77,11 +79,11 @@ def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str |
 
     def prepare(run: RunFolder) -> None:
         gathered.keep(run)
-        adopt(RunFolder(cell.target.native), run, target.recipe, options)
+        adopt(RunFolder(cell.target.native), run, gathered.recipe, options)
 
     progress = Progress()
     try:
-        find(target.recipe, cell.folder, options, listener=progress, prepare=prepare)
+        find(gathered.recipe, cell.folder, options, listener=progress, prepare=prepare)
     finally:
         progress.close()
     return None
@@ -94,10 +96,12 @@ def _report(cells: Sequence[Cell], folder: Path, skipped: Mapping[tuple[str, str
     done = [cell for cell in cells if (cell.source.name, cell.target.name) not in skipped]
     for cell in done:
         write_report([cell.folder])
-    matrix = matrix_of([(cell.source.name, cell.target.name, read_run(cell.folder).summary) for cell in done])
+    matrix = matrix_of([(cell.source.name, cell.target.name, read_run(cell.folder).summary) for cell in done], skipped)
     written = write_matrix(matrix, folder)
     if as_json:
         emit({**matrix.as_dict(), "page": written}, True)
         return
     table(*matrix.table())
+    click.echo("")
+    table(*matrix.grid())
     note(f"report: {written}")

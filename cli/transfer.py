@@ -169,10 +169,10 @@ def _carried(target: Target, folder: Path, gathered: Gathered, options: Options,
 
     def prepare(run: RunFolder) -> None:
         gathered.keep(run)
-        if target.natives is not None and (taken := adopt(target.natives, run, target.recipe, options)):
+        if target.natives is not None and (taken := adopt(target.natives, run, gathered.recipe, options)):
             note(f"{taken} finished rounds of {target.natives.path} are taken over")
 
-    return _run(target.recipe, folder, options, given["as_json"], prepare=prepare)
+    return _run(gathered.recipe, folder, options, given["as_json"], prepare=prepare)
 
 
 def _resumed(out: Path | None, options: Options, given: dict[str, Any]) -> int:

@@ -97,7 +97,8 @@ def target(*overrides: str, **section: object) -> Recipe:
 
 
 def run_transfer(source: Path, recipe: Recipe, out: Path, options: Options = HERE) -> Path:
-    find(recipe, out, options, prepare=gather(source, recipe, options).keep)
+    gathered = gather(source, recipe, options)
+    find(gathered.recipe, out, options, prepare=gathered.keep)
     return out
 
 
@@ -267,6 +268,7 @@ def test_a_lone_ticket_serves_the_level_nearest_to_it(vae: Path, tmp_path: Path)
     recipe = target("search.seeds=2", rounds=[1, 2])
     gathered = gather(file, recipe, HERE)
     assert gathered.told["rounds"] == {"1": 1}
+    assert gathered.recipe.transfer_rounds == [1], "nothing runs at levels that the source lacks"
     assert gathered.told["seeds"] == {"0": 0, "1": 0}
     assert any("no level of its own" in line for line in gathered.notes)
     assert any("one seed" in line for line in gathered.notes)

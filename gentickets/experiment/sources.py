@@ -1,10 +1,10 @@
-"""Sources: the tickets that a transfer carries over, gathered from a run, a ticket or a portable file, and kept by the run.
+"""Sources: the tickets that a transfer carries over, from a run, a ticket or a portable file, and kept by the run.
 
 A run of a transfer holds copies of what it takes, in ``source/``, so that it stands by itself::
 
-    source/source.json                          name, which seed and round serve which, SHA-256 of each file
-    source/seed-0/ticket/round-00/ticket.safetensors     the source's dense ticket: its early weights, all of them
-    source/seed-0/ticket/round-02/ticket.safetensors     a level, with trained.safetensors or portable.safetensors beside
+    source/source.json                                  name, which seed and round serve which, SHA-256 of each file
+    source/seed-0/ticket/round-00/ticket.safetensors    the source's dense ticket: its early weights, all of them
+    source/seed-0/ticket/round-02/ticket.safetensors    a level; trained or portable.safetensors beside it if they move
 """
 
 from __future__ import annotations

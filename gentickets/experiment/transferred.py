@@ -36,8 +36,6 @@ def source_networks(recipe: Mapping[str, Any], like: Assembly, seed: int = 0) ->
     return like.of(recipe).task(seed)
 
 
-
-
 @dataclass(frozen=True)
 class Carrier:
     """What carries tickets of one source into one target, as [transfer] says."""

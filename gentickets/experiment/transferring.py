@@ -33,6 +33,8 @@ class Gathered:
     """A source that fits a target: what is kept of it, and what every layer will get."""
 
     found: Found
+    recipe: Recipe
+    """The target's, with the rounds that the source has a level for."""
     told: Mapping[str, Any]
     files: Mapping[str, bytes]
     table: Table
@@ -91,7 +93,16 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
     }  # fmt: skip
     first = next(iter(rounds.values()))
     ticket = _read(found.levels[seeds[recipe.seed]][first].ticket)[0]
-    return Gathered(found, told, files, _tried(carrier, ticket, assembly, recipe), tuple(notes))
+    table = _tried(carrier, ticket, assembly, recipe)
+    return Gathered(found, _at(recipe, rounds), told, files, table, tuple(notes))
+
+
+def _at(recipe: Recipe, rounds: Mapping[int, int]) -> Recipe:
+    """The recipe with a transfer at these rounds."""
+    if recipe.transfer is None:
+        return recipe
+    transfer = recipe.transfer.model_copy(update={"rounds": tuple(rounds)})
+    return recipe.model_copy(update={"transfer": transfer})
 
 
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -69,7 +69,9 @@ def unpack(data: bytes, kind: str, where: Path) -> tuple[dict[str, Tensor], dict
         form, digest, found, header = told["format"], told["sha256"], told["kind"], dict(told["header"])
     except (KeyError, TypeError, ValueError) as error:
         raise TicketError(f"{where} is a safetensors file, but not one of gentickets", Status.TICKET) from error
-    if not isinstance(form, int) or form > FORMAT:
+    if type(form) is not int or form < 1:
+        raise TicketError(f"{where} is damaged: {form!r} is no format", Status.TICKET)
+    if form > FORMAT:
         message = f"{where} has format {form}; this gentickets reads up to {FORMAT}: upgrade gentickets"
         raise TicketError(message, Status.TICKET)
     if found != kind:

@@ -331,10 +331,10 @@ def test_a_second_ctrl_c_stops_at_once_without_a_traceback() -> None:
     code = """
 import os, signal, sys
 from gentickets_cli.failures import run_safely
-from gentickets_cli.find import _resumable
+from gentickets_cli.find import resumable
 from pathlib import Path
 def call():
-    with _resumable(Path("run")):
+    with resumable(Path("run")):
         try:
             os.kill(os.getpid(), signal.SIGINT)
         except KeyboardInterrupt:

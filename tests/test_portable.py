@@ -247,8 +247,7 @@ def test_every_damaged_byte_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "p"
     write_portable(path, some_portable())
     sound = path.read_bytes()
-    version = sound.index(b"format") + len(b'format\\":')  # read before the SHA-256, as it may mean another one
-    for place in [place for place in range(len(sound)) if place != version]:
+    for place in range(len(sound)):
         damaged = bytearray(sound)
         damaged[place] ^= 1 << place % 8
         path.write_bytes(damaged)

@@ -93,12 +93,10 @@ def find(
         units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
         done = {unit.key for unit in units if run.round(*unit.key).read_result() is not None}
         listener.begin(units, done)
-        kept = {0, recipe.rounds[-1], recipe.claim_round}
-        drop = not options.keep_all and recipe.claim_round is not None
 
         def tell(unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
-            if message is not None and drop and unit.arm == "ticket":
-                _drop_trained(run, unit, kept)
+            if message is not None and not options.keep_all:
+                drop_trained(run, recipe, unit)
             listener.tell(unit, steps, message)
 
         setup = _setup(run, record, options)
@@ -107,8 +105,7 @@ def find(
         else:
             Pool(units, done, setup, jobs_for(record, options), tell).run()
         if not options.keep_all:
-            for state in out.glob(f"seed-*/{SEARCH}/round-*/level-*.safetensors"):
-                state.unlink()
+            drop_levels(run)
         write_ledger(out, results_of(run, recipe), record["recipe"])
 
 
@@ -266,11 +263,21 @@ def _here(run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], tell:
                 tell(unit, unit.steps, {"status": result.status, "why": result.why})
 
 
-def _drop_trained(run: RunFolder, unit: Unit, kept: set[int | None]) -> None:
-    """Drop what earlier rounds grew into, once the round after them is done and nothing else needs it."""
-    for round in range(unit.round):
-        if round not in kept:
-            run.round(unit.seed, unit.arm, round).trained.unlink(missing_ok=True)
+def drop_trained(run: RunFolder, recipe: Recipe, unit: Unit) -> None:
+    """Drop what earlier rounds of a ticket grew into, once the round after them is done and nothing else needs it.
+
+    The dense run's, the last round's and the claim's stay; where validation chooses the claim's, all do.
+    """
+    if unit.arm != "ticket" or recipe.claim_round is None:
+        return
+    for round in set(range(unit.round)) - {0, recipe.rounds[-1], recipe.claim_round}:
+        run.round(unit.seed, unit.arm, round).trained.unlink(missing_ok=True)
+
+
+def drop_levels(run: RunFolder) -> None:
+    """Drop the dense states in which early birds emerged, once their tickets are made."""
+    for state in run.path.glob(f"seed-*/{SEARCH}/round-*/level-*.safetensors"):
+        state.unlink()
 
 
 def failed(results: Sequence[Result]) -> Status:

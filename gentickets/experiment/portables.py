@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError, nearest
-from gentickets.experiment.find import Options, _drop_trained
+from gentickets.experiment.find import Options, drop_levels, drop_trained
 from gentickets.experiment.places import PORTABLE
-from gentickets.experiment.units import SEARCH, Unit, plan_units
+from gentickets.experiment.units import Unit, plan_units
 from gentickets.recipe import Recipe
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder, locked
@@ -76,17 +76,10 @@ def write_portables(path: Path, recipe: Recipe, options: Options) -> Portables:
             else:
                 missing.append(round.path)
         if not options.keep_all:
-            _drop(run, recipe, units)
+            for unit in units:
+                drop_trained(run, recipe, unit)
+            drop_levels(run)
     return Portables(files, missing)
-
-
-def _drop(run: RunFolder, recipe: Recipe, units: Sequence[Unit]) -> None:
-    """Drop what `find` would have dropped of a run that is done."""
-    if recipe.claim_round is not None:
-        for unit in units:
-            _drop_trained(run, unit, {0, recipe.rounds[-1], recipe.claim_round})
-    for state in run.path.glob(f"seed-*/{SEARCH}/round-*/level-*.safetensors"):
-        state.unlink()
 
 
 def _done(run: RunFolder, unit: Unit) -> bool:

@@ -69,7 +69,8 @@ def test_a_climbing_import_would_be_seen(tmp_path: Path) -> None:
         "import gentickets",
         "import gentickets.recipe, gentickets.report, gentickets.experiment.find, gentickets.experiment.pool",
         "import gentickets_cli.main, gentickets_cli.find, gentickets_cli.look, gentickets_cli.train",
-        "import gentickets_cli.cost, gentickets_cli.export",
+        "import gentickets_cli.cost, gentickets_cli.export, gentickets_cli.transfer, gentickets_cli.matrix",
+        "import gentickets.experiment.targets, gentickets.experiment.matrix, gentickets.experiment.portables",
     ],
 )
 def test_no_torch_before_it_must(code: str) -> None:

@@ -401,6 +401,8 @@ def test_finished_rounds_of_a_native_run_are_taken_over(vae: Path, tmp_path: Pat
     for result in native.glob("seed-*/*/round-*/result.json"):
         assert (out / result.relative_to(native)).read_bytes() == result.read_bytes()
     assert len(read_results(out)) == taken[0] + 6
+    chained = load_target(str(out), {"moves": "mask"})
+    assert chained.recipe.transfer_controls == ["shuffle"], "the native rounds of a transfer, not its settings"
     other = parse_recipe(GAN, name="gan", overrides=["search.seeds=1", "train.lr=1e-3"])
     with pytest.raises(TicketError, match="another recipe"):
         adopt(RunFolder(native), RunFolder(tmp_path / "x"), other, HERE)

@@ -38,9 +38,9 @@ def load_target(
         )
     resolved = run.read_record()["recipe"]
     text = run.recipe.read_text(encoding="utf-8") if run.recipe.is_file() else ""
-    laid = {**(resolved.get("transfer") or {}), **section}
     name = run.path.resolve().name
-    return Target(recipe_from({**resolved, "transfer": laid}, name=name, text=text, where=to), run)
+    # a run that is a transfer itself, of another source perhaps, lends its native rounds alone
+    return Target(recipe_from({**resolved, "transfer": dict(section)}, name=name, text=text, where=to), run)
 
 
 def started(out: Path) -> Recipe:

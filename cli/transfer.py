@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--widths", is_flag=True, help="Stretch or shrink to other numbers of channels.")
 @click.option("--deepen", type=click.Choice(["interpolate", "append"]), help="Repeat layers in a deeper target.")
 @click.option("--noise", type=click.FloatRange(min=0), help="On moved weights, relative to their spread.")
+@click.option("--scale", is_flag=True, help="Scale the survivors of a mask that moves alone.")
 @click.option("--align", type=click.IntRange(min=0), metavar="STEPS",
               help="Match channels with a target trained so far; with --moves mask.")  # fmt: skip
 @click.option(
@@ -92,7 +93,7 @@ def _section(given: dict[str, Any]) -> dict[str, Any]:
     section = {
         key: given[key] for key in ("match", "moves", "rest", "deepen", "noise", "align") if given[key] is not None
     }
-    section |= {key: True for key in ("partial", "widths") if given[key]}
+    section |= {key: True for key in ("partial", "widths", "scale") if given[key]}
     routes: dict[str, str] = {}
     for route in given["routes"]:
         start, equals, end = route.partition("=")

@@ -239,7 +239,7 @@ def test_trained_weights_move(vae: Path, tmp_path: Path) -> None:
 def test_a_mask_is_aligned_with_other_networks(vae: Path, tmp_path: Path) -> None:
     recipe = parse_recipe(
         VAE, name="vae", overrides=["search.seeds=2"],
-        transfer={"moves": "mask", "align": 8, "controls": ["shuffle"]},
+        transfer={"moves": "mask", "align": 8, "scale": True, "controls": ["shuffle", "mask"]},
     )  # fmt: skip
     run = run_transfer(vae, recipe, tmp_path / "aligned")
     made, theirs = ticket_of(run, 0, "transfer", 2), ticket_of(vae, 1, "ticket", 2)
@@ -248,6 +248,10 @@ def test_a_mask_is_aligned_with_other_networks(vae: Path, tmp_path: Path) -> Non
     assert int(made.mask[name].sum()) == int(theirs.mask[name].sum())
     rows = sorted(made.mask[name].sum(1).tolist())
     assert rows == sorted(theirs.mask[name].sum(1).tolist()), "a permutation of channels"
+    plain, own = ticket_of(run, 0, "transfer-mask", 2), ticket_of(run, 0, "ticket", 0)
+    assert torch.equal(plain.mask[name], theirs.mask[name]), "the same mask, as it is"
+    expected = own.weights[name] * made.mask[name] * made.mask.densities[name] ** -0.5
+    torch.testing.assert_close(made.weights[name], expected)
     result = RunFolder(run).round(0, "transfer", 2).read_result()
     assert result is not None
     assert result.transfer["align"]["all"]["after"] >= result.transfer["align"]["all"]["before"]
@@ -446,6 +450,7 @@ def test_a_dry_run_writes_nothing(vae: Path, tmp_path: Path) -> None:
         (["--route", "encoder=discriminator"], "not pruned here"),
         (["--align", "5"], "moves = 'mask'"),
         (["--noise", "0.1", "--moves", "mask"], "remove it"),
+        (["--scale"], "moves = 'mask'"),
         (["--deepen", "append"], "match = 'order'"),
         (["--set", "transfer.rounds=[9]"], "no round"),
         (["--set", "transfer.controls=['signs-shuffle']"], "means nothing"),

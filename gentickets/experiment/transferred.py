@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from gentickets import controls
-from gentickets.channels import groups_of
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
@@ -25,8 +24,17 @@ from gentickets.seeds import derive
 from gentickets.tasks import Task
 from gentickets.tickets import Origin, Tensors, Ticket, copied, load_weights, state_of
 from gentickets.training import Training
-from gentickets.transfer import Pairing, Table, carried, fitted, paired
-from gentickets.transfer.alignment import aligned, alignment_report, matches
+from gentickets.transfer import (
+    Pairing,
+    Table,
+    aligned,
+    alignment_report,
+    carried,
+    fitted,
+    matches,
+    movable_groups,
+    paired,
+)
 
 
 def source_networks(recipe: Mapping[str, Any], like: Assembly, seed: int = 0) -> Task:
@@ -114,7 +122,8 @@ class TransferredArm(Arm):
             self._ticket = replace(self._ticket, mask=self._aligned(training.task, batches))
         made, self._table = self._controlled()
         made = replace(made, origin=replace(made.origin, method=self.unit.base_arm))
-        return controls.scaled(made) if self.unit.scaled else made
+        scales = self.unit.scaled or (self.section["scale"] and not self.control)
+        return controls.scaled(made) if scales else made
 
     def _controlled(self) -> tuple[Ticket, Table]:
         """The carried ticket, or its control, and what every layer got."""
@@ -158,7 +167,7 @@ class TransferredArm(Arm):
         source = source_networks(self._recipe, self.assembly)
         load_weights(source, self.kept.trained(self.unit.seed, 0))
         some = batches.first(CRITERION_BATCHES)
-        groups = groups_of(source, some[0])
+        groups = movable_groups(source, some[0])
         found = matches(source, half, some, groups=groups, seed=self.unit.seed)
         self._matched = alignment_report(found)
         return aligned(self._ticket.mask, groups, {name: match.permutation for name, match in found.items()})

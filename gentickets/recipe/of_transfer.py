@@ -15,13 +15,16 @@ def what_moves(recipe: Recipe) -> Iterator[Problem]:
     transfer = recipe.transfer
     if transfer is None:
         return
-    possible = {*CONTROLS_OF_MOVES[transfer.moves], "shuffle"}
+    possible = {*CONTROLS_OF_MOVES[transfer.moves], "shuffle", *(["mask"] if transfer.align else [])}
     for i, control in enumerate(transfer.controls or ()):
         if control not in possible:
             message = f"'{control}' means nothing with moves = '{transfer.moves}'; use {listed(sorted(possible))}"
             yield Problem(f"transfer.controls[{i}]", message)
     if transfer.noise and transfer.moves not in ("weights", "trained"):
         yield Problem("transfer.noise", f"is added to weights that move, and moves = '{transfer.moves}'; remove it")
+    if transfer.scale and transfer.moves != "mask":
+        message = f"is for a mask on weights that are not its own, and moves = '{transfer.moves}'"
+        yield Problem("transfer.scale", f"{message}; remove it, or use moves = 'mask'")
     if transfer.align and transfer.moves != "mask":
         message = f"matches channels so that a mask alone may move, and moves = '{transfer.moves}'; use moves = 'mask'"
         yield Problem("transfer.align", message)

@@ -111,8 +111,10 @@ class Recipe(Section):
         """What a transferred ticket must beat."""
         if self.transfer is None:
             return []
-        given = self.transfer.controls
-        return list(CONTROLS_OF_MOVES[self.transfer.moves] if given is None else given)
+        if self.transfer.controls is not None:
+            return list(self.transfer.controls)
+        as_it_is = ["mask"] if self.transfer.align else []
+        return [*CONTROLS_OF_MOVES[self.transfer.moves], *as_it_is]
 
     def resolved(self) -> dict[str, Any]:
         """The recipe as plain values, with every default that applies filled in; ready for JSON."""

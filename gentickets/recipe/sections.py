@@ -293,6 +293,8 @@ class Transfer(Section):
     """How layers repeat in a deeper target: each in place, or all of them again."""
     noise: NonNegative = 0.0
     """Of moved weights, relative to each layer's standard deviation: parts the copies in a wider target."""
+    scale: bool = False
+    """Whether the survivors of a mask that moves alone are scaled by (kept fraction of the layer)^-1/2."""
     align: Natural = 0
     """Steps of dense training of the target after which the source's channels are matched with its own; 0: not."""
     rounds: Annotated[tuple[Count, ...], Listed] | None = None

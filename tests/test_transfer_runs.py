@@ -283,6 +283,16 @@ def test_a_lone_ticket_serves_the_level_nearest_to_it(vae: Path, tmp_path: Path)
     assert {result.status for result in read_results(run)} == {"done"}
 
 
+def test_a_ticket_that_was_carried_is_carried_on_with_its_own_weights(to_gan: Path, tmp_path: Path) -> None:
+    file = RunFolder(to_gan).round(0, "transfer", 2).ticket
+    recipe = parse_recipe(VAE, name="back", overrides=["search.seeds=1"], transfer={"routes": {"generator": "decoder"}})
+    run = run_transfer(file, recipe, tmp_path / "back")
+    early, whole = ticket_of(to_gan, 0, "transfer-unmasked", 2), ticket_of(run, 0, "transfer-unmasked", 2)
+    assert torch.equal(whole.weights["decoder.2.weight"], early.weights["generator.2.weight"])
+    with pytest.raises(TicketError, match="dense weights"):
+        gather(RunFolder(to_gan).round(0, "reinit", 2).ticket, recipe, HERE)
+
+
 def test_a_portable_ticket_is_a_source_of_signs(vae: Path, tmp_path: Path) -> None:
     assert call("find", vae / "recipe.toml", "--out", vae, "--portable").exit_code == 0  # type: ignore[attr-defined]
     file = vae / "seed-0/ticket/round-02/portable.safetensors"
@@ -429,8 +439,10 @@ def test_the_command_shows_the_layers_and_judges(vae: Path, tmp_path: Path) -> N
     assert level["word"] == "UNDECIDED", "two seeds decide nothing"
     again = call("transfer", "--resume", "--out", out, "--json")
     assert again.exit_code == 0, again.output  # type: ignore[attr-defined]
+    (out / "seed-0/transfer/round-02/result.json").unlink()
     shown = call("show", out)
     assert "transferred" in shown.output  # type: ignore[attr-defined]
+    assert f"gentickets transfer --resume --out {out}" in shown.output  # type: ignore[attr-defined]
 
 
 def test_a_dry_run_writes_nothing(vae: Path, tmp_path: Path) -> None:

@@ -111,9 +111,12 @@ def progress_of(run: RunFolder) -> tuple[int, int]:
 def resuming(run: RunFolder) -> str:
     """The command that goes on with a run: its recipe as it was given, and what ``--set`` had changed."""
     record = run.read_record()
-    command = ["gentickets", "find", str(run.recipe), "--out", str(run.path)]
     plugins = [Path(name) for name in record.get("plugins", {})]
     wanted = _recipe_of(run, record)
+    if wanted.transfer is not None:  # all of it is in the run, its source too
+        again = [word for plugin in plugins for word in ("--plugin", str(plugin))]
+        return shlex.join(["gentickets", "transfer", "--resume", "--out", str(run.path), *again])
+    command = ["gentickets", "find", str(run.recipe), "--out", str(run.path)]
     try:
         given = parse_recipe(run.recipe.read_text(encoding="utf-8"), plugins=plugins)
     except (TicketError, OSError, ValueError):

@@ -21,6 +21,7 @@ from typing import Any
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.places import PORTABLE, dense_beside, place_in_run, ticket_at
+from gentickets.experiment.units import TRANSFER
 from gentickets.portable import Portable, portable_of
 from gentickets.runs.folder import SOURCE, RoundFolder, RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
@@ -75,8 +76,20 @@ def find_source(path: Path) -> Found:
         portable, _ = read_portable(file)
         return Found(_name_of(file), path, {portable.origin.seed: {portable.origin.round: Level(file)}})
     ticket, _ = read_ticket(file)
-    level = Level(file, dense_beside(file))
+    level = Level(file, _dense_of(file))
     return Found(_name_of(file), path, {ticket.origin.seed: {ticket.origin.round: level}})
+
+
+def _dense_of(file: Path) -> Path | None:
+    """The dense ticket with the same early weights, of a ticket in a run; None where the run has none.
+
+    A ticket that was carried over has those of the arm without a mask, and not those of its own run's dense model.
+    """
+    place = place_in_run(file)
+    if place is None or place[2] == "ticket":
+        return dense_beside(file)
+    unmasked = file.parents[2] / f"{TRANSFER}-unmasked" / place[3] / file.name
+    return unmasked if place[2] == TRANSFER and unmasked.is_file() else None
 
 
 def _name_of(file: Path) -> str:

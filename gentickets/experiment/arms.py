@@ -111,7 +111,7 @@ class Arm:
         task = {**whole["task"], **self.narrowed}
         # a ticket is the same, whatever other seeds its run has
         search = {key: value for key, value in whole["search"].items() if key != "seeds"}
-        kept = {key: value for key, value in whole.items() if key != "seed"}
+        kept = {key: value for key, value in whole.items() if key not in ("seed", "transfer")}
         seen = {"image": list(self.assembly.image), "saw": self.assembly.splits.fingerprint}
         return {**kept, "task": task, "search": search, "plugins": self.assembly.plugin_names, **seen}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +18,16 @@ from typing import Any, Protocol
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.pool import Pool
-from gentickets.experiment.units import SEARCH, Key, Unit, plan_units
+from gentickets.experiment.units import SEARCH, TRANSFER, Key, Unit, plan_units
 from gentickets.ledger import write_ledger
 from gentickets.recipe import Recipe, diff, recipe_from
 from gentickets.results import Result
 from gentickets.runs.folder import SOURCE, RunFolder, locked
+
+OF_SOURCE = re.compile(
+    r"source\.json|seed-\d+/ticket/round-\d+/(ticket|trained|portable)\.safetensors|(.*/)?\..*\.draft"
+)
+"""What a transfer keeps of its source; nothing else in a folder of that name is ever removed."""
 
 
 class Listener(Protocol):
@@ -111,7 +117,10 @@ def find(
 
 def _ours(path: Path) -> bool:
     """What a start that was killed at once may have left."""
-    return path.name in (".lock", "recipe.toml", "run.json", SOURCE) or path.name.endswith(".draft")
+    if path.name == SOURCE and path.is_dir():
+        files = [file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir()]
+        return bool(files) and all(OF_SOURCE.fullmatch(file) for file in files)
+    return path.name in (".lock", "recipe.toml", "run.json") or path.name.endswith(".draft")
 
 
 def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:
@@ -282,7 +291,7 @@ def drop_levels(run: RunFolder) -> None:
 
 def failed(results: Sequence[Result]) -> Status:
     """The status that a finished run ends with: DIVERGED when a dense run or a ticket has."""
-    own = [result for result in results if result.arm in ("ticket", "budget")]
+    own = [result for result in results if result.arm in ("ticket", "budget", TRANSFER)]
     if any(result.status == "diverged" for result in own):
         return Status.DIVERGED
     return Status.FAILED if any(result.status != "done" for result in own) else Status.DONE

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,10 +65,13 @@ class Found:
 def find_source(path: Path) -> Found:
     """The tickets that a path means: those of a run, one ticket, or a portable file.
 
-    Raises TicketError where a run has no finished ticket, or the path is nothing of that kind.
+    Raises TicketError where a run has no finished ticket, a ticket is dense or compact, or the path is nothing of that
+    kind.
     """
     if (path / "run.json").is_file():
         levels = _levels_of_run(RunFolder(path))
+        if not levels and RunFolder(path).read_record()["recipe"]["search"]["method"] == "widths":
+            raise TicketError(f"{path} is a sweep of widths, which finds no tickets")
         if not levels:
             raise TicketError(f"{path} is a run without a finished ticket to carry over; go on with it first")
         return Found(path.resolve().name, path, levels)
@@ -76,6 +80,8 @@ def find_source(path: Path) -> Found:
         portable, _ = read_portable(file)
         return Found(_name_of(file), path, {portable.origin.seed: {portable.origin.round: Level(file)}})
     ticket, _ = read_ticket(file)
+    if ticket.mask.density == 1:
+        raise TicketError(f"{file} is a dense ticket, with nothing pruned to carry over; name one of a later round")
     level = Level(file, _dense_of(file))
     return Found(_name_of(file), path, {ticket.origin.seed: {ticket.origin.round: level}})
 
@@ -99,7 +105,8 @@ def _name_of(file: Path) -> str:
 
 def _levels_of_run(run: RunFolder) -> dict[int, dict[int, Level]]:
     found: dict[int, dict[int, Level]] = {}
-    for cell in sorted(run.path.glob("seed-*/ticket")):
+    cells = [cell for cell in run.path.glob("seed-*/ticket") if re.fullmatch(r"seed-\d+", cell.parent.name)]
+    for cell in cells:
         seed = int(cell.parent.name.removeprefix("seed-"))
         dense = run.round(seed, "ticket", 0)
         for folder in sorted(cell.glob("round-*")):
@@ -110,10 +117,11 @@ def _levels_of_run(run: RunFolder) -> dict[int, dict[int, Level]]:
     return dict(sorted(found.items()))
 
 
-def nearest_levels(densities: Mapping[int, float], wanted: Mapping[int, float]) -> dict[int, int]:
+def nearest_levels(densities: Mapping[int, float], wanted: Mapping[int, float], keep: float) -> dict[int, int]:
     """Target round -> the source's round of nearest density, by its logarithm; each source round serves one at most.
 
-    ``densities``: the source's rounds; ``wanted``: the target's. A target's round to which no level is left has none.
+    ``densities``: the source's rounds; ``wanted``: the target's. A level that is a round's ``keep`` or more away serves
+    none, and a target's round to which no level is left has none.
     """
 
     def apart(source: int, target: int) -> float:
@@ -122,9 +130,26 @@ def nearest_levels(densities: Mapping[int, float], wanted: Mapping[int, float]) 
     found: dict[int, int] = {}
     for source in densities:
         target = min(wanted, key=lambda round: apart(source, round))
+        if apart(source, target) >= -math.log(keep):
+            continue
         if target not in found or apart(source, target) < apart(found[target], target):
             found[target] = source
     return dict(sorted(found.items()))
+
+
+def served(sources: Sequence[int], targets: Sequence[int]) -> dict[int, int]:
+    """Target seed -> the source's seed that serves it: another one wherever there is one, each as often as the others.
+
+    Networks of the same shapes begin alike from the same seed, so that a ticket carried to its own seed would not have
+    left its initialization.
+    """
+    found: dict[int, int] = {}
+    for place, target in enumerate(targets):
+        others = [seed for seed in sources if seed != target] or list(sources)
+        uses = list(found.values())
+        turn = {seed: (number - place - 1) % len(sources) for number, seed in enumerate(sources)}
+        found[target] = min(others, key=lambda seed: (uses.count(seed), turn[seed]))
+    return found
 
 
 class Kept:
@@ -143,16 +168,19 @@ class Kept:
         """What `source.json` holds; TicketError where it is gone or damaged."""
         try:
             told: dict[str, Any] = json.loads(self.record.read_text(encoding="utf-8"))
-            return {**told, "seeds": dict(told["seeds"]), "rounds": dict(told["rounds"]), "name": str(told["name"])}
+            numbers = {key: {name: int(to) for name, to in told[key].items()} for key in ("seeds", "rounds")}
+            return {**told, **numbers, "files": dict(told["files"]), "name": str(told["name"])}
         except FileNotFoundError as error:
             message = f"{self.record} is gone: start the transfer again, from its source"
             raise TicketError(message, Status.TICKET) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (AttributeError, ValueError, KeyError, TypeError) as error:
             raise TicketError(f"{self.record} is damaged: {error}", Status.TICKET) from error
 
     def seed(self, target: int) -> int:
         """The source's seed that serves a target's."""
-        return int(self.told["seeds"][str(target)])
+        if (found := self.told["seeds"].get(str(target))) is None:
+            raise TicketError(f"{self.record} has no source for seed {target}: start the transfer again", Status.TICKET)
+        return int(found)
 
     def round(self, target: int) -> int | None:
         """The source's round that serves a target's; None where none does."""
@@ -169,36 +197,47 @@ class Kept:
         if not path.is_file():
             why = "the source is a single ticket or a portable one, without its run's dense weights beside it"
             raise TicketError(f"the source has no {path.parent.name}: {why}", Status.FAILED)
-        ticket, recipe = read_ticket(path)
+        ticket, recipe = read_ticket(self._checked(path))
         return ticket, _with_recipe(path, recipe)
 
     def trained(self, seed: int, round: int) -> Tensors:
         """The weights that the source's ticket grew into."""
-        return read_snapshot(self.place(seed, round).trained)[0].weights
+        return read_snapshot(self._checked(self.place(seed, round).trained))[0].weights
 
     def portable(self, seed: int, round: int) -> tuple[Portable, dict[str, Any]]:
         """The source's mask and signs, and its recipe."""
         path = self.place(seed, round).path / PORTABLE
-        portable, recipe = read_portable(path)
+        portable, recipe = read_portable(self._checked(path))
         return portable, _with_recipe(path, recipe)
 
     def keep(self, told: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
         """Store files by their path in the folder, and what is told of them; more seeds may come later.
 
-        Raises TicketError where other files of that name are kept already.
+        What is recorded stays: a seed or a level goes on with what served it first. Raises TicketError where another
+        source is kept already.
         """
-        told = {**told, "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}}
-        if self.record.is_file():
-            before = self.told["files"]
-            if changed := [name for name, digest in told["files"].items() if before.get(name, digest) != digest]:
-                message = f"{self.folder.path.parent} was started from another source ({changed[0]} differs)"
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        before = self.told if self.record.is_file() else {"seeds": {}, "rounds": {}, "files": {}}
+        for what, ours, theirs in (("file", before["files"], digests), ("round", before["rounds"], told["rounds"])):
+            if changed := [name for name, value in theirs.items() if ours.get(name, value) != value]:
+                message = f"{self.folder.path.parent} was started from another source ({what} {changed[0]} differs)"
                 raise TicketError(f"{message}; choose another --out")
         for name, data in files.items():
-            path = self.folder.path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.is_file():
-                write_whole(path, data)
-        write_whole(self.record, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
+            if name not in before["files"] or not (self.folder.path / name).is_file():
+                write_whole(self.folder.path / name, data)
+        merged = {key: {**told.get(key, {}), **before[key]} for key in ("seeds", "rounds")}
+        record = {**told, **merged, "files": {**before["files"], **digests}}
+        write_whole(self.record, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+        self.__dict__.pop("told", None)
+
+    def _checked(self, path: Path) -> Path:
+        """The path, where its bytes are those that were kept; TicketError (status 3) else."""
+        wanted = self.told["files"].get(path.relative_to(self.folder.path).as_posix())
+        if not path.is_file() or wanted != hashlib.sha256(path.read_bytes()).hexdigest():
+            raise TicketError(
+                f"{path} is not what the run has kept of its source: start the transfer again", Status.TICKET
+            )
+        return path
 
 
 def files_of(
@@ -214,10 +253,15 @@ def files_of(
             kept |= _files_of_level(levels[round], f"seed-{seed}/ticket/round-{round:02d}", moves, task)
         dense = levels[next(iter(rounds.values()))].dense
         if dense is not None and dense.is_file():
+            read_ticket(dense)  # a damaged file is told before anything runs
             kept[f"seed-{seed}/ticket/round-00/ticket.safetensors"] = dense.read_bytes()
             grown = dense.with_name("trained.safetensors")
             if align or moves == "trained":
-                kept[f"seed-{seed}/ticket/round-00/trained.safetensors"] = _bytes_of(grown, "the source's dense run")
+                kept[f"seed-{seed}/ticket/round-00/trained.safetensors"] = _grown(grown, "the source's dense run")
+        elif align:
+            raise TicketError(
+                "channels are matched with the source's trained dense run: name its run, or a ticket inside"
+            )
     return kept
 
 
@@ -228,21 +272,25 @@ def _files_of_level(level: Level, place: str, moves: str, task: Task) -> dict[st
             raise TicketError(f"{message}; use --moves signs, or --moves mask")
         return {f"{place}/{PORTABLE}": level.ticket.read_bytes()}
     ticket, recipe = read_ticket(level.ticket)
+    if ticket.channels is not None:
+        message = f"{level.ticket} is compact: a narrower network, and no mask of the recipe's"
+        raise TicketError(f'{message}; tickets by weights can be carried over ([search] by = "weights")')
     kept = {f"{place}/ticket.safetensors": level.ticket.read_bytes()}
     if moves == "trained":
-        kept[f"{place}/trained.safetensors"] = _bytes_of(level.trained, str(level.ticket))
+        kept[f"{place}/trained.safetensors"] = _grown(level.trained, str(level.ticket))
     if moves == "signs":
-        _bytes_of(level.trained, str(level.ticket))
+        _grown(level.trained, str(level.ticket))
         trained = read_snapshot(level.trained)[0].weights
         kept[f"{place}/{PORTABLE}"] = pack_portable(portable_of(ticket, trained, task), recipe)
     return kept
 
 
-def _bytes_of(path: Path, of: str) -> bytes:
-    """The bytes of a trained network."""
+def _grown(path: Path, of: str) -> bytes:
+    """The bytes of a trained network, which is sound."""
     if not path.is_file():
         message = f"{of} has no trained network beside it; a run keeps them with: gentickets find RECIPE --keep all"
         raise TicketError(message)
+    read_snapshot(path)
     return path.read_bytes()
 
 

@@ -22,7 +22,7 @@ from gentickets.runs.folder import RunFolder
 from gentickets.search import CRITERION_BATCHES
 from gentickets.seeds import derive
 from gentickets.tasks import Task
-from gentickets.tickets import Origin, Tensors, Ticket, copied, load_weights, state_of
+from gentickets.tickets import Origin, Ticket, copied, load_weights, state_of
 from gentickets.training import Training
 from gentickets.transfer import (
     Pairing,
@@ -36,12 +36,22 @@ from gentickets.transfer import (
     paired,
 )
 
+LARGEST = 4096
+"""Pixels of a side, or channels, of a source's images."""
+
 
 def source_networks(recipe: Mapping[str, Any], like: Assembly, seed: int = 0) -> Task:
     """The networks that a stored ticket was found in; ``like`` knows device and plugins."""
     if missing := sorted(set(recipe.get("plugins", [])) - set(like.plugin_names)):
         raise TicketError(f"the source needs its plugin: give --plugin {missing[0]}", Status.TICKET)
-    return like.of(recipe).task(seed)
+    image, named = recipe.get("image"), recipe.get("task", {}).get("family")
+    sizes = image if isinstance(image, list) and len(image) == 3 else [0]
+    if not isinstance(named, str) or not all(type(size) is int and 0 < size <= LARGEST for size in sizes):
+        raise TicketError("the source's recipe tells no family, or no images that could be", Status.TICKET)
+    try:
+        return like.of(recipe).task(seed)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TicketError(f"the source's networks cannot be built from its recipe: {error}", Status.TICKET) from error
 
 
 @dataclass(frozen=True)
@@ -64,21 +74,22 @@ class Carrier:
         return Carrier(section, source, target, pairing)
 
     def carry(
-        self, ticket: Ticket, start: Ticket, moves: str, *, trained: Tensors | None = None, seed: int = 0
+        self, ticket: Ticket, start: Ticket, moves: str, *, unmasked: bool = False, seed: int = 0
     ) -> tuple[Ticket, Table]:
         """A source's ticket in the target, beginning at ``start``, and what every layer got.
 
-        ``trained`` holds what the ticket grew into, where that moves; of signs alone, numbers with those signs.
+        The ticket's weights are those that move: early ones, trained ones, or numbers with the signs that move.
+        ``unmasked``: all of them, those that the mask prunes too; it still chooses channels, where widths differ.
         """
+        ticket = replace(ticket, weights={**state_of(self.source), **ticket.weights})
         if self.section["widths"]:
-            if moves == "trained":
-                ticket = replace(ticket, weights=trained or {})
             ticket = fitted(ticket, self.source, self.target, self.pairing)
-            trained = ticket.weights
-        noise = self.section["noise"] if moves in ("weights", "trained") else 0.0
+        if unmasked:
+            ticket = replace(ticket, mask=Mask({name: torch.ones_like(kept) for name, kept in ticket.mask.items()}))
         return carried(
-            ticket, self.target, start, self.pairing, source=self.source, moves=moves, trained=trained,
-            rest=self.section["rest"], noise=noise, seed=seed,
+            ticket, self.target, start, self.pairing, source=self.source, moves=moves, trained=ticket.weights,
+            rest=None if unmasked else self.section["rest"],
+            noise=self.section["noise"] if moves in ("weights", "trained") else 0.0, seed=seed,
         )  # fmt: skip
 
 
@@ -113,7 +124,17 @@ class TransferredArm(Arm):
             "source": self.kept.told["name"], "family": recipe["task"]["family"], "data": recipe["data"]["name"],
             "seed": origin.seed, "round": origin.round, "sparsity": 1 - self._ticket.mask.density,
         }  # fmt: skip
-        return {**source, **self._table.as_dict(), **({"align": self._matched} if self._aligns else {})}
+        return {
+            **source,
+            "notes": list(self.kept.told.get("notes", [])),
+            **self._table.as_dict(),
+            **({"align": self._matched} if self._aligns else {}),
+        }
+
+    def recipe(self) -> dict[str, Any]:
+        """The recipe stored with its ticket, with what was carried how; where the source lay is not told."""
+        carried = {key: value for key, value in self.section.items() if key != "source"}
+        return {**super().recipe(), "transfer": carried}
 
     def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket], arm: str) -> Ticket:
         self._ticket, self._recipe = self._source_ticket()
@@ -129,38 +150,45 @@ class TransferredArm(Arm):
         """The carried ticket, or its control, and what every layer got."""
         seed = self.unit.seed
         if self.control == "unmasked":
-            return self._dense()
+            return self._carry(self._unmasked(), unmasked=True)
         if self.control == "signs-shuffle":
             portable, _ = self.kept.portable(seed, self._round)
-            return self._carry(of_signs(signs_shuffled(portable, derive(seed, "signs", self._round))), self._round)
-        made, table = self._carry(self._ticket, self._round)
+            return self._carry(of_signs(signs_shuffled(portable, derive(seed, "signs", self._round))))
+        made, table = self._carry(self._ticket)
         if self.control != "shuffle":
             return made, table
-        own = self.moves in ("mask", "signs")
-        return controls.shuffle(made, self._own_start if own else self._dense()[0], seed), table
+        if self.moves in ("mask", "signs"):
+            return controls.shuffle(made, self._own_start, seed), table
+        return controls.shuffle(made, self._carry(self._of_dense(), unmasked=True)[0], seed), table
 
-    def _dense(self) -> tuple[Ticket, Table]:
-        """The source's weights in all layers that get some, without a mask."""
-        ticket, _ = self.kept.ticket(self.unit.seed, 0)
-        return self._carry(ticket, 0)
+    def _unmasked(self) -> Ticket:
+        """The ticket with the weights that move, and those of them that its mask prunes; trained ones have none."""
+        return self._ticket if self.moves == "trained" else self._of_dense()
 
-    def _carry(self, ticket: Ticket, round: int) -> tuple[Ticket, Table]:
-        """A ticket of the source, of one of its rounds, in the target."""
+    def _of_dense(self) -> Ticket:
+        """The ticket with the weights of the source's dense run: the early ones, or what they grew into."""
+        seed = self.unit.seed
+        trained = self.moves == "trained"
+        weights = self.kept.trained(seed, 0) if trained else self.kept.ticket(seed, 0)[0].weights
+        return replace(self._ticket, weights=weights)
+
+    def _carry(self, ticket: Ticket, *, unmasked: bool = False) -> tuple[Ticket, Table]:
+        """A ticket of the source in the target."""
         start, seed = self._own_start, self.unit.seed
-        trained = ticket.weights if self.moves == "signs" else None
-        if self.moves == "trained":
-            trained = self.kept.trained(seed, round)
         carrier = Carrier.of(self.section, self._recipe, self.assembly, seed)
-        made, table = carrier.carry(ticket, start, self.moves, trained=trained, seed=seed)
+        made, table = carrier.carry(ticket, start, self.moves, unmasked=unmasked, seed=seed)
         return replace(made, optim=start.optim, origin=replace(made.origin, round=self.unit.round)), table
 
     def _source_ticket(self) -> tuple[Ticket, dict[str, Any]]:
-        """The source's ticket and recipe; of a transfer of signs, and of a portable source, one of signs alone."""
+        """The source's ticket with the weights that move, and its recipe; where signs move, one of signs alone."""
         seed, round = self.unit.seed, self._round
-        if self.kept.place(seed, round).ticket.is_file() and self.section["moves"] != "signs":
-            return self.kept.ticket(seed, round)
-        portable, recipe = self.kept.portable(seed, round)
-        return of_signs(portable), recipe
+        if self.section["moves"] == "signs" or not self.kept.place(seed, round).ticket.is_file():
+            portable, recipe = self.kept.portable(seed, round)
+            return of_signs(portable), recipe
+        ticket, recipe = self.kept.ticket(seed, round)
+        if self.section["moves"] == "trained":
+            ticket = replace(ticket, weights=self.kept.trained(seed, round))
+        return ticket, recipe
 
     def _aligned(self, half: Task, batches: Batches) -> Mask:
         """The source's mask with its channels in the order of networks that have been trained for a while."""

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gentickets import data
+from gentickets.disk import write_whole
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.find import Options, record_of
-from gentickets.experiment.sources import Found, Kept, files_of, find_source, nearest_levels
-from gentickets.experiment.transferred import Carrier, of_signs
-from gentickets.masks import Mask, full_mask
+from gentickets.experiment.sources import Found, Kept, files_of, find_source, nearest_levels, served
+from gentickets.experiment.transferred import Carrier, of_signs, source_networks
+from gentickets.experiment.units import TRANSFER
+from gentickets.masks import Mask, full_mask, prunable_layers
 from gentickets.recipe import Recipe, diff
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket
 from gentickets.runs.portable import is_portable, read_portable
 from gentickets.tickets import Origin, Ticket, copied, state_of
 from gentickets.transfer import Table
+from gentickets.transfer.alignment import require_alike
 
 MOST_SEEN = 0.01
 """Share of the target's test images that a source may have seen: data sets hold duplicates of their own."""
+ADOPTED = ("ticket.safetensors", "trained.safetensors", "samples.png", "reconstructions.png")
+"""The files of a finished round that are taken over, before its result, which means that they are all there."""
 SAME = ("device", "threads", "plugins", "versions")
 """What must be alike for the rounds of another run to be those that this one would have."""
 
@@ -61,7 +67,12 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
     )  # fmt: skip
     ticket, source_recipe = _read(found.first.ticket)
     section: Mapping[str, Any] = record["recipe"]["transfer"]
+    if section["moves"] == "weights" and ticket.origin.rewind != "weights":
+        message = f"the source's tickets start from trained weights (search.rewind = '{ticket.origin.rewind}')"
+        raise TicketError(f"{message}, not from early ones: use --moves trained")
     carrier = Carrier.of(section, source_recipe, assembly, recipe.seed)
+    if section["align"]:
+        require_alike(carrier.source, carrier.target)
     notes = _unseen(assembly.of(source_recipe), assembly)
     taken = {pair.source for pair in carrier.pairing.pairs}
     densities = {
@@ -69,18 +80,21 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
         for round, level in next(iter(found.levels.values())).items()
     }
     wanted = {round: recipe.search.keep**round for round in record["recipe"]["transfer"]["rounds"]}
-    rounds = nearest_levels(densities, wanted)
+    rounds = nearest_levels(densities, wanted, recipe.search.keep)
+    if not rounds:
+        there = ", ".join(f"{1 - density:.1%}" for density in densities.values())
+        asked = ", ".join(f"{recipe.sparsity(round):.1%}" for round in wanted)
+        message = f"{found.path} has tickets of {there} sparsity in the layers that move; the target asks for {asked}"
+        raise TicketError(f"{message}: choose its search.keep, search.rounds and transfer.rounds to meet one of them")
     if missing := [round for round in wanted if round not in rounds]:
         bare = ", ".join(f"{recipe.sparsity(round):.1%}" for round in missing)
         notes.append(f"the source has no level of its own for sparsity {bare}: nothing is carried over there")
-    sources, step = list(found.levels), 0
-    if len(sources) > 1 and _alike(source_recipe, record["recipe"]):
-        step = 1
-        notes.append("source and target are the same model: each seed takes the ticket of the next one")
-    seeds = {seed: sources[(place + step) % len(sources)] for place, seed in enumerate(recipe.seeds)}
+    sources = list(found.levels)
+    seeds = served(sources, recipe.seeds)
     if len(sources) < len(seeds):
         many = "one seed" if len(sources) == 1 else f"{len(sources)} seeds"
         notes.append(f"the source has {many}, and serves {len(seeds)}: their losses are not quite independent")
+    _require_own_beginnings(seeds, source_recipe, carrier, assembly)
     files = files_of(
         found, section["moves"], bool(section["align"]), list(seeds.values()), rounds, carrier.source
     )  # fmt: skip
@@ -88,7 +102,7 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
         needed = "the source's dense weights, which its run keeps: name its run, or a ticket inside it"
         raise TicketError(f"the controls 'shuffle' and 'unmasked' need {needed}; or --set transfer.controls=['mask']")
     told = {
-        "name": found.name, "seeds": {str(target): source for target, source in seeds.items()},
+        "name": found.name, "notes": notes, "seeds": {str(target): source for target, source in seeds.items()},
         "rounds": {str(target): source for target, source in rounds.items()},
     }  # fmt: skip
     first = next(iter(rounds.values()))
@@ -105,10 +119,23 @@ def _at(recipe: Recipe, rounds: Mapping[int, int]) -> Recipe:
     return recipe.model_copy(update={"transfer": transfer})
 
 
-def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two recipes find the same tickets from the same seed."""
-    keys = ("task", "data", "train")
-    return all(one.get(key) == other.get(key) for key in keys)
+def _require_own_beginnings(
+    seeds: Mapping[int, int], recipe: Mapping[str, Any], carrier: Carrier, assembly: Assembly
+) -> None:
+    """Raise TicketError where source and target would begin alike: a ticket carried to its own initialization."""
+    for target, source in seeds.items():
+        if target != source:
+            continue
+        ours = prunable_layers(assembly.task(target))
+        theirs = prunable_layers(source_networks(recipe, assembly, source))
+        for pair in carrier.pairing.pairs:
+            if pair.target in ours and torch.equal(ours[pair.target][1], theirs[pair.source][1]):
+                message = (
+                    f"seed {target} of the target begins with the weights that the source's seed {source} began with"
+                )
+                raise TicketError(
+                    f"{message}, so nothing would be transferred: choose other seeds, as --seed {target + 1}"
+                )
 
 
 def _needs_dense(section: Mapping[str, Any]) -> bool:
@@ -139,8 +166,7 @@ def _tried(carrier: Carrier, ticket: Ticket, assembly: Assembly, recipe: Recipe)
     task, moves = carrier.target, str(carrier.section["moves"])
     everything = full_mask(task, exempt=recipe.search.exempt, components=assembly.components)
     start = Ticket(everything, copied(state_of(task)), Origin("transfer", 0, 0, recipe.seed))
-    trained = None if moves in ("weights", "mask") else ticket.weights
-    return carrier.carry(ticket, start, moves, trained=trained, seed=recipe.seed)[1]
+    return carrier.carry(ticket, start, moves, seed=recipe.seed)[1]
 
 
 def _unseen(source: Assembly, target: Assembly) -> list[str]:
@@ -189,8 +215,9 @@ def adopt(natives: RunFolder, run: RunFolder, recipe: Recipe, options: Options) 
     taken = 0
     for result in sorted(natives.path.glob("seed-*/*/round-*/result.json")):
         place = result.parent.relative_to(natives.path)
-        if place.parts[1].startswith("transfer") or (run.path / place).exists():
+        if place.parts[1].startswith(TRANSFER) or (run.path / place / result.name).exists():
             continue
-        shutil.copytree(result.parent, run.path / place, ignore=shutil.ignore_patterns(".lock", "progress*", "*.draft"))
+        for name in [*(name for name in ADOPTED if (result.parent / name).is_file()), result.name]:
+            write_whole(run.path / place / name, (result.parent / name).read_bytes())
         taken += 1
     return taken

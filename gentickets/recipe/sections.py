@@ -297,7 +297,7 @@ class Transfer(Section):
     """Whether the survivors of a mask that moves alone are scaled by (kept fraction of the layer)^-1/2."""
     align: Natural = 0
     """Steps of dense training of the target after which the source's channels are matched with its own; 0: not."""
-    rounds: Annotated[tuple[Count, ...], Listed] | None = None
+    rounds: Annotated[tuple[Count, ...], Listed, Field(min_length=1)] | None = None
     """The target's rounds at which a ticket is carried over; none: those of its controls."""
     controls: Annotated[tuple[OfTransfer, ...], Listed] | None = None
     """What the transferred ticket must beat; none: what goes with ``moves``."""

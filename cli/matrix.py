@@ -28,8 +28,13 @@ def run_matrix(
 
     if "routes" in section:
         raise TicketError("--route names components of one pair; a matrix takes each pair's own routes")
+    from gentickets.recipe.source import read_source
+
+    own = [one for one in overrides if one.startswith("transfer.")]  # of the transfers, not of the models
+    section = {**read_source("", "--set", own).values.get("transfer", {}), **section}
     folder = out or default_folder(names)
-    models = models_of(names, folder, overrides=overrides, plugins=options.plugins)
+    wanted = [one for one in overrides if one not in own]
+    models = models_of(names, folder, overrides=wanted, plugins=options.plugins)
     cells = list(cells_of(models, folder))
     skipped: dict[tuple[str, str], str] = {}
     with resumable(folder):
@@ -43,7 +48,16 @@ def run_matrix(
                 note(f"nothing is carried over: {why}")
         settle_matplotlib()
         _report(cells, folder, skipped, as_json)
-    return int(Status.DONE)
+    statuses = [_status(model.native) for model in models]
+    statuses += [_status(cell.folder) for cell in cells if (cell.source.name, cell.target.name) not in skipped]
+    return int(max(statuses))
+
+
+def _status(folder: Path) -> Status:
+    from gentickets.experiment.find import failed
+    from gentickets.results import read_results
+
+    return failed(read_results(folder))
 
 
 def _find(model: Model, options: Options) -> None:
@@ -62,18 +76,15 @@ def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str |
     """Run one cell; why not, where the networks do not fit."""
     from gentickets.experiment.find import find
     from gentickets.experiment.targets import load_target
-    from gentickets.experiment.transferring import adopt, gather
+    from gentickets.experiment.transferring import adopt, gather, misfit
     from gentickets.runs.folder import RunFolder
 
     from .progress import Progress
 
     target = load_target(str(cell.target.native), section, plugins=options.plugins)
-    try:
-        gathered: Gathered = gather(cell.source.native, target.recipe, options)
-    except TicketError as error:
-        if error.status == Status.TICKET:
-            return str(error).splitlines()[0]
-        raise
+    if (why := misfit(cell.source.native, target.recipe, options)) is not None:
+        return why
+    gathered: Gathered = gather(cell.source.native, target.recipe, options)
     for line in gathered.notes:
         note(line)
 

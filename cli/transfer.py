@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 
 from gentickets.errors import TicketError
 
-from .console import note, table
+from .console import emit, note, table
 from .find import resumable
 from .options import OVERRIDE, PLUGIN, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
 
@@ -64,14 +65,15 @@ def transfer(source: str | None, to: str | None, matrix: str | None, out: Path |
     if matrix is not None:
         from .matrix import run_matrix
 
-        if source or to:
-            raise TicketError("--matrix names its sources and targets itself; leave SOURCE and --to out")
+        if source or to or given["dry_run"] or given["resume"]:
+            message = "--matrix names its sources and targets itself, and goes on by itself"
+            raise TicketError(f"{message}: leave SOURCE, --to, --dry-run and --resume out")
         return run_matrix(matrix, out, options, _section(given), _overrides(given), given["as_json"])
-    if given["resume"]:
+    if given["resume"] and not (source or to):
         return _resumed(out, options, given)
     if to is None:
         raise TicketError("what should the ticket be carried into? Give --to RECIPE, or --matrix RECIPES")
-    from gentickets.experiment.targets import default_folder, load_target
+    from gentickets.experiment.targets import default_folder, load_target, started
 
     target = load_target(to, _section(given), overrides=_overrides(given), plugins=options.plugins)
     declared = target.recipe.transfer.source if target.recipe.transfer else None
@@ -80,12 +82,15 @@ def transfer(source: str | None, to: str | None, matrix: str | None, out: Path |
         raise TicketError(f"{to} names no source in its [transfer]: gentickets transfer SOURCE --to {to}")
     folder = out or (None if source else Path("runs") / target.recipe.name)
     with resumable(folder or Path("runs")):
-        path = _source(wanted, options)
+        path = _source(wanted, options, given)
         gathered = _gathered(path, target, options)
-    _show(gathered, given["as_json"])
+    _show(gathered, given["as_json"] and not given["dry_run"], given["as_json"])
     if given["dry_run"]:
         return 0
-    return _carried(target, folder or default_folder(gathered.found.name, target.recipe), gathered, options, given)
+    folder = folder or default_folder(gathered.found.name, target.recipe)
+    if given["resume"]:
+        started(folder)
+    return _carried(target, folder, gathered, options, given)
 
 
 def _section(given: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def _overrides(given: dict[str, Any]) -> list[str]:
     return [*wanted, *(f"train.{key}={json.dumps(value)}" for key, value in settings.items())]
 
 
-def _source(wanted: str, options: Options) -> Path:
+def _source(wanted: str, options: Options, given: dict[str, Any]) -> Path:
     """The path of the source; a recipe's run is found first, or gone on with."""
     path = Path(wanted)
     if path.suffix != ".toml" and path.exists():
@@ -125,6 +130,12 @@ def _source(wanted: str, options: Options) -> Path:
             f"{wanted} is the recipe of a transfer itself; name a run, a ticket or a recipe that finds one"
         )
     folder = Path("runs") / recipe.name
+    if given["dry_run"] and not (folder / "run.json").is_file():
+        raise TicketError(f"--dry-run: {wanted} has no run yet to look at; first: gentickets find {wanted}")
+    if given["dry_run"]:
+        return folder
+    if given["moves"] in ("signs", "trained"):  # which trained networks move is known only afterwards
+        options = replace(options, keep_all=True)
     note(f"the source: gentickets find {wanted}, in {folder}")
     progress = Progress()
     try:
@@ -142,10 +153,12 @@ def _gathered(path: Path, target: Target, options: Options) -> Gathered:
         return gather(path, target.recipe, options)
 
 
-def _show(gathered: Gathered, as_json: bool) -> None:
-    """What every layer gets."""
-    if not as_json:
-        found = gathered.table
+def _show(gathered: Gathered, silent: bool, as_json: bool) -> None:
+    """What every layer gets; all of it goes to stdout where that is what was asked for."""
+    found = gathered.table
+    if as_json and not silent:
+        emit({**found.as_dict(), **gathered.told}, True)
+    elif not silent:
         rows = [
             [entry.target, entry.source or "", entry.got, entry.weights, _share(entry.density),
              _share(entry.kept / max(1, entry.weights))]
@@ -181,6 +194,10 @@ def _resumed(out: Path | None, options: Options, given: dict[str, Any]) -> int:
 
     if out is None:
         raise TicketError("--resume needs to know which: --out FOLDER")
+    if _section(given) or _overrides(given):
+        raise TicketError(
+            "--resume alone goes on with what the run holds; where something changes, name SOURCE and --to"
+        )
     return _run(started(out), out, options, given["as_json"], resume=True)
 
 

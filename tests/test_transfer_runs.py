@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,16 @@ from gentickets.experiment.sources import Kept, nearest_levels, served
 from gentickets.experiment.targets import load_target, started
 from gentickets.experiment.transferring import adopt, gather
 from gentickets.experiment.units import plan_units, transfer_arms
+from gentickets.portable import signs_shuffled
 from gentickets.recipe import Recipe, parse_recipe
 from gentickets.results import read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.runs.portable import read_portable
+from gentickets.search import CRITERION_BATCHES, first_ticket
+from gentickets.seeds import derive
+from gentickets.tickets import load_weights
+from gentickets.transfer import aligned, alignment, movable_groups
 
 HERE = Options(jobs=0, device="cpu", keep_all=True)
 VAE = """
@@ -207,8 +213,43 @@ def test_zeros_stay_zeros(to_gan: Path) -> None:
         assert any(grown.weights[name][kept].any() for name, kept in mask.items())
 
 
+def test_layers_that_got_nothing_are_pruned_alike_in_every_arm(vae: Path, tmp_path: Path) -> None:
+    recipe = target("search.seeds=1", 'search.prune=["generator","discriminator"]', rest=0.3, routes={})
+    run = run_transfer(vae, recipe, tmp_path / "rest")
+    own, mixed = ticket_of(run, 0, "transfer", 2), ticket_of(run, 0, "transfer-shuffle", 2)
+    name = "discriminator.3.weight"
+    assert own.mask.densities[name] == pytest.approx(0.3, abs=0.01)
+    for ticket in (own, mixed):
+        assert int((ticket.weights[name] != 0).sum()) == ticket.mask.kept_in(name), "no survivor starts at zero"
+    assert ticket_of(run, 0, "transfer-unmasked", 2).mask.density == 1
+
+
+def test_arms_of_other_widths_keep_the_same_channels_and_weights(vae: Path, tmp_path: Path) -> None:
+    recipe = target("search.seeds=1", "task.width=8", widths=True)
+    run = run_transfer(vae, recipe, tmp_path / "widths")
+    own, whole = ticket_of(run, 0, "transfer", 2), ticket_of(run, 0, "transfer-unmasked", 2)
+    for name, kept in own.mask.items():
+        assert torch.equal(own.weights[name][kept], whole.weights[name][kept]), name
+    assert int((whole.weights["generator.2.weight"] != 0).sum()) == 64
+    signs = run_transfer(vae, target("search.seeds=1", "task.width=16", widths=True, moves="signs"), tmp_path / "signs")
+    assert {result.status for result in read_results(signs)} == {"done"}
+
+
+def test_depth_and_noise_reach_the_networks(vae: Path, tmp_path: Path) -> None:
+    recipe = target("search.seeds=1", "task.depth=3", match="order", deepen="append", noise=0.5)
+    run = run_transfer(vae, recipe, tmp_path / "deep")
+    made, theirs = ticket_of(run, 0, "transfer", 2), ticket_of(vae, 1, "ticket", 2)
+    hidden = [name for name, kept in made.mask.items() if tuple(kept.shape) == (12, 12)]
+    assert len(hidden) == 2
+    for name in hidden:
+        assert torch.equal(made.mask[name], theirs.mask["decoder.2.weight"])
+        apart = (made.weights[name] - theirs.weights["decoder.2.weight"])[made.mask[name]]
+        assert 0 < float(apart.std()) < float(theirs.weights["decoder.2.weight"].abs().max())
+        assert not made.weights[name][~made.mask[name]].any()
+
+
 def test_signs_move_without_weights(vae: Path, tmp_path: Path) -> None:
-    run = run_transfer(vae, target("search.seeds=1", moves="signs"), tmp_path / "signs")
+    run = run_transfer(vae, target("search.seeds=1", moves="signs", rounds=[1, 2]), tmp_path / "signs")
     made, native = ticket_of(run, 0, "transfer", 2), ticket_of(run, 0, "ticket", 0)
     assembly = Assembly(RunFolder(run).read_record()["recipe"], root=Path("data"))
     fresh = dict(assembly.task(0).named_parameters())
@@ -222,6 +263,9 @@ def test_signs_move_without_weights(vae: Path, tmp_path: Path) -> None:
     assert torch.equal(mixed.mask[name], kept)
     assert not torch.equal(mixed.weights[name] > 0, made.weights[name] > 0)
     assert torch.equal(mixed.weights[name].abs(), made.weights[name].abs())
+    portable, _ = Kept(RunFolder(run)).portable(0, 2)
+    expected = signs_shuffled(portable, derive(0, "signs", 2)).positive[theirs]
+    assert torch.equal(mixed.weights[name][kept] > 0, expected[kept]), "another shuffle for each seed and round"
     assert native.origin.rewind_to == 3
     assert made.origin.rewind_to == 0
 
@@ -252,6 +296,15 @@ def test_a_mask_is_aligned_with_other_networks(vae: Path, tmp_path: Path) -> Non
     assert int(made.mask[name].sum()) == int(theirs.mask[name].sum())
     rows = sorted(made.mask[name].sum(1).tolist())
     assert rows == sorted(theirs.mask[name].sum(1).tolist()), "a permutation of channels"
+    assembly = Assembly(RunFolder(run).read_record()["recipe"], root=Path("data"))
+    training, batches = assembly.training(assembly.task(0), 16), assembly.batches(0)
+    first_ticket(training, batches, rewind_to=8, seed=0)  # which trains it for so many steps
+    load_weights(source := assembly.task(1), read_snapshot(RunFolder(vae).round(1, "ticket", 0).trained)[0].weights)
+    some = batches.first(CRITERION_BATCHES)
+    groups = movable_groups(source, some[0])
+    assert torch.equal(
+        made.mask[name], aligned(theirs, groups, alignment(source, training.task, some, groups=groups))[name]
+    )
     plain, own = ticket_of(run, 0, "transfer-mask", 2), ticket_of(run, 0, "ticket", 0)
     assert torch.equal(plain.mask[name], theirs.mask[name]), "the same mask, as it is"
     expected = own.weights[name] * made.mask[name] * made.mask.densities[name] ** -0.5
@@ -339,6 +392,20 @@ def test_a_ticket_is_not_carried_to_its_own_initialization(vae: Path) -> None:
     assert gather(file, target("search.seeds=1"), HERE).told["seeds"] == {"0": 0}, "a generator begins otherwise"
 
 
+def test_tickets_that_are_none_to_carry_are_refused(vae: Path, tmp_path: Path) -> None:
+    dense = RunFolder(vae).round(0, "ticket", 0).ticket
+    with pytest.raises(TicketError, match="dense ticket"):
+        gather(dense, target("search.seeds=1"), HERE)
+    with pytest.raises(TicketError, match=r"40.0%, 64.0% sparsity.*99.0%"):
+        gather(vae, target("search.seeds=1", "search.keep=0.1", "claim.level=0.99", rounds=[2]), HERE)
+    unclaimed = VAE[: VAE.index("[claim]")]
+    find(parse_recipe(unclaimed, overrides=['search.rewind="lr"', "search.seeds=1"]), tmp_path / "lr", HERE)
+    with pytest.raises(TicketError, match="--moves trained"):
+        gather(tmp_path / "lr", target("search.seeds=1"), HERE)
+    with pytest.raises(TicketError, match="one architecture"):
+        gather(vae, target("search.seeds=1", moves="mask", align=4), HERE)
+
+
 def test_a_damaged_source_is_refused_and_nothing_is_written(vae: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(vae, tmp_path / "copy")
     file = copy / "seed-0/ticket/round-02/ticket.safetensors"
@@ -390,6 +457,49 @@ def test_another_source_is_refused_in_a_run_that_was_started(vae: Path, to_gan: 
         started(vae)
 
 
+def test_a_source_that_gains_seeds_goes_on_serving_as_it_did(vae: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    first = gather(vae, target("search.seeds=1"), HERE)
+    first.keep(run)
+    assert (run.path / "source/seed-1").is_dir()
+    later = replace(first, told={**first.told, "seeds": {"0": 5, "1": 0}}, files={"seed-0/ticket/round-02/x": b"1"})
+    later.keep(run)
+    kept = Kept(run)
+    assert (kept.seed(0), kept.seed(1)) == (1, 0), "what is recorded stays"
+    assert set(first.files) < set(kept.told["files"])
+    with pytest.raises(TicketError, match="round 2 differs"):
+        replace(first, told={**first.told, "rounds": {"2": 1}}).keep(run)
+
+
+def test_what_is_kept_of_a_source_is_checked(vae: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    gathered = gather(vae, target("search.seeds=1"), HERE)
+    file = run.path / "source/seed-1/ticket/round-02/ticket.safetensors"
+    file.parent.mkdir(parents=True)
+    shutil.copy(RunFolder(vae).round(0, "ticket", 1).ticket, file)  # of a start that was killed, from another source
+    gathered.keep(run)
+    assert file.read_bytes() == RunFolder(vae).round(1, "ticket", 2).ticket.read_bytes()
+    assert Kept(run).ticket(0, 2)[0].mask.density == pytest.approx(0.36, abs=2e-3)
+    shutil.copy(RunFolder(vae).round(0, "ticket", 1).ticket, file)
+    with pytest.raises(TicketError, match="not what the run has kept") as caught:
+        Kept(run).ticket(0, 2)
+    assert caught.value.status == Status.TICKET
+    record = run.path / "source/source.json"
+    for damage in ("{", '{"name": 1}', '{"name": "x", "seeds": "x", "rounds": {}, "files": {}}'):
+        record.write_text(damage)
+        with pytest.raises(TicketError, match="damaged"):
+            Kept(run).seed(0)
+
+
+def test_a_folder_of_ones_own_named_source_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out/source").mkdir(parents=True)
+    (mine := tmp_path / "out/source/thesis.txt").write_text("years of work")
+    recipe = parse_recipe(VAE, overrides=['data.name="mnist"', "data.size=8"])
+    with pytest.raises(TicketError):
+        find(recipe, tmp_path / "out", replace(HERE, root=tmp_path / "nodata"))
+    assert mine.read_text() == "years of work"
+
+
 def test_a_killed_transfer_goes_on_to_the_same_bytes(
     vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,6 +544,14 @@ def test_finished_rounds_of_a_native_run_are_taken_over(vae: Path, tmp_path: Pat
     assert taken == [len(read_results(native))]
     for result in native.glob("seed-*/*/round-*/result.json"):
         assert (out / result.relative_to(native)).read_bytes() == result.read_bytes()
+    alone = run_transfer(vae, wanted.recipe, tmp_path / "alone")
+    for file in native.glob("seed-*/*/round-*/t*.safetensors"):
+        assert (alone / file.relative_to(native)).read_bytes() == file.read_bytes(), "the same bytes, found by itself"
+    half = RunFolder(tmp_path / "half").round(0, "ticket", 2)
+    half.path.mkdir(parents=True)
+    half.ticket.write_bytes(b"cut short")  # as a kill leaves it
+    adopt(RunFolder(native), RunFolder(tmp_path / "half"), wanted.recipe, HERE)
+    assert half.ticket.read_bytes() == RunFolder(native).round(0, "ticket", 2).ticket.read_bytes()
     assert len(read_results(out)) == taken[0] + 6
     chained = load_target(str(out), {"moves": "mask"})
     assert chained.recipe.transfer_controls == ["shuffle"], "the native rounds of a transfer, not its settings"
@@ -457,6 +575,7 @@ def test_the_command_shows_the_layers_and_judges(vae: Path, tmp_path: Path) -> N
     document = json.loads((out / "report.json").read_text())
     level = document["runs"][0]["transfer"]["levels"][0]
     assert level["word"] == "UNDECIDED", "two seeds decide nothing"
+    assert document["runs"][0]["transfer"]["notes"] == []
     again = call("transfer", "--resume", "--out", out, "--json")
     assert again.exit_code == 0, again.output  # type: ignore[attr-defined]
     (out / "seed-0/transfer/round-02/result.json").unlink()
@@ -470,6 +589,8 @@ def test_a_dry_run_writes_nothing(vae: Path, tmp_path: Path) -> None:
     done = call("transfer", vae, "--to", recipe, "--out", tmp_path / "run", "--dry-run")
     assert done.exit_code == 0, done.output  # type: ignore[attr-defined]
     assert "generator.4.weight" in done.output  # type: ignore[attr-defined]
+    told = call("transfer", vae, "--to", recipe, "--out", tmp_path / "run", "--dry-run", "--json")
+    assert json.loads(told.stdout)["entries"][0]["target"] == "generator.0.weight"  # type: ignore[attr-defined]
     assert not (tmp_path / "run").exists()
 
 
@@ -509,6 +630,9 @@ def test_commands_in_the_wrong_order(vae: Path, tmp_path: Path) -> None:
         (["transfer", recipe, "--to", recipe], "transfer itself"),
         (["transfer", "--resume", "--out", tmp_path / "none"], "no transfer to resume"),
         (["transfer", "--resume"], "--out"),
+        (["transfer", "--resume", "--out", tmp_path, "--moves", "mask"], "alone goes on"),
+        (["transfer", plain, "--to", recipe, "--dry-run"], "no run yet"),
+        (["transfer", "--matrix", "ae,vae", "--dry-run"], "leave SOURCE"),
         (["transfer", "--matrix", "ae"], "two recipes"),
         (["transfer", vae, "--matrix", "ae,vae"], "leave SOURCE"),
         (["transfer", "--matrix", f"{plain},{plain}"], "twice"),

@@ -57,16 +57,12 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
     """Everything that transfers need from a source, checked to fit the recipe's networks; nothing is written.
 
     Raises TicketError: a source without tickets, or a damaged one; networks that do not fit, with all mismatches; a
-    source that saw the target's test images; levels that lack what is to move.
+    source that saw the target's test images, or would be carried to its own initialization; levels too far from the
+    target's, or that lack what is to move.
     """
-    found, record = find_source(path), record_of(recipe, options)
-    settle_device(int(record["threads"]))
-    assembly = Assembly(
-        record["recipe"], root=options.root, device=record["device"], plugins=options.plugins,
-        download=options.download,
-    )  # fmt: skip
+    found, assembly = find_source(path), _assembled(recipe, options)
+    section: Mapping[str, Any] = assembly.recipe["transfer"]
     ticket, source_recipe = _read(found.first.ticket)
-    section: Mapping[str, Any] = record["recipe"]["transfer"]
     if section["moves"] == "weights" and ticket.origin.rewind != "weights":
         message = f"the source's tickets start from trained weights (search.rewind = '{ticket.origin.rewind}')"
         raise TicketError(f"{message}, not from early ones: use --moves trained")
@@ -74,12 +70,51 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
     if section["align"]:
         require_alike(carrier.source, carrier.target)
     notes = _unseen(assembly.of(source_recipe), assembly)
+    rounds = _rounds(found, carrier, recipe, notes)
+    seeds = served(list(found.levels), recipe.seeds)
+    if len(found.levels) < len(seeds):
+        many = "one seed" if len(found.levels) == 1 else f"{len(found.levels)} seeds"
+        notes.append(f"the source has {many}, and serves {len(seeds)}: their losses are not quite independent")
+    _require_own_beginnings(seeds, source_recipe, carrier, assembly)
+    files = files_of(found, section["moves"], bool(section["align"]), list(seeds.values()), rounds, carrier.source)
+    if not any("round-00/ticket" in name for name in files) and _needs_dense(section):
+        needed = "the source's dense weights, which its run keeps: name its run, or a ticket inside it"
+        raise TicketError(f"the controls 'shuffle' and 'unmasked' need {needed}; or --set transfer.controls=['mask']")
+    told = {
+        "name": found.name, "notes": notes, "seeds": {str(target): source for target, source in seeds.items()},
+        "rounds": {str(target): source for target, source in rounds.items()},
+    }  # fmt: skip
+    ticket, _ = _read(found.levels[seeds[recipe.seed]][next(iter(rounds.values()))].ticket)
+    table = _tried(carrier, ticket, assembly, recipe)
+    return Gathered(found, _at(recipe, rounds), told, files, table, tuple(notes))
+
+
+def misfit(path: Path, recipe: Recipe, options: Options) -> str | None:
+    """Why nothing of a source's networks fits the target's, in a line; None where something does."""
+    assembly, (_, source_recipe) = _assembled(recipe, options), _read(find_source(path).first.ticket)
+    source_networks(source_recipe, assembly)  # what is damaged is no misfit
+    try:
+        Carrier.of(assembly.recipe["transfer"], source_recipe, assembly, recipe.seed)
+    except TicketError as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+def _assembled(recipe: Recipe, options: Options) -> Assembly:
+    record = record_of(recipe, options)
+    settle_device(int(record["threads"]))
+    return Assembly(
+        record["recipe"], root=options.root, device=record["device"], plugins=options.plugins,
+        download=options.download,
+    )  # fmt: skip
+
+
+def _rounds(found: Found, carrier: Carrier, recipe: Recipe, notes: list[str]) -> dict[int, int]:
+    """Target round -> the source's that serves it; rounds that none serves are noted."""
     taken = {pair.source for pair in carrier.pairing.pairs}
-    densities = {
-        round: _density(_read(level.ticket)[0].mask, taken)
-        for round, level in next(iter(found.levels.values())).items()
-    }
-    wanted = {round: recipe.search.keep**round for round in record["recipe"]["transfer"]["rounds"]}
+    levels = next(iter(found.levels.values()))
+    densities = {round: _density(_read(level.ticket)[0].mask, taken) for round, level in levels.items()}
+    wanted = {round: recipe.search.keep**round for round in carrier.section["rounds"]}
     rounds = nearest_levels(densities, wanted, recipe.search.keep)
     if not rounds:
         there = ", ".join(f"{1 - density:.1%}" for density in densities.values())
@@ -89,26 +124,7 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
     if missing := [round for round in wanted if round not in rounds]:
         bare = ", ".join(f"{recipe.sparsity(round):.1%}" for round in missing)
         notes.append(f"the source has no level of its own for sparsity {bare}: nothing is carried over there")
-    sources = list(found.levels)
-    seeds = served(sources, recipe.seeds)
-    if len(sources) < len(seeds):
-        many = "one seed" if len(sources) == 1 else f"{len(sources)} seeds"
-        notes.append(f"the source has {many}, and serves {len(seeds)}: their losses are not quite independent")
-    _require_own_beginnings(seeds, source_recipe, carrier, assembly)
-    files = files_of(
-        found, section["moves"], bool(section["align"]), list(seeds.values()), rounds, carrier.source
-    )  # fmt: skip
-    if not any("round-00/ticket" in name for name in files) and _needs_dense(section):
-        needed = "the source's dense weights, which its run keeps: name its run, or a ticket inside it"
-        raise TicketError(f"the controls 'shuffle' and 'unmasked' need {needed}; or --set transfer.controls=['mask']")
-    told = {
-        "name": found.name, "notes": notes, "seeds": {str(target): source for target, source in seeds.items()},
-        "rounds": {str(target): source for target, source in rounds.items()},
-    }  # fmt: skip
-    first = next(iter(rounds.values()))
-    ticket = _read(found.levels[seeds[recipe.seed]][first].ticket)[0]
-    table = _tried(carrier, ticket, assembly, recipe)
-    return Gathered(found, _at(recipe, rounds), told, files, table, tuple(notes))
+    return rounds
 
 
 def _at(recipe: Recipe, rounds: Mapping[int, int]) -> Recipe:

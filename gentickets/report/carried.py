@@ -102,6 +102,8 @@ class Transferred:
     """Sentences on the layers that got nothing."""
     covered: float | None = None
     """The share of the target's prunable weights that got something."""
+    notes: tuple[str, ...] = ()
+    """What was noticed about the source when it was gathered."""
 
     def at(self, round: int | None) -> Level | None:
         """The level of a round; where there is none (or it is None), the last one."""

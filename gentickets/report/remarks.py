@@ -126,6 +126,8 @@ def _transferred(transfer: Transferred, arms: Collection[str]) -> Iterator[str]:
         yield "Transferred arms start at step 0, from new weights with the signs of the source's trained ones."
     else:
         yield "Transferred arms start from the target's own early weights, as its ticket does."
+    for told in transfer.notes:
+        yield f"{told[:1].upper()}{told[1:]}."
     if "transfer-mask" in arms:
         yield "The transferred mask alone starts from the target's own early weights."
     if "transfer-unmasked" in arms:

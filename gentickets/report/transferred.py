@@ -69,6 +69,7 @@ def transferred(results: Sequence[Result], recipe: Mapping[str, Any]) -> Transfe
         layers=tuple(told.get("entries") or ()),
         left=tuple(told.get("left") or ()),
         covered=told.get("covered"),
+        notes=tuple(told.get("notes") or ()),
     )
     native = control_rounds(cells, level)
     return replace(whole, levels=tuple(_level(cells, whole, round, native) for round in rounds))

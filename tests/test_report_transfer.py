@@ -650,7 +650,7 @@ def test_report_json_has_the_documented_keys(written: tuple[str, dict[str, Any]]
     told = written[1]["transfer"]
     assert set(told) == {
         "metric", "margin", "claimed", "moves", "match", "partial", "source", "routes", "covered", "levels", "layers",
-        "left",
+        "left", "notes",
     }  # fmt: skip
     assert set(told["source"]) == {"source", "family", "data", "seed", "round", "sparsity"}
     first = told["levels"][0]

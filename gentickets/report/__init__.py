@@ -42,7 +42,7 @@
                                         "best": arm | null, "hurt_by": [arm], "spreads": {arm: spread},
                                         "notes": [str]}],
                             "layers": [{"target", "source" | null, "got", "weights", "kept", "density" | null}],
-                            "left": [str]} | null,
+                            "left": [str], "notes": [str]} | null,
                "provenance": {figure: [str]}, "missing": [str]}]}
 
 A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. A loss says by how much the

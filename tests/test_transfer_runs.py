@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from gentickets_cli.main import cli
+from gentickets_cli.matrix import run_matrix
 from test_resume import HERE as EVERY_STEP
 from test_resume import Killed, content
 
@@ -643,14 +644,15 @@ def test_commands_in_the_wrong_order(vae: Path, tmp_path: Path) -> None:
         assert said in done.output, (arguments, done.output)  # type: ignore[attr-defined]
 
 
-def test_a_matrix_carries_everything_everywhere(tmp_path: Path) -> None:
+def test_a_matrix_carries_everything_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = []
     for name, text in (("a", VAE), ("b", GAN.replace("[transfer]\n", ""))):
         (path := tmp_path / f"{name}.toml").write_text(text)
         names.append(str(path))
     out = tmp_path / "matrix"
-    done = call("transfer", "--matrix", ",".join(names), "--out", out, "--json", "--jobs", 2)
-    assert done.exit_code == 0, done.output  # type: ignore[attr-defined]
+    assert run_matrix(",".join(names), out, HERE, {}, ["transfer.controls=['shuffle']"], True) == Status.DONE
+    assert json.loads(capsys.readouterr().out)["cells"]
+    assert not list(out.glob("a-to-b/seed-0/transfer-mask*")), "the transfers' settings reach them"
     document = json.loads((out / "matrix.json").read_text())
     cells = {(cell["source"], cell["target"]): cell["word"] for cell in document["cells"]}
     assert set(cells) == {(a, b) for a in "ab" for b in "ab"}

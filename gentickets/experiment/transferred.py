@@ -175,9 +175,12 @@ class TransferredArm(Arm):
     def _carry(self, ticket: Ticket, *, unmasked: bool = False) -> tuple[Ticket, Table]:
         """A ticket of the source in the target."""
         start, seed = self._own_start, self.unit.seed
-        carrier = Carrier.of(self.section, self._recipe, self.assembly, seed)
-        made, table = carrier.carry(ticket, start, self.moves, unmasked=unmasked, seed=seed)
+        made, table = self._carrier.carry(ticket, start, self.moves, unmasked=unmasked, seed=seed)
         return replace(made, optim=start.optim, origin=replace(made.origin, round=self.unit.round)), table
+
+    @cached_property
+    def _carrier(self) -> Carrier:
+        return Carrier.of(self.section, self._recipe, self.assembly, self.unit.seed)
 
     def _source_ticket(self) -> tuple[Ticket, dict[str, Any]]:
         """The source's ticket with the weights that move, and its recipe; where signs move, one of signs alone."""

@@ -58,7 +58,7 @@ def find(
     from gentickets.recipe import load_recipe
     from gentickets.runs.folder import RunFolder
 
-    from .progress import Progress
+    from .progress import showing
 
     wanted = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
     wanted += [f"train.{key}={json.dumps(value)}" for key, value in arithmetic(precision, compiled).items()]
@@ -73,12 +73,9 @@ def find(
         options = replace(options, keep_all=True)  # until portable tickets are written
     if dry_run:
         return _dry_run(loaded, folder, options, as_json)
-    progress = Progress()
     with resumable(folder):
-        try:
+        with showing() as progress:
             run_recipe(loaded, folder, options, resume=resume, listener=progress)
-        finally:
-            progress.close()
         made = write_portables(folder, loaded, needed) if portable else None
         settle_matplotlib()
         from gentickets.report import write_report  # it imports matplotlib, which no error before should wait for

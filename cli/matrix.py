@@ -63,13 +63,10 @@ def _status(folder: Path) -> Status:
 def _find(model: Model, options: Options) -> None:
     from gentickets.experiment.find import find
 
-    from .progress import Progress
+    from .progress import showing
 
-    progress = Progress()
-    try:
+    with showing() as progress:
         find(model.recipe, model.native, options, listener=progress)
-    finally:
-        progress.close()
 
 
 def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str | None:
@@ -79,7 +76,7 @@ def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str |
     from gentickets.experiment.transferring import adopt, gather, misfit
     from gentickets.runs.folder import RunFolder
 
-    from .progress import Progress
+    from .progress import showing
 
     target = load_target(str(cell.target.native), section, plugins=options.plugins)
     if (why := misfit(cell.source.native, target.recipe, options)) is not None:
@@ -92,11 +89,8 @@ def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str |
         gathered.keep(run)
         adopt(RunFolder(cell.target.native), run, gathered.recipe, options)
 
-    progress = Progress()
-    try:
+    with showing() as progress:
         find(gathered.recipe, cell.folder, options, listener=progress, prepare=prepare)
-    finally:
-        progress.close()
     return None
 
 

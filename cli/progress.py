@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -139,3 +140,13 @@ class Progress:
             self.bar.say(line)
         else:
             click.echo(line, err=True)
+
+
+@contextmanager
+def showing() -> Iterator[Progress]:
+    """A listener that shows how far a run is, and leaves the terminal as it was."""
+    progress = Progress()
+    try:
+        yield progress
+    finally:
+        progress.close()

@@ -122,7 +122,7 @@ def _source(wanted: str, options: Options, given: dict[str, Any]) -> Path:
     from gentickets.experiment.find import find
     from gentickets.recipe import load_recipe
 
-    from .progress import Progress
+    from .progress import showing
 
     recipe = load_recipe(wanted, plugins=options.plugins)
     if recipe.transfer is not None:
@@ -137,11 +137,8 @@ def _source(wanted: str, options: Options, given: dict[str, Any]) -> Path:
     if given["moves"] in ("signs", "trained"):  # which trained networks move is known only afterwards
         options = replace(options, keep_all=True)
     note(f"the source: gentickets find {wanted}, in {folder}")
-    progress = Progress()
-    try:
+    with showing() as progress:
         find(recipe, folder, options, listener=progress)
-    finally:
-        progress.close()
     return folder
 
 
@@ -205,14 +202,11 @@ def _run(recipe: Any, folder: Path, options: Options, as_json: bool, **how: Any)
     from gentickets.experiment.find import failed, find, results_of
     from gentickets.runs.folder import RunFolder
 
-    from .progress import Progress
+    from .progress import showing
 
-    progress = Progress()
     with resumable(folder):
-        try:
+        with showing() as progress:
             find(recipe, folder, options, listener=progress, **how)
-        finally:
-            progress.close()
         settle_matplotlib()
         from gentickets.report import write_report
 

@@ -178,14 +178,15 @@ class Kept:
 
     def seed(self, target: int) -> int:
         """The source's seed that serves a target's."""
-        if (found := self.told["seeds"].get(str(target))) is None:
+        found: int | None = self.told["seeds"].get(str(target))
+        if found is None:
             raise TicketError(f"{self.record} has no source for seed {target}: start the transfer again", Status.TICKET)
-        return int(found)
+        return found
 
     def round(self, target: int) -> int | None:
         """The source's round that serves a target's; None where none does."""
-        found = self.told["rounds"].get(str(target))
-        return None if found is None else int(found)
+        found: int | None = self.told["rounds"].get(str(target))
+        return found
 
     def place(self, seed: int, round: int) -> RoundFolder:
         """Where the files of the source that serve a target's seed at a round of the *source* lie."""
@@ -198,7 +199,7 @@ class Kept:
             why = "the source is a single ticket or a portable one, without its run's dense weights beside it"
             raise TicketError(f"the source has no {path.parent.name}: {why}", Status.FAILED)
         ticket, recipe = read_ticket(self._checked(path))
-        return ticket, _with_recipe(path, recipe)
+        return ticket, with_recipe(path, recipe)
 
     def trained(self, seed: int, round: int) -> Tensors:
         """The weights that the source's ticket grew into."""
@@ -208,7 +209,7 @@ class Kept:
         """The source's mask and signs, and its recipe."""
         path = self.place(seed, round).path / PORTABLE
         portable, recipe = read_portable(self._checked(path))
-        return portable, _with_recipe(path, recipe)
+        return portable, with_recipe(path, recipe)
 
     def keep(self, told: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
         """Store files by their path in the folder, and what is told of them; more seeds may come later.
@@ -294,7 +295,8 @@ def _grown(path: Path, of: str) -> bytes:
     return path.read_bytes()
 
 
-def _with_recipe(path: Path, recipe: dict[str, Any] | None) -> dict[str, Any]:
+def with_recipe(path: Path, recipe: dict[str, Any] | None) -> dict[str, Any]:
+    """The recipe in a source's file; TicketError where it holds none."""
     if recipe is None:
         raise TicketError(f"{path} holds no recipe, so that its networks cannot be built; load it from Python")
     return recipe

@@ -14,7 +14,7 @@ from gentickets.disk import write_whole
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.find import Options, record_of
-from gentickets.experiment.sources import Found, Kept, files_of, find_source, nearest_levels, served
+from gentickets.experiment.sources import Found, Kept, files_of, find_source, nearest_levels, served, with_recipe
 from gentickets.experiment.transferred import Carrier, of_signs, source_networks
 from gentickets.experiment.units import TRANSFER
 from gentickets.masks import Mask, full_mask, prunable_layers
@@ -163,12 +163,9 @@ def _read(path: Path) -> tuple[Ticket, dict[str, Any]]:
     """A ticket, or a portable one as a ticket of signs, and its recipe."""
     if is_portable(path):
         portable, recipe = read_portable(path)
-        ticket = of_signs(portable)
-    else:
-        ticket, recipe = read_ticket(path)
-    if recipe is None:
-        raise TicketError(f"{path} holds no recipe, so that its networks cannot be built; load it from Python")
-    return ticket, recipe
+        return of_signs(portable), with_recipe(path, recipe)
+    ticket, recipe = read_ticket(path)
+    return ticket, with_recipe(path, recipe)
 
 
 def _density(mask: Mask, layers: set[str]) -> float:

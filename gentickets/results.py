@@ -95,6 +95,8 @@ class Result:
     """Of arms named ``transfer...``: the source (``source``, ``family``, ``data``, ``seed``, ``round``, ``sparsity``)
     and the table of what moved (``routes``, ``match``, ``moves``, ``partial``, ``entries``, ``left``, ``covered``,
     ``density``, ``carried``); ``align`` where a mask was re-aligned."""
+    beside: dict[str, Any] = field(default_factory=dict)
+    """Of the arm ``beside``: what is looked at beside a verdict's tests, in the networks of one seed."""
     status: str = "done"
     """``done``, ``failed``, ``diverged``, or ``not run`` behind one that failed."""
     why: str | None = None

@@ -13,12 +13,13 @@ import pytest
 HOUSE = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "seeds", "disk", "spectral"},
-    {"masks", "results", "provenance", "patches", "shapes", "untouched"},
+    {"masks", "results", "provenance", "patches", "shapes", "untouched", "statistics"},
     {"tickets", "data", "tasks", "ledger"},
     {"optimizers", "tensorfile", "arithmetic", "channels", "portable"},
     {"criteria", "training", "accounting", "quality", "recipe", "runs", "earlybird", "transfer"},
     {"search", "controls", "export"},
-    {"experiment", "report"},
+    {"experiment", "report", "simulation"},
+    {"verdict"},
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -21,6 +21,7 @@ from gentickets.recipe.sections import (
     TaskChoice,
     Train,
     Transfer,
+    Verdict,
 )
 
 LEVEL_TOLERANCE = 0.001
@@ -45,6 +46,7 @@ class Recipe(Section):
     quality: Quality = Quality()
     claim: Claim | None = None
     transfer: Transfer | None = None
+    verdict: Verdict | None = None
 
     _text: str = PrivateAttr("")
     _name: str = PrivateAttr("")
@@ -78,9 +80,11 @@ class Recipe(Section):
         """The round that the claim is about; None without a claim, or where validation chooses it."""
         if self.claim is None or isinstance(self.claim.level, str):
             return None
-        level = self.claim.level
-        nearest = min(self.rounds, key=lambda round: abs(self.sparsity(round) - level))
-        return nearest if abs(self.sparsity(nearest) - level) <= LEVEL_TOLERANCE else None
+        nearest = self._nearest(self.claim.level)
+        return nearest if abs(self.sparsity(nearest) - self.claim.level) <= LEVEL_TOLERANCE else None
+
+    def _nearest(self, sparsity: float) -> int:
+        return min(self.rounds, key=lambda round: abs(self.sparsity(round) - sparsity))
 
     @property
     def rounds(self) -> list[int]:
@@ -98,6 +102,31 @@ class Recipe(Section):
         if self.claim is not None and self.claim.level == "validation":
             return self.rounds
         return sorted({self.claim_round or last, last})
+
+    @property
+    def judged_rounds(self) -> list[int]:
+        """The rounds that get a word, in order: those of `claim.sparsities`, else where controls run."""
+        if self.claim is None:
+            return []
+        if self.claim.sparsities:
+            return sorted({self._nearest(one) for one in self.claim.sparsities} | {self.claim_round or self.rounds[-1]})
+        controlled = self.control_rounds if self.search.controls else []
+        return sorted({*controlled, *([self.claim_round] if self.claim_round is not None else self.rounds)})
+
+    @property
+    def fork_steps(self) -> list[int]:
+        """The dense run's steps from which the ticket's mask is trained in two orders of data, in order."""
+        if self.verdict is None or not self.masks_weights:
+            return []
+        if self.verdict.forks is not None:
+            return sorted(self.verdict.forks)
+        steps = self.train.steps
+        return sorted({0, self.search.rewind_to, *(steps // part for part in (50, 20, 5, 2))} - {steps})
+
+    @property
+    def masks_weights(self) -> bool:
+        """Whether a ticket is a mask over the weights of one step of the dense run, which other steps have too."""
+        return self.search.method in ("iterative", "one_shot", "at_start") and self.search.rewind == "weights"
 
     @property
     def transfer_rounds(self) -> list[int]:
@@ -132,6 +161,12 @@ class Recipe(Section):
             del plain["transfer"]
         else:
             plain["transfer"] |= {"rounds": self.transfer_rounds, "controls": self.transfer_controls}
+        if self.verdict is None:
+            del plain["verdict"]
+        else:
+            plain["verdict"]["forks"] = self.fork_steps
+        if plain["claim"] is not None:
+            plain["claim"]["sparsities"] = [self.sparsity(round) for round in self.judged_rounds]
         if not self.quality.curve:
             plain["quality"] = {name: value for name, value in plain["quality"].items() if name not in STOPPING}
         return {

@@ -30,6 +30,9 @@ Control = Literal[
     "low-channels",
     "scratch",
     "scratch-flops",
+    "snip",
+    "grasp",
+    "synflow",
 ]
 Moves = Literal["weights", "mask", "signs", "trained"]
 OfTransfer = Literal["shuffle", "unmasked", "mask", "signs-shuffle"]
@@ -270,6 +273,23 @@ class Claim(Section):
     """Of the dense mean."""
     level: Share | Literal["validation"] = Field(examples=["validation"])
     """A round's sparsity, or the sparsest round that holds on validation."""
+    alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
+    """The chance of any false WINS, over all levels and looks."""
+    sparsities: Annotated[tuple[Share, ...], Listed] = ()
+    """The levels that get a word, by Holm's correction; empty: those at which controls run."""
+    looks: Annotated[int, Field(ge=1, le=10)] = 2
+    """How often the claim may be judged with more seeds than before; each look spends its part of ``alpha``."""
+
+
+class Verdict(Section):
+    """[verdict]: arms that a verdict needs beside the controls, and what is looked at beside its tests."""
+
+    twice: bool = True
+    """Whether a dense model is trained twice as long, to see whether the dense one is trained."""
+    forks: Annotated[tuple[Natural, ...], Listed] | None = None
+    """Steps of the dense run from which the ticket's mask is trained in two orders of data; none: chosen."""
+    beside: bool = True
+    """Whether samples, latents and paths between networks are looked at."""
 
 
 class Transfer(Section):

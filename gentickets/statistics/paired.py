@@ -1,0 +1,57 @@
+"""Paired tests over seeds: Student's t, its bound, and Holm's correction for several questions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+Array = NDArray[np.float64]
+
+
+def p_below(values: ArrayLike, limit: float = 0.0) -> Array:
+    """One-sided p-values (...) that the mean of ``values`` (..., seeds) is below a limit (Student, 1908).
+
+    The chance of a mean this low if the true one were the limit. With one seed 1; where all seeds give the same, 0
+    below the limit and 1 otherwise.
+    """
+    mean, error, n = _moments(values)
+    if n < 2:
+        return np.ones_like(mean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = special.stdtr(n - 1, (mean - limit) / error)
+    return np.where(error > 0, p, np.where(mean < limit, 0.0, 1.0))
+
+
+def upper_bound(values: ArrayLike, alpha: float = 0.05) -> Array:
+    """One-sided upper bounds (...) of the mean at 1 - alpha: mean + t(1 - alpha, n - 1) sd / sqrt(n); one seed: inf."""
+    mean, error, n = _moments(values)
+    if n < 2:
+        return np.full_like(mean, np.inf)
+    bound: Array = mean + special.stdtrit(n - 1, 1 - alpha) * error
+    return bound
+
+
+def holm(p: ArrayLike) -> Array:
+    """Adjusted p-values over the last axis (Holm, 1979): at most alpha of them are, if any false one is, below alpha.
+
+    Rejecting where the adjusted value is at most alpha keeps the chance of any false rejection at most alpha, however
+    the tests depend on each other.
+    """
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values, axis=-1, kind="stable")
+    factors = np.arange(values.shape[-1], 0, -1)
+    steps = np.maximum.accumulate(np.take_along_axis(values, order, -1) * factors, axis=-1)
+    adjusted = np.empty_like(values)
+    np.put_along_axis(adjusted, order, np.minimum(steps, 1.0), -1)
+    return adjusted
+
+
+def _moments(values: ArrayLike) -> tuple[Array, Array, int]:
+    """Mean, standard error and number of seeds; an error that is only rounding is none."""
+    found = np.asarray(values, dtype=float)
+    n = found.shape[-1]
+    mean = found.mean(-1)
+    error = found.std(-1, ddof=1) / np.sqrt(n) if n > 1 else np.zeros_like(mean)
+    rounding = 1e-14 * np.abs(found).max(-1, initial=0.0)
+    return mean, np.where(error > rounding, error, 0.0), n

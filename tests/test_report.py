@@ -154,7 +154,7 @@ def test_a_whole_run_becomes_one_page_and_one_json(whole: Report) -> None:
     assert report.data == run / "report.json"
     page = Page(report.page.read_text(encoding="utf-8"))
     assert report.sentence.replace(" ", "") in page.text.replace("\xa0", "").replace(" ", "")
-    assert "the ticket wins at equal steps" in report.sentence
+    assert "the ticket WINS AT EQUAL STEPS" in report.sentence
     for title in ("Sparsity against quality", "All arms", "Further figures", "Samples", "Reconstructions",
                   "What each layer keeps", "Training", "Where the time went", "Size and cost",
                   "How each number was measured", "Machine, versions, command"):  # fmt: skip
@@ -257,7 +257,7 @@ def test_an_unfinished_run_says_what_is_missing(tmp_path: Path) -> None:
     missing = report.summaries[0].missing
     assert missing[:2] == ("2 of 3 seeds have started", "ticket: 8 of 14 rounds are done")
     assert {line.split(":")[0] for line in missing[2:]} == {"reinit", "shuffle", "budget"}
-    assert report.summaries[0].verdict.word == "undecided"
+    assert report.summaries[0].verdict.word == "UNDECIDED"
     text = Page(report.page.read_text(encoding="utf-8")).text
     assert "Unfinished: 2 of 3 seeds have started" in text
 
@@ -288,7 +288,7 @@ def test_failed_cells_are_listed_with_their_reason(tmp_path: Path) -> None:
     row = report.summaries[0].row("ticket", 5)
     assert row is not None
     assert (row.n, row.failed) == (2, 1)
-    assert report.summaries[0].verdict.word == "fails"
+    assert report.summaries[0].verdict.word == "LOSES"
     assert "seed 1: the loss became NaN at step 31" in Page(report.page.read_text(encoding="utf-8")).text
 
 
@@ -442,7 +442,7 @@ def test_report_json_is_plain_and_versioned(whole: Report) -> None:
     data = json.loads(whole.data.read_text(encoding="utf-8"))
     assert data["format"] == 1
     (run,) = data["runs"]
-    assert run["verdict"]["word"] == "wins at equal steps"
+    assert run["verdict"]["word"] == "WINS AT EQUAL STEPS"
     assert run["verdict"]["short"]["holds"] is True
     assert [other["beaten"] for other in run["verdict"]["short"]["controls"]] == [True, True]
     assert run["rows"][0]["arm"] == "dense"

@@ -218,7 +218,7 @@ def page(written: Report) -> Page:
 def test_a_level_of_channels_says_so_and_how_many_weights_that_is(whole: Summary) -> None:
     start = (
         "At 50.0 % of the channels removed (75.0 % of the weights; an early bird by channels, continued from the step "
-        "at which it emerged) the ticket wins at equal steps: negative ELBO 102.00 ± 0.06 against 102.50 ± 0.05"
+        "at which it emerged) the ticket WINS AT EQUAL STEPS: negative ELBO 102.00 ± 0.06 against 102.50 ± 0.05"
     )
     assert whole.verdict.sentence.startswith(start)
     assert whole.verdict.of_channels
@@ -233,7 +233,7 @@ def test_where_a_control_as_narrow_does_as_well_the_choice_of_channels_explains_
     name = {"random-channels": "random channels do", "low-channels": "lowest-scored channels do"}
     said = "As far as these seeds tell, a narrower network explains the ticket's negative ELBO, not the choice of "
     said += "channels: "
-    assert verdict.word == "matches"
+    assert verdict.word == "MATCHES"
     assert f"{said}{name.get(control, 'narrow from scratch does')} as well." in verdict.sentence
     assert verdict.explained_by == (control,)
     assert verdict.as_dict()["explained_by"] == [control]
@@ -246,7 +246,7 @@ def test_all_that_explain_a_ticket_are_named_together() -> None:
 
 def test_a_ticket_that_does_not_hold_is_explained_too() -> None:
     verdict = judge(early_birds(ticket=110.0, random_channels=110.0, low_channels=120.0, scratch=120.0), RECIPE)
-    assert verdict.word == "fails"
+    assert verdict.word == "LOSES"
     assert verdict.explained_by == ("random-channels",)
     assert "not the choice of channels: random channels do as well." in verdict.sentence
 
@@ -262,10 +262,10 @@ def test_without_a_claim_the_ticket_is_explained_all_the_same() -> None:
 
 def test_nothing_is_explained_by_what_is_beaten_or_untested(whole: Summary) -> None:
     two = judge([r for r in early_birds(scratch=102.0) if r.seed < 2], asked(seeds=2))
-    assert (whole.verdict.word, two.word) == ("wins at equal steps", "undecided")
+    assert (whole.verdict.word, two.word) == ("WINS AT EQUAL STEPS", "UNDECIDED")
     assert not any("explains" in one.sentence for one in (whole.verdict, two))
     masked = judge(early_birds(scratch=102.0), asked(by="weights"))
-    assert (masked.word, masked.explained_by) == ("matches", ())
+    assert (masked.word, masked.explained_by) == ("MATCHES", ())
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_nothing_is_explained_by_what_is_beaten_or_untested(whole: Summary) -> N
 )
 def test_the_narrow_network_of_equal_flops_is_told_and_decides_nothing(value: float, said: str) -> None:
     verdict = judge(early_birds(scratch_flops=value), RECIPE)
-    assert verdict.word == "wins at equal steps"
+    assert verdict.word == "WINS AT EQUAL STEPS"
     text = r"trained for as many FLOPs as search and ticket together, reaches [\d.± ]+, (which is )?" + said
     assert re.search(text, verdict.sentence)
     assert verdict.short is not None
@@ -284,7 +284,7 @@ def test_the_narrow_network_of_equal_flops_is_told_and_decides_nothing(value: fl
 def test_without_the_narrow_network_of_equal_flops_a_win_is_still_a_win() -> None:
     few = without(early_birds(), "scratch-flops", 2)
     verdict = judge(few, RECIPE)
-    assert verdict.word == "wins at equal steps"
+    assert verdict.word == "WINS AT EQUAL STEPS"
     assert verdict.short is not None
     assert (verdict.short.matched, dict(verdict.short.unfinished)) == (None, {})
     assert summarize(few, RECIPE).missing == ("scratch-flops: 2 of 3 rounds are done",)
@@ -298,7 +298,7 @@ def test_it_is_not_trained_longer_and_a_lasting_win_does_not_wait_for_it() -> No
         for place, (arm, value) in enumerate(longer.items())
     ]
     tail += [cell("dense-longer", seed, 0, 2000, 101.2 + 0.03 * seed) for seed in range(3)]
-    assert judge([*early_birds(), *tail], asked(longer=5)).word == "wins"
+    assert judge([*early_birds(), *tail], asked(longer=5)).word == "WINS"
 
 
 def test_the_table_tells_channels_and_has_no_row_for_the_search(whole: Summary) -> None:
@@ -325,7 +325,7 @@ def test_a_search_is_awaited_but_is_no_control() -> None:
 
 def test_a_level_that_did_not_emerge_is_told_with_its_reason(page: Page) -> None:
     summary = summarize(half_emerged(), RECIPE)
-    assert summary.verdict.word == "wins at equal steps", "the claim's own level emerged in every seed"
+    assert summary.verdict.word == "WINS AT EQUAL STEPS", "the claim's own level emerged in every seed"
     assert summary.missing == ()
     assert summary.troubles == (f"ticket at 75.0 %: failed in seed 1: {WHY}.",)
     assert summary.emergence is not None
@@ -334,7 +334,7 @@ def test_a_level_that_did_not_emerge_is_told_with_its_reason(page: Page) -> None
     assert lines[1] == ["1", "step 100 (25.0 %)", f"did not emerge: {WHY}."]
     assert f"did not emerge: {WHY}." in page.text
     other = judge(half_emerged(), {**RECIPE, "claim": {**RECIPE["claim"], "level": 0.75}})
-    assert other.word == "fails"
+    assert other.word == "LOSES"
     assert f"The ticket failed in seed 1 ({WHY}), and a claim cannot hold" in other.sentence
 
 
@@ -349,7 +349,7 @@ def test_a_search_that_diverged_is_a_trouble() -> None:
         results = broken(results, "ticket", 0, round, "not run", "it needs search round 0 of seed 0, which is diverged")
     summary = summarize(results, RECIPE)
     assert summary.troubles[0] == "early-bird search: diverged in seed 0: the loss became NaN at step 31."
-    assert summary.verdict.word == "fails"
+    assert summary.verdict.word == "LOSES"
     assert summary.emergence is not None
     assert summary.emergence.seeds() == [0, 1, 2]
 

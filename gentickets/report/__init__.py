@@ -8,12 +8,14 @@
                "facts": [[str, str]], "better": {figure: "lower" | "higher" | null},
                "of_channels": bool,
                "verdict": {"word", "sentence", "metric", "margin", "round", "level", "pruned", "share", "of_channels",
-                           "lighter", "explained_by": [control], "found", "chosen", "seeds",
+                           "lighter", "explained_by": [control], "found", "chosen", "seeds", "tested": bool,
                            "short": {"ticket": spread, "dense": spread, "loss": {"mean", "bound", "p", "n"},
-                                     "limit", "holds", "controls": [{"control", "arm", "spread", "loss",
-                                     "beaten": bool | null}], "unfinished": {control: why},
+                                     "limit", "bound", "alpha", "holds", "controls": [{"control", "arm", "spread",
+                                     "loss", "beaten": bool | null, "as_well": bool}], "unfinished": {control: why},
                                      "matched": like one of the controls | null} | null,
-                           "longer": the same | null, "budget": spread | null, "notes": [str]},
+                           "longer": the same | null, "budget": spread | null, "notes": [str],
+                           "levels": [{"round", "sparsity", "word", "reasons": [str], "tested", "short", "longer",
+                                       "p_wins" | null, "p_holds" | null}]},
                "rows": [{"arm", "name", "round", "sparsity", "width", "steps", "selection", "n",
                          "train": {figure: spread}, "valid": {figure: spread}, "test": {figure: spread},
                          "stops": {"steps": spread, "never", "figure"} | null, "tied": {group: share},
@@ -133,7 +135,8 @@ def read_run(path: Path) -> Run:
         raise TicketError(f"{folder.record} is damaged: it holds no recipe", Status.TICKET)
     text = folder.recipe.read_text("utf-8", errors="replace") if folder.recipe.is_file() else ""
     results = read_results(path)
-    return Run(path, record, text, results, summarize(results, recipe, path.resolve().name))
+    look = max(1, len((record.get("claim") or {}).get("seeds") or ()))
+    return Run(path, record, text, results, summarize(results, recipe, path.resolve().name, look))
 
 
 def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:

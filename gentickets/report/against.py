@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from gentickets.report import sentence as say
 from gentickets.report.cells import Cells
-from gentickets.report.verdict import Comparison, paired
+from gentickets.report.verdict import ALPHA, Comparison, paired
 from gentickets.report.words import SCALED, Spread, is_higher
 
 
 def against(
-    cells: Cells, control: str, tail: str, round: int, metric: str, values: Mapping[int, float]
+    cells: Cells, control: str, tail: str, round: int, metric: str, values: Mapping[int, float], alpha: float = ALPHA
 ) -> Comparison | str:
     """An arm's `values` on test against a control's better twin on validation; a string says why there is none."""
     complete: dict[str, float] = {}
@@ -34,5 +34,5 @@ def against(
     higher = is_higher(metric)
     arm = (max if higher else min)(complete, key=lambda name: complete[name])
     own = cells.values(arm, round, metric, "test")
-    loss, spread = paired(values, own, higher=higher), Spread.of(own)
+    loss, spread = paired(values, own, higher=higher, alpha=alpha), Spread.of(own)
     return Comparison(control, arm, spread, loss) if loss is not None and spread is not None else why

@@ -7,7 +7,18 @@ from typing import Any
 
 from gentickets.report.costs import Cost
 from gentickets.report.summary import Summary
-from gentickets.report.words import DASH, LONGER, SEARCH, engineering, fixed, in_order, numbered, percent, phase_name
+from gentickets.report.words import (
+    DASH,
+    LONGER,
+    MORE_STEPS,
+    SEARCH,
+    engineering,
+    fixed,
+    in_order,
+    numbered,
+    percent,
+    phase_name,
+)
 
 Column = tuple[str, list[str]]
 """Heading, and a cell for each row."""
@@ -128,10 +139,10 @@ def _shown(summary: Summary) -> list[Cost]:
     alone = summary.method != "iterative"
 
     def is_shown(cost: Cost) -> bool:
-        once = cost.arm in (SEARCH, "dense", "budget", "width") or cost.arm.endswith(LONGER)
+        once = cost.arm in (SEARCH, "dense", *MORE_STEPS, "width") or cost.arm.endswith(LONGER)
         return once or cost.round == level or (alone and cost.arm == "ticket")
 
-    order = {name: place for place, name in enumerate((SEARCH, "dense", "budget", "ticket"))}
+    order = {name: place for place, name in enumerate((SEARCH, "dense", *MORE_STEPS, "ticket"))}
     found = filter(is_shown, summary.costs)
     return sorted(
         found, key=lambda cost: (cost.arm.endswith(LONGER), order.get(cost.arm.removesuffix(LONGER), len(order)))

@@ -8,7 +8,17 @@ from itertools import filterfalse
 from gentickets.report import sentence as say
 from gentickets.report.cells import Cells
 from gentickets.report.method import scores_say
-from gentickets.report.words import LONGER, SEARCH, arm_name, base_arm, is_transferred, listed, numbered, percent
+from gentickets.report.words import (
+    LONGER,
+    MORE_STEPS,
+    SEARCH,
+    arm_name,
+    base_arm,
+    is_transferred,
+    listed,
+    numbered,
+    percent,
+)
 from gentickets.results import Result
 
 TIED = 0.05
@@ -44,7 +54,7 @@ def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) 
     if isinstance(declared, int | float) and abs(cells.sparsity(round) - declared) > 0.02:
         notes.append(say.other_level(float(declared), cells.sparsity(round)))
     for arm in filterfalse(is_transferred, cells.arms()):
-        place = cells.round_of(arm, round) if arm in ("budget", f"dense{LONGER}") else round
+        place = cells.round_of(arm, round) if arm in (*MORE_STEPS, f"dense{LONGER}") else round
         if arm != "ticket":
             notes += of_arm(cells, arm, place, told)
         if cells.apart(arm, place, metric):
@@ -54,7 +64,7 @@ def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) 
 
 def of_arm(cells: Cells, arm: str, round: int, told: Collection[str] = ()) -> list[str]:
     """Sentences about collapses and failures of an arm that stands beside the one that is judged."""
-    control = base_arm(arm) not in ("ticket", "dense", "budget")
+    control = base_arm(arm) not in ("ticket", "dense", *MORE_STEPS)
     name = f"the control '{arm_name(arm)}'" if control else f"'{arm_name(arm)}'"
     notes = []
     if seeds := cells.collapsed(arm, round):

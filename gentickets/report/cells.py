@@ -10,7 +10,17 @@ from typing import Any, Literal
 
 from gentickets.provenance import comparable
 from gentickets.recipe.families import OF_SAMPLES
-from gentickets.report.words import LONGER, OF_TRANSFER, SEARCH, TRANSFER, base_arm, is_transferred, listed
+from gentickets.report.words import (
+    LONGER,
+    OF_TRANSFER,
+    SEARCH,
+    TRANSFER,
+    TWICE,
+    base_arm,
+    is_transferred,
+    listed,
+    looks_beside,
+)
 from gentickets.results import Result, better
 
 Split = Literal["train", "valid", "test"]
@@ -73,8 +83,8 @@ class Cells:
 
     def arms(self) -> list[str]:
         """Every arm with figures: ticket, what was transferred, controls as the recipe lists them, others by name."""
-        order = ["ticket", "budget", *OF_TRANSFER, *map(str, self.search.get("controls") or ())]
-        known = {arm for arm, _, _ in self._cells} - {SEARCH}
+        order = ["ticket", "budget", TWICE, *OF_TRANSFER, *map(str, self.search.get("controls") or ())]
+        known = {arm for arm, _, _ in self._cells if arm != SEARCH and not looks_beside(arm)}
 
         def place(arm: str) -> tuple[bool, int, str]:
             base = base_arm(arm)
@@ -193,7 +203,7 @@ class Cells:
         """The controls that the recipe declares or that ran, without their scaled twins; see `opponents`."""
         ran = (base_arm(arm) for arm in self.arms())
         names = dict.fromkeys([*map(str, self.search.get("controls") or ()), *ran])
-        own = ("ticket", "budget", "dense", WIDTH)
+        own = ("ticket", "budget", "dense", TWICE, WIDTH)
         return [name for name in names if name not in own and not is_transferred(name)]
 
     @property

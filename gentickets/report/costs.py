@@ -9,7 +9,7 @@ from typing import Any
 
 from gentickets.ledger import ASIDE, Level, levels_of
 from gentickets.report.cells import WIDTH, Cells
-from gentickets.report.words import SEARCH, arm_name, base_arm, is_transferred
+from gentickets.report.words import FORK, SEARCH, arm_name, base_arm, is_transferred
 from gentickets.results import Result
 
 RESTING = frozenset({"ticket", "reinit", "reinit0", "shuffle", "random-channels", "low-channels"})
@@ -78,6 +78,8 @@ def swept_name(cells: Cells, width: int | None) -> str:
 
 
 def _told_name(arm: str, round: int) -> str:
+    if arm.startswith(FORK):
+        return FORK.rstrip("-")
     return "dense" if (arm, round) == ("ticket", 0) else arm
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from gentickets.report.cells import MATCHED, WIDTH
 from gentickets.report.summary import Summary
 from gentickets.report.tables import size
-from gentickets.report.words import AS_NARROW, LONGER, TRANSFER, arm_name
+from gentickets.report.words import AS_NARROW, LONGER, MORE_STEPS, TRANSFER, arm_name
 from gentickets.results import Result
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -57,10 +57,10 @@ def pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
     for cell in run.results:
         dense = cell.arm == "ticket" and cell.round == 0
         arm = "dense" if dense else cell.arm
-        beside = arm in ("dense", "budget", WIDTH) or (cell.round == level and not arm.endswith(LONGER))
+        beside = arm in ("dense", *MORE_STEPS, WIDTH) or (cell.round == level and not arm.endswith(LONGER))
         if cell.seed != seed or cell.status != "done" or not beside:
             continue
-        if arm not in ("dense", "budget", "ticket", WIDTH, MATCHED) and opponents and arm not in opponents:
+        if arm not in ("dense", *MORE_STEPS, "ticket", WIDTH, MATCHED) and opponents and arm not in opponents:
             continue
         uri = _data_uri(run.path / f"seed-{seed}" / cell.arm / f"round-{cell.round:02d}" / file)
         if uri:

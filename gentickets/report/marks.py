@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from gentickets.report.drawing import BUDGET, CARRIED, INK, TICKET, WIDE, logarithmic, sparsity_axis, styles, where
 from gentickets.report.rows import Row
 from gentickets.report.summary import Summary
-from gentickets.report.words import LONGER, SCALED, TRANSFER, Spread, arm_name, base_arm, is_transferred
+from gentickets.report.words import LONGER, MORE_STEPS, SCALED, TRANSFER, Spread, arm_name, base_arm, is_transferred
 
 Point = tuple[float, Spread]
 """Sparsity, and the figure there."""
@@ -128,7 +128,7 @@ def _points(summary: Summary, arm: str, pick: Pick) -> list[Point]:
 
 def is_control(row: Row) -> bool:
     """Whether a row is one of a control of the target's own ticket; what was transferred has figures of its own."""
-    return base_arm(row.arm) not in ("dense", "ticket", "budget") and not is_transferred(row.arm)
+    return base_arm(row.arm) not in ("dense", "ticket", *MORE_STEPS) and not is_transferred(row.arm)
 
 
 def marks_of(summary: Summary) -> Mapping[str, tuple[str, str]]:

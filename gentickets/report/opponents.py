@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial, paired
+from gentickets.report.verdict import Comparison, Trial, paired
 from gentickets.report.words import Spread, arm_name, figure_name, listed, numbered, plus_minus
+from gentickets.statistics import LEAST_SEEDS
 
 
 def against_controls(trial: Trial, places: int, decided: bool, whole: str = "every control") -> str:
@@ -21,9 +22,17 @@ def against_controls(trial: Trial, places: int, decided: bool, whole: str = "eve
     if not level:
         every = whole if not trial.unfinished else "the controls that have run"
         return f"It beats {every}: {names(beaten)}."
-    if not beaten:
-        return f"It is not shown to be better than {names(level, 'or')}."
-    return f"It beats {names(beaten)}, but is not shown to be better than {names(level, 'or')}."
+    even = [one for one in level if one.as_well and trial.holds]
+    open_ = [one for one in level if one not in even]
+    parts = [f"It beats {names(beaten)}"] if beaten else []
+    if even:
+        does = "do" if len(even) > 1 else "does"
+        parts.append(f"{names(even)} {does} as well, within the margin")
+    if open_:
+        unshown = f"is not shown to be better than {names(open_, 'or')}"
+        parts.append(unshown if parts and not even else f"it {unshown}")
+    text = ", but ".join(parts) if len(parts) < 3 else f"{parts[0]}, but {parts[1]}, and {parts[2]}"
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _ahead_or_behind(trial: Trial, names: Callable[[Sequence[Comparison]], str]) -> str:

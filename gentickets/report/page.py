@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from gentickets.report import along, anatomy, bill, plots, spending, traces, transfer_plot
@@ -22,18 +22,31 @@ from gentickets.report.tables import every_figure, notes, table
 from gentickets.report.transfer_tables import by_layer, by_level
 from gentickets.report.words import (
     LONGER,
+    MORE_STEPS,
     TRANSFER,
     direction,
     figure_name,
     heading,
     percent,
 )
+from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LOSES, MATCHES, UNDECIDED, WINS
 
 if TYPE_CHECKING:
     from gentickets.report.matrix import Matrix
 
 MOST_FIGURES = 5
 """Figures in the first table, which a page is wide enough for; another table has them all."""
+
+
+_TONES = {
+    WINS: "wins",
+    EQUAL_STEPS: "equal",
+    FASTER: "faster",
+    MATCHES: "matches",
+    HOLDS: "holds",
+    LOSES: "fails",
+    UNDECIDED: "undecided",
+}
 
 
 @dataclass(frozen=True)
@@ -98,16 +111,37 @@ def render_matrix(matrix: Matrix, heat: str) -> str:
 
 
 def _filled(**values: Any) -> str:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    empty: dict[str, Any] = {"sections": [], "overview": "", "compared": [], "matrix": None}
+    return filled("report/page.html", **{**empty, **values})
+
+
+def filled(template: str, **values: Any) -> str:
+    """The HTML of a template, named by its room (``report/page.html``): everything given is escaped but `Markup`."""
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(_template),
+    )
     environment.filters |= {
         "figure_name": figure_name,
         "direction": direction,
         "unbroken": _unbroken,
         "percent": percent,
+        "tone": tone,
     }
-    template = environment.from_string(files("gentickets.report").joinpath("page.html").read_text("utf-8"))
-    empty: dict[str, Any] = {"sections": [], "overview": "", "compared": [], "matrix": None}
-    return template.render({**empty, **values})
+    return environment.get_template(template).render(values)
+
+
+def tone(word: str) -> str:
+    """The style in which a verdict's word stands on a page."""
+    return _TONES.get(word, "none")
+
+
+def _template(name: str) -> str:
+    room, _, file = name.partition("/")
+    return files(f"gentickets.{room}").joinpath(file).read_text("utf-8")
 
 
 def _unbroken(text: str) -> str:
@@ -197,7 +231,7 @@ def _lines(summary: Summary, lines: Sequence[list[str]]) -> list[Line]:
 
 def _kind(row: Row) -> str:
     """The style of a row in the table."""
-    if row.arm in ("dense", "budget", WIDTH):
+    if row.arm in ("dense", *MORE_STEPS, WIDTH):
         return row.arm
     if row.arm.endswith(LONGER):
         return "longer"
@@ -207,7 +241,7 @@ def _kind(row: Row) -> str:
 def _is_shown(row: Row, summary: Summary) -> bool:
     last = max((other.round for other in summary.rows if other.arm == "ticket"), default=0)
     level = summary.verdict.round or last
-    return row.arm in ("dense", "budget", WIDTH) or row.arm.endswith(LONGER) or row.round == level
+    return row.arm in ("dense", *MORE_STEPS, WIDTH) or row.arm.endswith(LONGER) or row.round == level
 
 
 def _facts(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -10,10 +10,10 @@ from gentickets.report.carried import Transferred
 from gentickets.report.cells import MATCHED
 from gentickets.report.sentence import more_steps
 from gentickets.report.summary import Summary
-from gentickets.report.verdict import LEAST_SEEDS
 from gentickets.report.words import (
     LONGER,
     arm_name,
+    confidence,
     decimals,
     fixed,
     is_higher,
@@ -21,6 +21,7 @@ from gentickets.report.words import (
     percent,
     plus_minus,
 )
+from gentickets.statistics import LEAST_SEEDS
 
 
 def tiles(summary: Summary) -> list[tuple[str, str, str]]:
@@ -40,8 +41,8 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
     ]
     if short.loss.n >= LEAST_SEEDS:
         loss = "dense minus ticket" if is_higher(verdict.metric) else "ticket minus dense"
-        note = f"95 % bound of {loss}; the margin is {fixed(short.limit, places)}"
-        found.append(("bound", fixed(short.loss.bound, places), note))
+        note = f"{confidence(short.alpha)} bound of {loss}; the margin is {fixed(short.limit, places)}"
+        found.append(("bound", fixed(short.bound, places), note))
     found += _emerged(summary)
     if verdict.budget is not None:
         note = "a dense model given the whole search's compute"

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gentickets.report.opponents import against_controls, beside_ticket, explained, matched
-from gentickets.report.verdict import LEAST_SEEDS, Trial, Verdict
+from gentickets.report.verdict import Trial, Verdict
 from gentickets.report.words import (
     arm_name,
+    confidence,
     decimals,
     figure_name,
     fixed,
@@ -19,15 +20,16 @@ from gentickets.report.words import (
     plus_minus,
 )
 from gentickets.results import Result
+from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LEAST_SEEDS, LOSES, MATCHES, UNDECIDED, WINS
 
 _HEADS = {
-    "wins": "the ticket wins, also when trained longer",
-    "wins at equal steps": "the ticket wins at equal steps",
-    "faster": "the ticket is FASTER, not better: it wins at equal short steps only",
-    "matches": "the claim holds, but the ticket is not shown to be better than every control",
-    "holds": "the claim holds",
-    "fails": "the claim does not hold",
-    "undecided": "the claim is undecided",
+    WINS: "the ticket WINS, also when trained longer",
+    EQUAL_STEPS: "the ticket WINS AT EQUAL STEPS",
+    FASTER: "the ticket is FASTER, not better: it wins at equal short steps only",
+    MATCHES: "the ticket MATCHES the dense model, and a control does as well",
+    HOLDS: "the claim HOLDS",
+    LOSES: "the ticket LOSES",
+    UNDECIDED: "the claim is UNDECIDED",
 }
 
 
@@ -38,7 +40,7 @@ def sentence(verdict: Verdict, times: int, said: Sequence[str] = (), hollow: boo
     `hollow`: the ticket's samples collapsed, so that its figure is ahead of nothing.
     """
     parts = [f"At {_level(verdict)} {_HEADS[verdict.word]}"]
-    places, decided = _places(verdict), verdict.word != "undecided"
+    places, decided = _places(verdict), verdict.tested
     if verdict.short is not None:
         parts[0] += f": {against_dense(verdict.short, str(verdict.metric), places, decided)}"
     parts[0] += "."
@@ -47,7 +49,7 @@ def sentence(verdict: Verdict, times: int, said: Sequence[str] = (), hollow: boo
         parts += _beside_controls(verdict, verdict.short, places, decided)
     if verdict.longer is not None:
         parts.append(_when_longer(verdict.longer, times, places))
-    elif verdict.word == "wins at equal steps":
+    elif verdict.word == EQUAL_STEPS:
         parts.append("Whether the lead lasts in longer training was not tried.")
     if verdict.budget is not None:
         parts.append(with_budget(replace(verdict, short=None) if hollow else verdict, decided))
@@ -90,8 +92,9 @@ def against_dense(trial: Trial, metric: str, places: int, decided: bool) -> str:
     if not decided or trial.loss.n < LEAST_SEEDS:
         return text
     side = "under" if trial.holds else "not under"
-    bound, limit = fixed(trial.loss.bound, places), fixed(trial.limit, places)
-    return f"{text}; the one-sided 95 % bound of its paired loss, {bound}, is {side} the margin of {limit}"
+    bound, limit = fixed(trial.bound, places), fixed(trial.limit, places)
+    text += f"; the one-sided {confidence(trial.alpha)} bound of its paired loss, {bound}, is {side} the margin"
+    return f"{text} of {limit}"
 
 
 def _when_longer(trial: Trial, times: int, places: int) -> str:
@@ -185,6 +188,14 @@ def waiting(seeds: Sequence[int], started: int, wanted: int) -> str:
 def few_seeds(seeds: int, least: int) -> str:
     """Why one or two seeds decide nothing."""
     return f"{seeds} seed{' is' if seeds == 1 else 's are'} too few to decide: at least {least} are needed."
+
+
+def looks_spent(declared: int, look: int) -> str:
+    """Why a claim that has been judged often enough is not tested again."""
+    return (
+        f"This is look {look} at the claim, which declares {numbered(declared, 'look')}: every further one would raise "
+        "the chance of a false win above what was declared."
+    )
 
 
 def collapsed(arm: str, seeds: Sequence[int]) -> str:

@@ -19,10 +19,10 @@ from gentickets.report.pareto import Choice, choices
 from gentickets.report.rows import Row, row_of
 from gentickets.report.transferred import transferred
 from gentickets.report.verdict import Verdict, finite
-from gentickets.report.words import LONGER, SEARCH, heading
+from gentickets.report.words import LONGER, SEARCH, TWICE, heading
 from gentickets.results import Result, better
 
-FIRST = {"dense": 0, "budget": 1, SEARCH: 2, "ticket": 3}
+FIRST = {"dense": 0, TWICE: 1, "budget": 2, SEARCH: 3, "ticket": 4}
 FLATTERED = ("frechet", "fid", "kid", "inception_score", "precision")
 """Figures that collapsed samples can flatter, so that coverage stands beside the first of them (Trap 30e)."""
 
@@ -105,10 +105,10 @@ class Summary:
         return {**plain, "verdict": self.verdict.as_dict(), "transfer": carried}
 
 
-def summarize(results: Sequence[Result], recipe: Mapping[str, Any], name: str = "run") -> Summary:
-    """Gather a run's results, finished or not, under its resolved recipe."""
+def summarize(results: Sequence[Result], recipe: Mapping[str, Any], name: str = "run", look: int = 1) -> Summary:
+    """Gather a run's results, finished or not, under its resolved recipe; ``look`` as `judge` has it."""
     cells = Cells(results, recipe)
-    verdict = judge(results, recipe)
+    verdict = judge(results, recipe, look)
     figures = _ordered(cells.figures(), cells.metric)
     places = [(arm, round) for arm in cells.arms() for round in cells.rounds(arm)]
     rows = [row_of(cells, arm, round, figures, verdict.round) for arm, round in places]

@@ -8,8 +8,9 @@ from typing import Any
 from gentickets.report.carried import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, Level, Transferred
 from gentickets.report.opponents import against_controls
 from gentickets.report.sentence import against_dense
-from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial
+from gentickets.report.verdict import Comparison, Trial
 from gentickets.report.words import arm_name, decimals, fixed, listed, percent, plus_minus
+from gentickets.statistics import LEAST_SEEDS
 
 TICKET = "the transferred ticket"
 APART = 0.01

@@ -29,13 +29,13 @@ from gentickets.report.cautions import collapsed_seeds, collapses, of_arm
 from gentickets.report.cells import Cells
 from gentickets.report.claim import claim_round
 from gentickets.report.transfer_sentence import TICKET, sentence
-from gentickets.report.verdict import LEAST_SEEDS, Comparison, Trial, interval, paired
+from gentickets.report.verdict import ALPHA, Comparison, Trial, interval, paired, trial_of
 from gentickets.report.words import LONGER, SCALED, TRANSFER, Spread, is_higher
 from gentickets.results import Result, better
+from gentickets.statistics import LEAST_SEEDS
 
 MARGIN = 0.02
 """Of the dense mean, where the recipe declares no claim."""
-ALPHA = 0.05
 RANDOM = ("reinit", "reinit0", "shuffle", "random-erk", "random-uniform")
 """The target's own controls that are sparse random tickets."""
 UNMASKED, MASK = f"{TRANSFER}-unmasked", f"{TRANSFER}-mask"
@@ -134,7 +134,7 @@ def _compared(cells: Cells, level: Level, metric: str, margin: float, wanted: It
     )
     outcomes = {name: against(cells, name, "", round, metric, own) for name in (*wanted, UNMASKED, MASK)}
     there = {name: other for name, other in outcomes.items() if isinstance(other, Comparison)}
-    trial = _trial(own, dense, metric, margin)
+    trial = trial_of(own, dense, margin, higher=is_higher(metric))
     if trial is not None:
         missing = {name: why for name in wanted if isinstance(why := outcomes[name], str)}
         trial = replace(trial, controls=tuple(there[name] for name in wanted if name in there), unfinished=missing)
@@ -147,23 +147,16 @@ def _compared(cells: Cells, level: Level, metric: str, margin: float, wanted: It
         native=interval(own, native, higher=is_higher(metric)),
         unmasked=there.get(UNMASKED),
         mask=there.get(MASK),
-        longer=_trial(
+        longer=trial_of(
             cells.values(long, round, metric, "test"),
             cells.values(dense_long, cells.round_of(dense_long, round), metric, "test"),
-            metric,
             margin,
+            higher=is_higher(metric),
         ),
         best=_best(cells, trial, round, metric),
         hurt_by=tuple(_hurt_by(cells, trial, round, metric)),
         spreads={arm: spread for arm, spread in spreads.items() if spread is not None},
     )
-
-
-def _trial(own: Mapping[int, float], dense: Mapping[int, float], metric: str, margin: float) -> Trial | None:
-    loss, of_own, of_dense = paired(own, dense, higher=is_higher(metric)), Spread.of(own), Spread.of(dense)
-    if loss is None or of_own is None or of_dense is None:
-        return None
-    return Trial(of_own, of_dense, loss, margin * abs(of_dense.mean))
 
 
 def _best(cells: Cells, trial: Trial | None, round: int, metric: str) -> str | None:

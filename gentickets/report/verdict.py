@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from scipy import stats
+import numpy as np
+from numpy.typing import NDArray
 
 from gentickets.report.words import Spread
+from gentickets.statistics import EQUAL_STEPS, LEAST_SEEDS, WINS, Values, p_below, upper_bound
 
-CONFIDENCE = 0.95
-LEAST_SEEDS = 3
-"""With fewer, nothing is decided: no claim, and no comparison."""
+ALPHA = 0.05
+"""The size of a single test, where nothing else is declared."""
+NO_CLAIM = "no claim"
 
 
 @dataclass(frozen=True)
@@ -23,27 +24,25 @@ class Paired:
 
     mean: float
     bound: float
-    """The one-sided 95 % t bound of the mean, from above; infinite for a single seed."""
+    """The one-sided t bound of the mean, from above, at 1 - alpha; infinite for a single seed."""
     p: float
     """One-sided: the chance of a loss this low if the first were no better than the second."""
     n: int
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float], *, higher: bool = False) -> Paired | None:
+def paired(
+    first: Mapping[int, float], second: Mapping[int, float], *, higher: bool = False, alpha: float = ALPHA
+) -> Paired | None:
     """Compare two arms (seed -> value) over the seeds that both have; None without one (Student, 1908).
 
     The loss of a seed is first minus second, and second minus first where `higher` is better. The bound is
-    mean + t(0.95, n - 1) sd / sqrt(n), and the mean itself where every seed gives the same.
+    mean + t(1 - alpha, n - 1) sd / sqrt(n), and the mean itself where every seed gives the same.
     """
-    mean, error, n = _differences(first, second, higher)
-    if n == 0:
+    losses = _losses(first, second, higher)
+    if not losses.size:
         return None
-    if n == 1:
-        return Paired(mean, math.inf, 1.0, n)
-    if error == 0:
-        return Paired(mean, mean, 0.0 if mean < 0 else 1.0, n)
-    bound = mean + float(stats.t.ppf(CONFIDENCE, n - 1)) * error
-    return Paired(mean, bound, float(stats.t.cdf(mean / error, n - 1)), n)
+    mean = math.fsum(losses) / losses.size
+    return Paired(mean, float(upper_bound(losses, alpha)), float(p_below(losses)), losses.size)
 
 
 @dataclass(frozen=True)
@@ -65,20 +64,17 @@ class Interval:
 
 def interval(first: Mapping[int, float], second: Mapping[int, float], *, higher: bool = False) -> Interval | None:
     """By how much the first of two arms is worse, as `paired` has it: mean +- t(0.975, n - 1) sd / sqrt(n)."""
-    mean, error, n = _differences(first, second, higher)
-    if n == 0:
+    losses = _losses(first, second, higher)
+    if not losses.size:
         return None
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error if n > 1 else math.inf
-    return Interval(mean, mean - half, mean + half, n)
+    mean, side = math.fsum(losses) / losses.size, ALPHA / 2
+    return Interval(mean, -float(upper_bound(-losses, side)), float(upper_bound(losses, side)), losses.size)
 
 
-def _differences(first: Mapping[int, float], second: Mapping[int, float], higher: bool) -> tuple[float, float, int]:
-    """Mean, standard error and number of the losses of seeds that both have."""
+def _losses(first: Mapping[int, float], second: Mapping[int, float], higher: bool) -> NDArray[np.float64]:
+    """The losses of seeds that both have, by seed."""
     sign = -1.0 if higher else 1.0
-    losses = [sign * (first[seed] - second[seed]) for seed in sorted(first.keys() & second.keys())]
-    n = len(losses)
-    mean = math.fsum(losses) / n if n else math.nan
-    return mean, statistics.stdev(losses) / math.sqrt(n) if n > 1 else math.nan, n
+    return np.array([sign * (first[seed] - second[seed]) for seed in sorted(first.keys() & second.keys())])
 
 
 @dataclass(frozen=True)
@@ -91,6 +87,8 @@ class Comparison:
     spread: Spread
     loss: Paired
     """By how much the ticket is worse than the control."""
+    as_well: bool = False
+    """Whether the control is shown to be worse than the ticket by less than the margin."""
 
     @property
     def tested(self) -> bool:
@@ -99,7 +97,7 @@ class Comparison:
 
     @property
     def beaten(self) -> bool:
-        """Whether the ticket is better, at 5 %."""
+        """Whether the ticket is shown to be better."""
         return self.tested and self.loss.bound < 0
 
 
@@ -113,6 +111,10 @@ class Trial:
     """By how much the ticket is worse than the dense model."""
     limit: float
     """The margin in the metric's unit: the bound must stay under it."""
+    bound: float
+    """The one-sided bound of the paired loss, which also knows that the margin is a share of an uncertain mean."""
+    alpha: float = ALPHA
+    """The size at which everything in it is tested: bounds are at 1 - alpha."""
     controls: tuple[Comparison, ...] = ()
     unfinished: Mapping[str, str] = field(default_factory=dict)
     """Control -> why it is not compared."""
@@ -122,7 +124,7 @@ class Trial:
     @property
     def holds(self) -> bool:
         """Whether the bound of the paired loss is under the margin."""
-        return self.loss.bound < self.limit
+        return self.bound < self.limit
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with what follows from them."""
@@ -135,14 +137,69 @@ class Trial:
         return plain
 
 
+def trial_of(
+    ticket: Mapping[int, float], dense: Mapping[int, float], margin: float, *, higher: bool, alpha: float = ALPHA
+) -> Trial | None:
+    """A ticket held against the dense model over the seeds that both have; None without one.
+
+    ``margin`` is a fraction of the dense value, taken seed by seed. Where the metric may be below zero, as a negative
+    log-likelihood of continuous data, it is a fraction of its size.
+    """
+    loss, of_ticket, of_dense = paired(ticket, dense, higher=higher, alpha=alpha), Spread.of(ticket), Spread.of(dense)
+    if loss is None or of_ticket is None or of_dense is None:
+        return None
+    room = {seed: margin * abs(value) for seed, value in dense.items() if seed in ticket}
+    limit = math.fsum(room.values()) / len(room)
+    beyond = _losses(ticket, dense, higher) - np.array([room[seed] for seed in sorted(room)])
+    return Trial(of_ticket, of_dense, loss, limit, limit + float(upper_bound(beyond, alpha)), alpha)
+
+
+def values_of(trial: Trial, higher: bool) -> Values:
+    """The trial's arms as arrays over its seeds, less being better; only over the seeds that all of them have."""
+    arms = [trial.ticket, trial.dense, *(other.spread for other in trial.controls)]
+    seeds = sorted(set.intersection(*(set(arm.values) for arm in arms)))
+    sign = -1.0 if higher else 1.0
+    ticket, dense, *controls = (sign * np.array([arm.values[seed] for seed in seeds]) for arm in arms)
+    names = (other.control for other in trial.controls)
+    return Values(ticket, dense, dict(zip(names, controls, strict=True)))
+
+
+@dataclass(frozen=True)
+class Level:
+    """One sparsity and its word."""
+
+    round: int
+    sparsity: float
+    word: str
+    """One of `statistics`' words."""
+    reasons: tuple[str, ...] = ()
+    """Why it has that word where the seeds' values alone do not say it, and what was not compared."""
+    tested: bool = False
+    """Whether there is enough to test."""
+    short: Trial | None = None
+    """At the recipe's steps."""
+    longer: Trial | None = None
+    """The same, all arms trained longer."""
+    p_wins: float | None = None
+    """Of a win, by Holm's correction over the levels; also when trained longer, where that was asked."""
+    p_holds: float | None = None
+    """Of being no worse than dense, by Holm's correction."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; an infinite bound becomes null."""
+        plain: dict[str, Any] = finite(asdict(self))
+        for name, trial in (("short", self.short), ("longer", self.longer)):
+            if trial is not None:
+                plain[name] = trial.as_dict()
+        return plain
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The claim, judged. All of it on the test split, but for the choice of level and of scaled twins."""
 
     word: str
-    """``wins``, ``wins at equal steps``, ``faster``, ``matches`` (holds, but is not shown to be better than
-    every control), ``holds``, ``fails`` (does not hold), ``undecided`` (too few seeds, unfinished, or ticket and
-    dense model both collapsed) or ``no claim``."""
+    """One of `statistics`' words, or ``no claim``: the declared level's."""
     sentence: str
     metric: str | None = None
     margin: float | None = None
@@ -172,12 +229,16 @@ class Verdict:
     """The same, all arms trained longer."""
     budget: Spread | None = None
     """A dense model given the whole search's compute."""
+    tested: bool = False
+    """Whether there is enough to test; where not, the sentence says why."""
+    levels: tuple[Level, ...] = ()
+    """Every level that was declared to get a word, the claim's among them."""
     notes: tuple[str, ...] = ()
 
     @property
     def wins(self) -> bool:
         """Whether the word is a win, at equal steps at least (statuses of the command line count by it)."""
-        return self.word in ("wins", "wins at equal steps")
+        return self.word in (WINS, EQUAL_STEPS)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `report.json`; an infinite bound becomes null."""
@@ -185,6 +246,7 @@ class Verdict:
         for name, trial in (("short", self.short), ("longer", self.longer)):
             if trial is not None:
                 plain[name] = trial.as_dict()
+        plain["levels"] = [level.as_dict() for level in self.levels]
         return plain
 
 

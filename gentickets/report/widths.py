@@ -6,8 +6,9 @@ from itertools import pairwise
 
 from gentickets.recipe.families import OF_SAMPLES
 from gentickets.report.cells import WIDTH, Cells, Split
-from gentickets.report.verdict import LEAST_SEEDS, paired
+from gentickets.report.verdict import paired
 from gentickets.report.words import Spread, decimals, figure_name, is_higher, listed, numbered, plus_minus
+from gentickets.statistics import LEAST_SEEDS
 
 
 def swept(cells: Cells) -> str:

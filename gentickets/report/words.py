@@ -36,6 +36,12 @@ _ARMS = {
     "low-channels": "lowest-scored channels",
     "scratch": "narrow from scratch",
     "scratch-flops": "narrow from scratch, equal FLOPs",
+    "snip": "SNIP",
+    "grasp": "GraSP",
+    "synflow": "SynFlow",
+    "dense-twice": "dense, twice as long",
+    "fork": "two orders of data",
+    "beside": "looking beside",
     "search": "early-bird search",
     "transfer": "transferred",
     "transfer-unmasked": "transferred without mask",
@@ -62,6 +68,14 @@ NARROWER = ("random-channels", "low-channels", "scratch", "scratch-flops")
 """Controls as narrow as a ticket of channels: where they do as well, its choice of channels explains nothing."""
 SEARCH = "search"
 """The arm of a dense training that is watched for early birds; it has no figures."""
+BESIDE = "beside"
+"""The arm that looks at trained networks beside a verdict's tests; it has no figures."""
+FORK = "fork-"
+"""The beginning of the names of arms that train a mask from a step of the dense run in two orders of data."""
+TWICE = "dense-twice"
+"""The arm of a dense model that is trained twice as long."""
+MORE_STEPS = ("budget", TWICE)
+"""Dense models with more steps than the dense run has: told beside it, at no level."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +130,11 @@ def plus_minus(spread: Spread | None, places: int) -> str:
 def percent(fraction: float) -> str:
     """``0.672`` as ``67.2 %``; two decimals past 99 %, where one would no longer tell rounds apart."""
     return fixed(100 * fraction, 2 if 0.99 < fraction < 1 else 1) + " %"
+
+
+def confidence(alpha: float) -> str:
+    """``0.025`` as ``97.5 %``, with as many decimals as it needs, up to two."""
+    return f"{fixed(100 * (1 - alpha), 2).rstrip('0').rstrip('.')} %"
 
 
 def difference(value: float, reference: float) -> str:
@@ -186,6 +205,11 @@ def engineering(value: float, unit: str = "") -> str:
 def base_arm(arm: str) -> str:
     """The control behind an arm's name, without ``-longer`` and ``-scaled``."""
     return arm.removesuffix(LONGER).removesuffix(SCALED)
+
+
+def looks_beside(arm: str) -> bool:
+    """Whether an arm only serves what is looked at beside a verdict, and has no row in a table."""
+    return arm == BESIDE or arm.startswith(FORK)
 
 
 def is_transferred(arm: str) -> bool:

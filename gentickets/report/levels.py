@@ -1,0 +1,208 @@
+"""Levels: the word of every sparsity that was declared to get one, by what its seeds show.
+
+What is tested and how it is corrected stands in `statistics`. Here are the reasons for which values are not tested at
+all: seeds that failed or are missing, samples that collapsed, figures that were measured in another way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gentickets.report import sentence as say
+from gentickets.report.against import against
+from gentickets.report.cautions import collapsed_seeds
+from gentickets.report.cells import MATCHED, Cells, Split
+from gentickets.report.verdict import ALPHA, Comparison, Level, Trial, trial_of, values_of
+from gentickets.report.words import LONGER, is_higher
+from gentickets.statistics import (
+    EQUAL_STEPS,
+    FASTER,
+    HOLDS,
+    LEAST_SEEDS,
+    LOSES,
+    UNDECIDED,
+    WINS,
+    Decided,
+    Shown,
+    decide,
+    not_known,
+    shown,
+)
+
+LOOKS = 2
+"""Where a run of an earlier version declares none."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a claim declares of its tests."""
+
+    metric: str
+    margin: float
+    alpha: float
+    """Of one look."""
+    looks: int
+
+    @staticmethod
+    def of(claim: Mapping[str, Any]) -> Terms:
+        """Those of a resolved [claim]."""
+        looks = int(claim.get("looks", LOOKS))
+        return Terms(
+            str(claim["metric"]), float(claim.get("margin", 0.02)), float(claim.get("alpha", ALPHA)) / looks, looks
+        )
+
+    @property
+    def higher(self) -> bool:
+        """Whether more of the metric is better."""
+        return is_higher(self.metric)
+
+
+def judge_levels(
+    cells: Cells, rounds: Sequence[int], claimed: int, terms: Terms, look: int, chosen: bool
+) -> list[Level]:
+    """The level of each round; ``claimed`` is the one that longer arms are about.
+
+    ``look``: how often the claim has been judged with more seeds than before, this time included; beyond the declared
+    number nothing is left to test with.
+    """
+    first = [_untested(cells, round, terms, look, chosen and round == claimed) for round in rounds]
+    seen = [_shown(level.short, terms) if level.tested else not_known({}) for level in first]
+    place = list(rounds).index(claimed)
+    longer, why = _longer(cells, claimed, terms)
+    decided = decide(seen, terms.alpha, longer=longer, declared=place)
+    found = []
+    for here, (round, level) in enumerate(zip(rounds, first, strict=True)):
+        if level.tested:
+            level = _decided(cells, level, seen[here], decided, here, terms)
+        if round == claimed:
+            level = _with_longer(cells, level, why, terms, decided, here)
+        found.append(level)
+    return found
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of a level's tests."""
+
+    holds: float
+    """Against the dense model."""
+    beats: float
+    """Against each control."""
+
+
+def trial(
+    cells: Cells, round: int, terms: Terms, tail: str = "", split: Split = "test", sizes: Sizes | None = None
+) -> Trial | None:
+    """Ticket, dense and controls at one round (by `tail`: trained longer); None without ticket or dense."""
+    sizes = sizes or Sizes(terms.alpha, terms.alpha)
+    dense_arm, metric = f"dense{tail}" if tail else "ticket", terms.metric
+    ticket = cells.values(f"ticket{tail}", round, metric, split)
+    dense = cells.values(dense_arm, cells.round_of(dense_arm, round) if tail else 0, metric, split)
+    found = trial_of(ticket, dense, terms.margin, higher=terms.higher, alpha=sizes.holds)
+    if found is None or split != "test":
+        return found
+    outcomes = {name: against(cells, name, tail, round, metric, ticket, sizes.beats) for name in cells.opponents}
+    compared = tuple(one for one in outcomes.values() if isinstance(one, Comparison))
+    unfinished = {name: why for name, why in outcomes.items() if isinstance(why, str)}
+    beside = against(cells, MATCHED, tail, round, metric, ticket, sizes.beats)
+    matched = beside if isinstance(beside, Comparison) else None
+    found = replace(found, controls=compared, unfinished=unfinished, matched=matched)
+    if found.loss.n < LEAST_SEEDS:
+        return found
+    well = shown(values_of(found, terms.higher), terms.margin).unbeaten(terms.alpha)
+    return replace(found, controls=tuple(replace(one, as_well=bool(well[one.control])) for one in compared))
+
+
+def _untested(cells: Cells, round: int, terms: Terms, look: int, chosen: bool) -> Level:
+    """The level before any test: what its arms reached, and where they cannot be tested, its word and why."""
+    short = trial(cells, round, terms)
+    level = Level(round, cells.sparsity(round), UNDECIDED, short=short)
+    failed, waiting = cells.ticket_troubles(round)
+    seeds = len(cells.seeds)
+    if failed:
+        return replace(level, word=LOSES, reasons=(say.failed(cells.first_broken(cells.way(round))),))
+    if chosen:
+        # A sparser round that is still running may hold, so that the level itself is open.
+        later = [place for place in cells.levels if place >= round]
+        waiting = sorted({seed for place in later for seed in cells.ticket_troubles(place)[1]})
+    if apart := sorted({*cells.apart("ticket", 0, terms.metric), *cells.apart("ticket", round, terms.metric)}):
+        return replace(level, reasons=(say.odd_seeds(terms.metric, apart),))
+    if waiting or seeds < cells.wanted_seeds or short is None or short.loss.n < seeds:
+        return replace(level, reasons=(say.waiting(waiting, seeds, cells.wanted_seeds),))
+    if seeds < LEAST_SEEDS:
+        return replace(level, reasons=(say.few_seeds(seeds, LEAST_SEEDS),))
+    alone, both = collapsed_seeds(cells, round) if cells.claims_samples else ([], [])
+    if alone:
+        # A collapsed generator can score better than a healthy one, so that the figure alone proves nothing.
+        return replace(level, word=LOSES, reasons=(say.collapsed("the ticket", alone),))
+    if both:
+        return replace(level, reasons=(say.both_collapsed(both),))
+    if look > terms.looks:
+        return replace(level, reasons=(say.looks_spent(terms.looks, look),))
+    return replace(level, tested=True)
+
+
+def _shown(short: Trial | None, terms: Terms) -> Shown:
+    """What a trial shows; a control that is not there is not beaten."""
+    if short is None:
+        return not_known({})
+    found, missing = shown(values_of(short, terms.higher), terms.margin), not_known(short.unfinished)
+    return replace(found, beats={**found.beats, **missing.beats}, as_well={**found.as_well, **missing.as_well})
+
+
+def _decided(cells: Cells, level: Level, seen: Shown, decided: Decided, place: int, terms: Terms) -> Level:
+    """The level with its word, everything in it at the size at which Holm's correction has tested it."""
+    word = str(decided.words[place])
+    holds = float(decided.holds[place])
+    short = trial(cells, level.round, terms, sizes=sizes_of(decided, place, terms.alpha))
+    reasons = tuple(say.not_compared(short.unfinished)) if short else ()
+    if word == UNDECIDED and reasons and holds <= terms.alpha:
+        word = HOLDS
+    if not seen.beats:
+        reasons = ("No control was run, so whether the ticket matches or wins is not asked.",)
+    return replace(level, word=word, short=short, reasons=reasons, p_wins=float(decided.wins[place]), p_holds=holds)
+
+
+def sizes_of(decided: Decided, place: int, alpha: float) -> Sizes:
+    """The sizes at which Holm's correction tests one of the levels: alpha over the levels that are still in question.
+
+    A level that passes is told at the last step at which one did, and any other at the step that ended the procedure.
+    """
+
+    def size(adjusted: NDArray[np.float64]) -> float:
+        passed = adjusted <= alpha
+        return alpha / float(passed.shape[-1] - int(np.count_nonzero(passed)) + (1 if passed[place] else 0))
+
+    return Sizes(size(decided.holds), size(decided.equal))
+
+
+def _longer(cells: Cells, round: int, terms: Terms) -> tuple[Shown | None, tuple[str, ...]]:
+    """What the longer arms show, and what is wrong with them; None where there are none."""
+    arms = (f"ticket{LONGER}", f"dense{LONGER}")
+    there = [cell for arm in arms for place in cells.rounds(arm) for cell in cells.of(arm, place)]
+    if not there:
+        return None, ()
+    gone = replace(not_known({}), worse=np.zeros(()))
+    if failed := [cell for cell in there if cell.arm == arms[0] and cell.status != "done"]:
+        return gone, (say.failed(failed),)
+    alone, both = collapsed_seeds(cells, round, LONGER) if cells.claims_samples else ([], [])
+    if alone:
+        return gone, (say.collapsed("the ticket, trained longer,", alone),)
+    if both:
+        return not_known({}), (say.both_collapsed(both, longer=True),)
+    found = trial(cells, round, terms, LONGER)
+    if found is None or found.loss.n < len(cells.seeds):
+        return not_known({}), ("The longer arms are not finished.",)
+    missing = {f"{name}{LONGER}": why for name, why in found.unfinished.items()}
+    return _shown(found, terms), tuple(say.not_compared(missing))
+
+
+def _with_longer(cells: Cells, level: Level, why: tuple[str, ...], terms: Terms, decided: Decided, place: int) -> Level:
+    sizes = sizes_of(decided, place, terms.alpha) if level.tested else None
+    told = why if level.word in (WINS, EQUAL_STEPS, FASTER) else ()
+    return replace(level, longer=trial(cells, level.round, terms, LONGER, sizes=sizes), reasons=(*level.reasons, *told))

@@ -72,7 +72,7 @@ def find(
         check_portable(loaded)
         options = replace(options, keep_all=True)  # until portable tickets are written
     if dry_run:
-        return _dry_run(loaded, folder, options, as_json)
+        return show_plan(loaded, folder, options, as_json)
     with resumable(folder):
         with showing() as progress:
             run_recipe(loaded, folder, options, resume=resume, listener=progress)
@@ -101,7 +101,8 @@ def _tell(made: Portables) -> None:
         note(f"without a portable ticket, as their trained networks had been dropped before: {which}")
 
 
-def _dry_run(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
+def show_plan(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
+    """Say what running a recipe would take, with what is done taken off; write nothing."""
     from gentickets.experiment.blame import blaming
     from gentickets.experiment.estimate import estimate
 

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Train a ticket from its start, on other data or another seed too.",
     ),
     "transfer": ("gentickets_cli.transfer:transfer", "Carry a ticket into another model, and say whether it helped."),
+    "verdict": ("gentickets_cli.verdict:verdict", "Is it really a winning ticket? Tested over seeds and controls."),
     "show": ("gentickets_cli.look:show", "Show a ticket or a run."),
     "cost": ("gentickets_cli.cost:cost", "What a ticket saves, and what finding it cost."),
     "report": ("gentickets_cli.look:report", "Report on runs: table, verdict, curves, pictures."),
@@ -31,7 +32,7 @@ Completion:  eval "$(_GENTICKETS_COMPLETE=bash_source gentickets)"   (or zsh_sou
 
 \b
 Exit status: 0 done, 1 failed, 2 wrong request or recipe, 3 bad ticket,
-             4 diverged, 5 no space or I/O, 6 locked,
+             4 diverged, 5 no space or I/O, 6 locked, 7 a verdict short of WINS,
              130 and 143 interrupted (resumable)."""
 
 

@@ -20,6 +20,11 @@ def reinitialized(ticket: Ticket, other: Ticket, method: str = "reinit") -> Tick
     return _planted(ticket, ticket.mask, other, method)
 
 
+def forked(ticket: Ticket, dense: Ticket) -> Ticket:
+    """The ticket's mask on the dense run's state of another step (Frankle et al., 2020)."""
+    return _planted(ticket, ticket.mask, dense, "fork")
+
+
 def shuffle(ticket: Ticket, dense: Ticket, seed: int) -> Ticket:
     """The ticket's own weights of the rewind step under its mask shuffled inside each layer."""
     return _planted(ticket, shuffled(ticket.mask, derive(seed, "shuffle", ticket.origin.round)), dense, "shuffle")

@@ -418,14 +418,21 @@ def test_a_failed_seed_keeps_its_round_from_being_chosen() -> None:
     assert claim_round(failed(run(), "ticket", 0, 2), asked) == 1
 
 
-def test_the_twin_that_is_better_on_validation_is_the_opponent() -> None:
-    results = run(BETTER, shuffle=WORSE)
-    # The scaled twin would be the easier opponent on test, and is the better one on validation.
-    results += cells("reinit", 2, BETTER, valid=MUCH_WORSE) + cells("reinit-scaled", 2, MUCH_WORSE, valid=BETTER)
-    verdict = judge(results, recipe(scaling="both"))
-    assert verdict.short is not None
-    assert [other.arm for other in verdict.short.controls] == ["reinit-scaled", "shuffle"]
-    assert verdict.word == "WINS AT EQUAL STEPS"
+def test_both_twins_must_be_beaten_and_the_harder_one_is_told() -> None:
+    # One twin is far off in the mean, and in one seed as good as the ticket: the better mean is the easier opponent.
+    rare = (99.5, 140.0, 150.0)
+    for plain, scaled in ((rare, WORSE), (WORSE, rare)):
+        results = run(BETTER, shuffle=WORSE) + cells("reinit", 2, plain) + cells("reinit-scaled", 2, scaled)
+        verdict = judge(results, recipe(scaling="both"))
+        assert verdict.short is not None
+        harder = "reinit" if plain is rare else "reinit-scaled"
+        assert [other.arm for other in verdict.short.controls] == [harder, "shuffle"]
+        assert verdict.word == "UNDECIDED"
+    both = judge(
+        run(BETTER, shuffle=WORSE) + cells("reinit", 2, WORSE) + cells("reinit-scaled", 2, MUCH_WORSE),
+        recipe(scaling="both"),
+    )
+    assert both.word == "WINS AT EQUAL STEPS"
 
 
 def test_an_unfinished_twin_leaves_the_opponent_open() -> None:
@@ -695,12 +702,32 @@ def test_everything_in_a_level_is_told_at_the_size_it_is_tested_at() -> None:
         assert [other.beaten for other in level.short.controls] == [level.word != "UNDECIDED"]
 
 
-def test_beyond_the_declared_looks_nothing_is_tested() -> None:
-    results = at_two_levels(BETTER, BETTER, at_1=CLEAR, at_2=CLEAR)
-    verdict = judge(results, asked_at_two(looks=2), look=3)
-    assert verdict.word == "UNDECIDED"
-    assert "This is look 3 at the claim, which declares 2 looks" in verdict.sentence
-    assert not verdict.tested
+def with_more(arm: str, round: int, test: Sequence[float]) -> list[Result]:
+    """Seeds 3 and on of an arm, beside the first three."""
+    return [replace(cell, seed=cell.seed + 3) for cell in cells(arm, round, test)]
+
+
+@pytest.mark.parametrize(("more", "judged"), [(1, 3), (2, 3), (3, 6)])
+def test_only_seeds_of_a_declared_look_are_tested(more: int, judged: int) -> None:
+    first = run(BETTER, reinit=WORSE)
+    later = [*with_more("ticket", 0, DENSE), *with_more("ticket", 2, MUCH_WORSE), *with_more("reinit", 2, WORSE)]
+    later += with_more("ticket", 1, BETTER)
+    asked = recipe(controls=["reinit"], seeds=3 + more)
+    asked["claim"]["looks"] = 2
+    results = [*first, *(cell for cell in later if cell.seed < 3 + more)]
+    verdict = judge(results, asked, declared=3)
+    assert verdict.seeds == judged
+    assert (verdict.word == "WINS AT EQUAL STEPS") == (judged == 3)
+    told = f"declares 2 looks, at 3 and 6 seeds: it is judged by the first 3 of {3 + more} seeds"
+    assert any(told in note for note in verdict.notes) == (judged == 3)
+
+
+def test_beyond_the_last_look_further_seeds_are_not_tested() -> None:
+    later = [*with_more("ticket", 0, DENSE), *with_more("ticket", 1, BETTER), *with_more("ticket", 2, MUCH_WORSE)]
+    asked = recipe(controls=[], seeds=6)
+    verdict = judge([*run(BETTER), *later], asked, declared=3)
+    assert (verdict.word, verdict.seeds) == ("HOLDS", 3), "looks = 1 in this recipe"
+    assert judge([*run(BETTER), *later], {**asked, "claim": {**asked["claim"], "looks": 2}}, declared=3).seeds == 6
 
 
 def test_a_claim_matches_only_where_a_control_is_shown_to_do_as_well() -> None:
@@ -708,7 +735,7 @@ def test_a_claim_matches_only_where_a_control_is_shown_to_do_as_well() -> None:
     assert judge(run(BETTER, reinit=wide), recipe(controls=["reinit"])).word == "UNDECIDED"
     verdict = judge(run(BETTER, reinit=tuple(value + 0.1 for value in (99.1, 99.5, 98.4))), recipe(controls=["reinit"]))
     assert verdict.word == "MATCHES"
-    assert "does as well, within the margin" in verdict.sentence
+    assert "does as well, within a quarter of the margin" in verdict.sentence
 
 
 def test_a_ticket_that_is_only_not_shown_to_hold_does_not_lose() -> None:

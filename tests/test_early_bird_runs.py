@@ -498,18 +498,16 @@ def test_an_exempt_weight_loses_nothing(tmp_path: Path) -> None:
     assert ticket.weights["encoder.0.weight"].shape != dense.weights["encoder.0.weight"].shape
 
 
-def test_states_that_are_gone_leave_no_failed_round_behind(tmp_path: Path) -> None:
+def test_states_that_are_gone_are_searched_again_to_the_same_bytes(tmp_path: Path) -> None:
     given = bird(tmp_path, "search.rounds=1", "search.longer=0", 'search.controls=["random-channels"]')
     find(given, tmp_path / "run", replace(HERE, keep_all=False))
-    gone = tmp_path / "run/seed-0/random-channels/round-01"
-    (gone / "result.json").unlink()
-    (gone / "ticket.safetensors").unlink()
-    with pytest.raises(TicketError, match="drops the states of its search") as caught:
-        find(given, tmp_path / "run", HERE)
-    assert caught.value.status == Status.REQUEST
-    assert not (gone / "result.json").exists()
-    (tmp_path / "run/seed-0/search/round-00/result.json").unlink()
+    gone = RunFolder(tmp_path / "run").round(0, "random-channels", 1)
+    before = gone.ticket.read_bytes(), gone.trained.read_bytes()
+    assert not list((tmp_path / "run").glob("**/level-*"))
+    for path in (gone.result, gone.ticket, gone.trained):
+        path.unlink()
     find(given, tmp_path / "run", HERE)
+    assert (gone.ticket.read_bytes(), gone.trained.read_bytes()) == before
     assert {result.status for result in read_results(tmp_path / "run")} == {"done"}
 
 

@@ -37,7 +37,9 @@ FAMILIES = {
         "task.critic_steps=2",
     ],
     "conv gan": ["task.family=gan", "task.network=conv", "task.width=4", "claim.metric=frechet"],
-}
+    "verdict": ["task.family=vae", "task.depth=1", 'search.controls=["snip"]', "search.budget=false",
+                "verdict.forks=[1, 4]", "verdict.beside=false"],
+}  # fmt: skip
 SMALL = """
 [task]
 family = "vae"

@@ -10,16 +10,19 @@ from torch import Tensor
 
 from gentickets import controls
 from gentickets.accounting import masked_flops, weights, width_at
+from gentickets.criteria import CRITERIA
 from gentickets.data import Batches
-from gentickets.errors import TicketError
+from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.units import NARROW, WIDTH, Unit
+from gentickets.experiment.units import NARROW, TWICE, WIDTH, Unit
+from gentickets.recipe.declared import without_arms
+from gentickets.recipe.sections import FOUND_AT_START, SYNFLOW_CUTS
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.search import CRITERION_BATCHES, beside, first_ticket, next_ticket, ticket_at_start
 from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Ticket, copied, state_of
-from gentickets.training import Training, Watcher
+from gentickets.training import Training, Watcher, train
 
 
 class Arm:
@@ -42,7 +45,8 @@ class Arm:
     @property
     def prunes(self) -> bool:
         """Whether its ticket comes from scores, rather than from dense training or another ticket."""
-        return self.unit.base_arm == "ticket" and self.unit.round > 0 and not self.unit.longer
+        unit = self.unit
+        return unit.base_arm in FOUND_AT_START or (unit.base_arm == "ticket" and unit.round > 0 and not unit.longer)
 
     def told(self) -> dict[str, Any]:
         """Where its ticket came from, if that was another model; known once the ticket is made."""
@@ -68,6 +72,8 @@ class Arm:
         unit = self.unit
 
         def dense(rewind_to: int) -> Ticket:
+            if unit.fork is not None and rewind_to > self.search["rewind_to"]:
+                return self._dense_at(rewind_to, training, batches, since, watch)
             # a longer arm's start is that of the short one, with its schedule
             short = self.assembly.plan(self.assembly.recipe["train"]["steps"])
             with training.under(short if unit.longer and rewind_to else training.plan):
@@ -82,7 +88,7 @@ class Arm:
 
     def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket], arm: str) -> Ticket:
         unit = self.unit
-        if arm == "dense":
+        if arm in ("dense", TWICE):
             return self._stored(0)
         if arm == "ticket" and unit.longer:
             return self._stored(unit.round)
@@ -94,6 +100,10 @@ class Arm:
         own = self._stored(unit.round)
         if arm in ("reinit", "reinit0"):
             made = controls.reinitialized(own, dense(self._start().origin.rewind_to if arm == "reinit" else 0), arm)
+        elif unit.fork is not None:
+            made = own if unit.fork == own.origin.rewind_to else controls.forked(own, dense(unit.fork))
+        elif arm in FOUND_AT_START:
+            made = self._found_at_start(training, batches, arm)
         elif arm == "shuffle":
             made = controls.shuffle(own, self._start(), unit.seed)
         elif arm.startswith("random-"):
@@ -106,14 +116,16 @@ class Arm:
         return controls.scaled(made) if unit.scaled else made
 
     def recipe(self) -> dict[str, Any]:
-        """The recipe that is stored with its ticket: the networks' own keywords, plugins, and the data seen."""
-        whole = self.assembly.recipe
-        task = {**whole["task"], **self.narrowed}
-        # a ticket is the same, whatever other seeds its run has
-        search = {key: value for key, value in whole["search"].items() if key != "seeds"}
+        """The recipe that is stored with its ticket: the networks' own keywords, plugins, and the data seen.
+
+        A ticket is the same, whatever other seeds, arms and levels its run has or is judged at.
+        """
+        whole = without_arms(self.assembly.recipe)
+        task, claim = {**whole["task"], **self.narrowed}, whole["claim"]
+        claim = claim and {key: value for key, value in claim.items() if key != "sparsities"}
         kept = {key: value for key, value in whole.items() if key not in ("seed", "transfer")}
         seen = {"image": list(self.assembly.image), "saw": self.assembly.splits.fingerprint}
-        return {**kept, "task": task, "search": search, "plugins": self.assembly.plugin_names, **seen}
+        return {**kept, "task": task, "claim": claim, "plugins": self.assembly.plugin_names, **seen}
 
     def _start(self) -> Ticket:
         """The dense ticket from whose start the unit's ticket was cut."""
@@ -127,15 +139,7 @@ class Arm:
         """Prune what an earlier ticket grew into, or a dense ticket's start."""
         search, unit, method = self.search, self.unit, self.search["method"]
         fresh = self._fresh() if self._other == "fresh" else None
-        wanted: dict[str, Any] = {
-            "density": search["keep"] ** unit.round,
-            "criterion": self.assembly.criterion,
-            "scope": search["scope"],
-            "seed": unit.seed,
-            "batches": batches.first(search.get("score_batches", CRITERION_BATCHES)),
-            "fresh": fresh,
-            "round": unit.round,
-        }
+        wanted = {**self._pruning(batches), "criterion": self.assembly.criterion, "fresh": fresh}
         if method == "at_start":
             return ticket_at_start(training, self._stored(0), cuts=search["cuts"], **wanted)
         before = unit.round - 1 if method == "iterative" else 0
@@ -146,6 +150,50 @@ class Arm:
             other=self._other, **wanted,
         )  # fmt: skip
         return replace(made, origin=replace(made.origin, method=method))
+
+    def _pruning(self, batches: Batches) -> dict[str, Any]:
+        """How much is pruned, among what, and seen on which batches."""
+        search, unit = self.search, self.unit
+        return {
+            "density": search["keep"] ** unit.round,
+            "scope": search["scope"],
+            "seed": unit.seed,
+            "batches": batches.first(search.get("score_batches", CRITERION_BATCHES)),
+            "round": unit.round,
+        }
+
+    def _found_at_start(self, training: Training, batches: Batches, arm: str) -> Ticket:
+        """A mask of the ticket's size that a criterion finds in the ticket's own dense start.
+
+        A criterion that cannot score this family makes the control fail, and not the run.
+        """
+        cuts = SYNFLOW_CUTS if arm == "synflow" else 1
+        try:
+            made = ticket_at_start(
+                training, self._start(), criterion=CRITERIA[arm], cuts=cuts, **self._pruning(batches)
+            )
+        except TicketError as error:
+            status = error.status if error.status == Status.DIVERGED else Status.FAILED
+            raise TicketError(f"control '{arm}': {error}", status) from error
+        return replace(made, origin=replace(made.origin, method=arm))
+
+    def _dense_at(
+        self, step: int, training: Training, batches: Batches, since: Snapshot | None, watch: Sequence[Watcher]
+    ) -> Ticket:
+        """The dense run's state of a later step than its ticket's start, from which it is trained there once more.
+
+        ``since``: a snapshot on the way there, to go on from.
+        """
+        dense = self._stored(0)
+        if since is None:
+            training.start(dense)
+        else:
+            training.load(since)
+        steps = range(dense.origin.rewind_to if since is None else since.step, step)
+        train(training, batches, steps, mask=dense.mask, seed=self.unit.seed, watch=watch)
+        state = training.snapshot(step)
+        optim = state.optim if self.search["optimizer_state"] == "rewound" else {}
+        return Ticket(dense.mask, state.weights, replace(dense.origin, rewind_to=step), optim)
 
     @property
     def _other(self) -> str:

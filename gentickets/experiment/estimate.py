@@ -35,7 +35,7 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
     settle_device(record["threads"])
     check_family(assembly)
     task = assembly.task(recipe.seeds[0])
-    jobs = min(jobs_for(record, options), max(1, len(left)))
+    jobs = max(1, min(jobs_for(record, options), len(left)))
     seconds = _seconds_per_step(assembly, recipe) * sum(unit.steps for unit in left) / jobs
     weights = sum(parameter.numel() * parameter.element_size() for parameter in task.parameters())
     arms = sorted({unit.arm for unit in units})

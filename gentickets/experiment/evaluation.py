@@ -13,7 +13,7 @@ from gentickets.disk import write_whole
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.notes import Notes
-from gentickets.experiment.units import Unit
+from gentickets.experiment.units import TWICE, Unit
 from gentickets.provenance import provenance
 from gentickets.quality import ALIASES, SAMPLE_FIGURES, Evaluation, evaluate, reconstruction_grid, sample_grid
 from gentickets.quality.samples import require_all
@@ -80,10 +80,16 @@ class Examiner:
         notes.checkpoints.append(checkpoint)
 
     def curve_points(self, rewind_to: int) -> list[int]:
-        """Steps of the validation curve: evenly along the schedule, after the ticket's start."""
+        """Steps of the validation curve: evenly along the schedule, after the ticket's start.
+
+        Of a dense model that is trained twice as long, those that tell whether a dense run is trained when it ends.
+        """
         count, span = self.assembly.recipe["quality"].get("curve", 0), self.unit.span
         if self.unit.picks_best:
             return []
+        if self.unit.arm == TWICE:
+            ends = span // 2
+            return sorted({step for step in (ends * 3 // 4, ends * 7 // 8, ends, span) if step > rewind_to})
         return sorted({span * i // count for i in range(1, count + 1) if span * i // count > rewind_to})
 
     def trace(self, step: int) -> None:

@@ -17,10 +17,12 @@ from typing import Any, Protocol
 
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
+from gentickets.experiment.growing import grown, grows, keeping_levels, search_again
 from gentickets.experiment.pool import Pool
 from gentickets.experiment.units import SEARCH, TRANSFER, Key, Unit, plan_units
 from gentickets.ledger import write_ledger
 from gentickets.recipe import Recipe, diff, recipe_from
+from gentickets.recipe.declared import claim_record
 from gentickets.results import Result
 from gentickets.runs.folder import SOURCE, RunFolder, locked
 
@@ -97,6 +99,7 @@ def find(
         record = _settle(run, recipe, options)
         prepare(run)
         units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
+        search_again(run, units)
         done = {unit.key for unit in units if run.round(*unit.key).read_result() is not None}
         listener.begin(units, done)
 
@@ -137,12 +140,9 @@ def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
     if started and run.record.is_file():
         before = run.read_record()
         # what an earlier version stored, with the defaults of keys that came later
-        stored = recipe_from(before["recipe"], where=str(run.record)).resolved()
-        if _only_more_seeds(stored, record["recipe"]):
-            record = {**before, "recipe": record["recipe"], "seeds": record["seeds"]}
-            write_whole(run.record, run.record_text(record))
-            return record
-        if changes := diff(stored, record["recipe"]):
+        stored = recipe_from(before["recipe"], where=str(run.record))
+        wanted = keeping_levels(recipe, stored)
+        if (changes := diff(stored, wanted)) and not grows(stored, wanted):
             told = "\n  ".join(changes)
             raise TicketError(f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}")
         if before["plugins"] != record["plugins"]:
@@ -151,17 +151,10 @@ def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
             if asked not in (None, "auto", before[key]):
                 message = f"{run.path} was started with {key} {before[key]}, and {asked} would give other bits"
                 raise TicketError(f"{message}; leave --{key} out, or choose another --out")
-        return before
+        return grown(run, before, stored, wanted) if changes else before
     write_whole(run.recipe, recipe.text.encode())
     write_whole(run.record, run.record_text(record))
     return record
-
-
-def _only_more_seeds(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Seeds are independent cells, so that a run may be given more of them."""
-    more: bool = after["search"]["seeds"] > before["search"]["seeds"]
-    same = {**after, "search": {**after["search"], "seeds": before["search"]["seeds"]}}
-    return more and not diff(before, same)
 
 
 @contextmanager
@@ -184,8 +177,10 @@ def _left_as_found(out: Path) -> Iterator[None]:
 def record_of(recipe: Recipe, options: Options) -> dict[str, Any]:
     """What run.json holds beside its format."""
     plugins = {path.name: hashlib.sha256(_plugin_bytes(path)).hexdigest() for path in options.plugins}
+    resolved = recipe.resolved()
     return {
-        "recipe": recipe.resolved(),
+        **({} if recipe.claim is None else {"claim": claim_record(resolved)}),
+        "recipe": resolved,
         "name": recipe.name,
         "seeds": recipe.seeds,
         "device": _device(options.device),

@@ -103,7 +103,7 @@ def untrained(ticket: Path) -> str:
 def progress_of(run: RunFolder) -> tuple[int, int]:
     """How many of a run's rounds are done, and how many its recipe asks for."""
     record = run.read_record()
-    recipe = _recipe_of(run, record)
+    recipe = recipe_of(run)
     units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
     return sum(run.round(*unit.key).result.is_file() for unit in units), len(units)
 
@@ -112,7 +112,7 @@ def resuming(run: RunFolder) -> str:
     """The command that goes on with a run: its recipe as it was given, and what ``--set`` had changed."""
     record = run.read_record()
     plugins = [Path(name) for name in record.get("plugins", {})]
-    wanted = _recipe_of(run, record)
+    wanted = recipe_of(run)
     if wanted.transfer is not None:  # all of it is in the run, its source too
         again = [word for plugin in plugins for word in ("--plugin", str(plugin))]
         return shlex.join(["gentickets", "transfer", "--resume", "--out", str(run.path), *again])
@@ -131,10 +131,13 @@ def resuming(run: RunFolder) -> str:
     return shlex.join([*command, "--resume"])
 
 
-def _recipe_of(run: RunFolder, record: Mapping[str, Any]) -> Recipe:
+def recipe_of(run: RunFolder) -> Recipe:
+    """The recipe of a run as its record has it; TicketError (status 3) where that is no recipe."""
+    text = run.recipe.read_text(encoding="utf-8", errors="replace") if run.recipe.is_file() else ""
     try:
-        return recipe_from(record["recipe"], where=str(run.record))
-    except TicketError as error:
+        name = run.path.resolve().name
+        return recipe_from(run.read_record()["recipe"], name=name, text=text, where=str(run.record))
+    except (KeyError, TicketError) as error:
         raise TicketError(str(error), Status.TICKET) from error
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gentickets.errors import TicketError
 from gentickets.recipe.schema import rounds_of
+from gentickets.recipe.sections import SCALABLE
+from gentickets.seeds import derive
 
-SCALABLE = ("reinit", "reinit0", "shuffle", "random-erk", "random-uniform")
-"""Controls that have a twin whose survivors are scaled by (kept fraction of the layer)^-1/2."""
 SCALABLE_OF_TRANSFER = ("shuffle", "mask")
 """The same among the controls of a transfer."""
 LONGER = "-longer"
@@ -27,6 +27,13 @@ WIDTH = "width"
 """The arm of a dense network at one of several widths; its round is the width's place."""
 TRANSFER = "transfer"
 """The arm of a ticket carried over from another model, and the beginning of its controls' names."""
+TWICE = "dense-twice"
+"""The arm of a dense model that is trained twice as long, which says whether the dense run is trained."""
+FORK, OTHER = "fork-", "-other"
+"""Beginning of the names of arms that train the ticket's mask from a step of the dense run, as ``fork-50``; and the end
+of those of them that do it in another order of data."""
+BESIDE = "beside"
+"""The arm that looks at the stored networks of its seed, and trains none."""
 
 Key = tuple[int, str, int]
 """(seed, arm, round)."""
@@ -70,6 +77,17 @@ class Unit:
     def picks_best(self) -> bool:
         """Whether its figures are those of its best checkpoint on validation, instead of its last."""
         return self.longer or self.base_arm == "budget"
+
+    @property
+    def fork(self) -> int | None:
+        """Of a fork, the step of the dense run that it starts from."""
+        return int(self.arm.removeprefix(FORK).removesuffix(OTHER)) if self.arm.startswith(FORK) else None
+
+    @property
+    def order(self) -> int:
+        """The seed from which its batches and draws follow, once its ticket is made; another one for some forks."""
+        other = self.arm.startswith(FORK) and self.arm.endswith(OTHER)
+        return derive(self.seed, "fork") if other else self.seed
 
     def __str__(self) -> str:
         return f"seed {self.seed}, {self.arm}, round {self.round}"
@@ -140,7 +158,42 @@ def plan_units(
         for round in control_rounds:
             units += [_control(seed, arm, round, steps, rewind) for arm in controls]
         units += _transferred(recipe, seed, claim_round)
+    if method == "early_bird":
+        units = [_after_search(unit) for unit in units]
+    return units + _of_verdict(recipe, seeds, claim_round, units)
+
+
+def _of_verdict(
+    recipe: Mapping[str, Any], seeds: list[int], claim_round: int | None, planned: list[Unit]
+) -> list[Unit]:
+    """The units of [verdict]; what looks at all others of its seed comes last."""
+    if (verdict := recipe.get("verdict")) is None:
+        return []
+    steps, rewind = recipe["train"]["steps"], recipe["search"]["rewind_to"]
+    round = claim_round or rounds_of(recipe["search"])[-1]
+    units: list[Unit] = []
+    for seed in seeds:
+        if verdict["twice"]:
+            units.append(Unit(seed, TWICE, 0, 2 * steps, 2 * steps - rewind, ((seed, "ticket", 0),)))
+        for step in verdict["forks"]:
+            both = [] if step == rewind else [f"{FORK}{step}"]  # from there, the ticket itself is the other one
+            arms = [*both, f"{FORK}{step}{OTHER}"] if step == rewind or seed == seeds[0] else []
+            taken = steps - (rewind if step >= rewind else 0)
+            units += [Unit(seed, arm, round, steps, taken, ((seed, "ticket", round),)) for arm in arms]
+    if verdict["beside"]:
+        seen = {("ticket", 0), ("ticket", round), *((arm, round) for arm in control_arms(recipe))}
+        looked = [unit.key for unit in [*planned, *units] if (unit.arm, unit.round) in seen or unit.fork is not None]
+        for seed in seeds:
+            units.append(Unit(seed, BESIDE, round, 0, 0, tuple(key for key in looked if key[0] == seed)))
     return units
+
+
+def _after_search(unit: Unit) -> Unit:
+    """A unit of an early bird's run, which needs the search where it looks at the state in which its level emerged."""
+    apart = unit.arm in ("ticket", "budget", SEARCH) or unit.arm.startswith(("dense", TRANSFER))
+    if apart or unit.base_arm in (*NARROW, "scratch"):
+        return unit
+    return replace(unit, needs=(*unit.needs, (unit.seed, SEARCH, 0)))
 
 
 def _transferred(recipe: Mapping[str, Any], seed: int, claim_round: int | None) -> list[Unit]:

@@ -8,8 +8,9 @@ from typing import Any
 from gentickets.earlybird import EarlyBird
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.emerged import EmergedArm
+from gentickets.experiment.looking import LookingBeside
 from gentickets.experiment.notes import resume
-from gentickets.experiment.units import SEARCH, Unit
+from gentickets.experiment.units import BESIDE, SEARCH, Unit
 from gentickets.experiment.work import Work
 from gentickets.recipe.schema import rounds_of
 from gentickets.results import Result
@@ -96,4 +97,5 @@ class Searching(Work):
 
 def work_of(assembly: Assembly, run: RunFolder, unit: Unit, **how: Any) -> Work:
     """The work on a unit of a run."""
-    return (Searching if unit.arm == SEARCH else Work)(assembly, run, unit, **how)
+    kinds: dict[str, type[Work]] = {SEARCH: Searching, BESIDE: LookingBeside}
+    return kinds.get(unit.arm, Work)(assembly, run, unit, **how)

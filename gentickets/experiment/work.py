@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.emerged import arm_of
 from gentickets.experiment.evaluation import Examiner, mean
 from gentickets.experiment.notes import Notes, clear, resume, save
-from gentickets.experiment.units import NARROW, SEARCH, WIDTH, Unit
+from gentickets.experiment.units import NARROW, SEARCH, TWICE, WIDTH, Key, Unit
 from gentickets.masks import full_mask, prunable
 from gentickets.results import Result
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
@@ -68,6 +68,7 @@ class Work:
             clear(self.folder)
             return done
         self.batches = self.assembly.batches(self.unit.seed)  # bad data is told before a folder is made
+        self.stream = self.assembly.batches(self.unit.order)
         with locked(self.folder.path, wait=LOCK_SECONDS):
             clear_drafts(self.folder.path)
             try:
@@ -82,8 +83,12 @@ class Work:
             clear(self.folder)
         return result
 
+    def _required(self) -> Sequence[Key]:
+        """The units without whose success this one cannot be; all that it needs, as a rule."""
+        return self.unit.needs
+
     def _unmet(self) -> Result | None:
-        for seed, arm, round in self.unit.needs:
+        for seed, arm, round in self._required():
             need = self.run.round(seed, arm, round).read_result()
             if need is None or need.status != "done":
                 how = need.status if need else "not done"
@@ -163,7 +168,7 @@ class Work:
         with self.notes.timed("train", device), self.notes.weighed(device):
             steps = range(self.at, point)
             self.at = train(
-                self.training, self.batches, steps, mask=ticket.mask, seed=self.unit.seed, watch=[self._watch]
+                self.training, self.stream, steps, mask=ticket.mask, seed=self.unit.order, watch=[self._watch]
             )
         self._end_if_stopping()
 
@@ -250,6 +255,6 @@ class Work:
 
     def _blank(self) -> Result:
         unit, sparsity = self.unit, 0.0
-        if unit.base_arm not in ("budget", "dense", SEARCH, WIDTH, *NARROW):
+        if unit.base_arm not in ("budget", "dense", TWICE, SEARCH, WIDTH, *NARROW):
             sparsity = 1 - self.assembly.recipe["search"]["keep"] ** unit.round
         return Result(unit.arm, unit.seed, unit.round, sparsity, unit.span, unit.steps, "last")

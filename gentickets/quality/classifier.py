@@ -104,6 +104,12 @@ def accuracy_on(network: nn.Sequential, images: Images) -> float | None:
     return right / images.n
 
 
+def shares(classes: Tensor, count: int) -> list[float]:
+    """The share of each of ``count`` classes among predicted ones, int64 (n,), n >= 1: a histogram that sums to 1."""
+    found: list[float] = (torch.bincount(classes, minlength=count).double() / len(classes)).tolist()
+    return found
+
+
 def _convolutions(channels: int, height: int, width: int) -> list[nn.Module]:
     """3x3 stride-2 convolutions, 64 channels at the end, down to a side of at most 4; then 64 features."""
     stages = max(1, math.ceil(math.log2(max(height, width) / 4)))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Set
 from typing import get_args
 
 from gentickets.errors import nearest
-from gentickets.recipe import of_search, of_transfer
+from gentickets.recipe import of_search, of_transfer, of_verdict
 from gentickets.recipe.families import FAMILIES
 from gentickets.recipe.schema import Recipe
 from gentickets.recipe.sections import CRITERIA, DATASETS, STOPPING, SampleFigure
@@ -188,5 +188,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("transfer", "search"), of_transfer.what_moves),
     (("transfer", "search"), of_transfer.levels),
     (("transfer.routes", "task.family", "search.prune"), of_transfer.routes),
+    (("claim", "search"), of_verdict.sparsities),
+    (("verdict", "claim", "search", "train.steps"), of_verdict.arms),
 )
 """The keys whose stand-ins would mislead a check, and the check."""

@@ -13,7 +13,7 @@ from gentickets.errors import Status, TicketError, nearest
 from gentickets.recipe.checks import OWN, check
 from gentickets.recipe.families import FAMILIES, PluginKeywords
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import USES, Claim, Data, Quality, Search, Section, TaskChoice, Train, Transfer
+from gentickets.recipe.sections import USES, Claim, Data, Quality, Search, Section, TaskChoice, Train, Transfer, Verdict
 from gentickets.recipe.shipped import recipe_text
 from gentickets.recipe.source import Source, read_source
 from gentickets.recipe.words import Problem, listed, problems, refusal
@@ -25,8 +25,9 @@ SECTIONS: dict[str, type[Section]] = {
     "quality": Quality,
     "claim": Claim,
     "transfer": Transfer,
+    "verdict": Verdict,
 }
-OPTIONAL = ("claim", "transfer")
+OPTIONAL = ("claim", "transfer", "verdict")
 """Sections that a recipe may lack altogether."""
 KNOWN = ("seed", "task", *SECTIONS)
 LABELS = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gentickets.errors import nearest
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import CRITERION_OPTIONS, METHODS_OF, OF_CHANNELS, WITH_CHANNELS
+from gentickets.recipe.sections import CRITERION_OPTIONS, FOUND_AT_START, METHODS_OF, OF_CHANNELS, WITH_CHANNELS
 from gentickets.recipe.words import Problem, listed
 
 
@@ -40,6 +40,8 @@ def early_bird(recipe: Recipe) -> Iterator[Problem]:
         elif of_channels and control not in WITH_CHANNELS:
             message = f"'{control}' is about masks of single weights; with by = 'channels' use {listed(WITH_CHANNELS)}"
             yield Problem(f"search.controls[{i}]", message)
+        elif control in FOUND_AT_START and (search.method, search.criterion) == ("at_start", control):
+            yield Problem(f"search.controls[{i}]", f"'{control}' is how the ticket itself is found; remove it")
     if search.method != "early_bird":
         return
     for key in ("rewind", "other"):

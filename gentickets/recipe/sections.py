@@ -65,6 +65,10 @@ OF_CHANNELS = ("random-channels", "low-channels", "scratch", "scratch-flops")
 """Controls of tickets whose channels were removed."""
 WITH_CHANNELS = (*OF_CHANNELS, "narrow", "narrow-weights")
 """Controls that such tickets may have at all: the others are about masks."""
+FOUND_AT_START = ("snip", "grasp", "synflow")
+"""Controls whose mask a criterion of that name finds in the ticket's own early weights."""
+SCALABLE = ("reinit", "reinit0", "shuffle", "random-erk", "random-uniform")
+"""Controls that have a twin whose survivors are scaled by (kept fraction of the layer)^-1/2."""
 CHECKS = 50
 """An early bird's looks along a whole training, where ``every`` is not given."""
 STOPPING = ("patience", "tolerance")

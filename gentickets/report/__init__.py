@@ -135,8 +135,8 @@ def read_run(path: Path) -> Run:
         raise TicketError(f"{folder.record} is damaged: it holds no recipe", Status.TICKET)
     text = folder.recipe.read_text("utf-8", errors="replace") if folder.recipe.is_file() else ""
     results = read_results(path)
-    look = max(1, len((record.get("claim") or {}).get("seeds") or ()))
-    return Run(path, record, text, results, summarize(results, recipe, path.resolve().name, look))
+    declared = ((record.get("claim") or {}).get("declared") or {}).get("seeds")
+    return Run(path, record, text, results, summarize(results, recipe, path.resolve().name, declared))
 
 
 def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:

@@ -7,8 +7,8 @@ shown to do as well, and *loses* when it is shown to be worse than the margin al
 of a false win by Holm's (1979) correction, and looks share it equally. Fewer than three seeds decide nothing, and in a
 claim about samples a ticket that collapsed never holds: it loses, or is undecided where the dense model collapsed too.
 Claims about other figures are told of the collapse. Values that were measured in another way than the dense model's
-are compared with nothing. The narrow network from scratch with the FLOPs of search and ticket takes more steps than they
-do: like the dense model's budget it is told beside the claim, which is one at equal steps.
+are compared with nothing. The narrow network from scratch with the FLOPs of search and ticket takes more steps than
+they do: like the dense model's budget it is told beside the claim, which is one at equal steps.
 """
 
 from __future__ import annotations
@@ -29,17 +29,19 @@ from gentickets.report.verdict import ALPHA, NO_CLAIM, Trial, Verdict
 from gentickets.report.widths import swept
 from gentickets.report.words import NARROWER, Spread, figure_name
 from gentickets.results import Result, better
-from gentickets.statistics import LEAST_SEEDS, LOSES, UNDECIDED
+from gentickets.statistics import LEAST_SEEDS, LOSES, UNDECIDED, look_sizes, seeds_judged
 
 
-def judge(results: Sequence[Result], recipe: Mapping[str, Any], look: int = 1) -> Verdict:
+def judge(results: Sequence[Result], recipe: Mapping[str, Any], declared: int | None = None) -> Verdict:
     """What the results say about the recipe's `[claim]`; never an error, also where results are missing.
 
-    `recipe` is the resolved recipe as `run.json` keeps it, `look` how often its claim is judged with more seeds than
-    before. Numbers are those of the test split; validation only chooses the level (where the recipe leaves it to
-    validation) and each control's better twin.
+    `recipe` is the resolved recipe as `run.json` keeps it, `declared` the number of seeds that was declared with its
+    claim, where the run has been given more: it is judged by as many as one of the declared looks has. Numbers are
+    those of the test split; validation only chooses the level (where the recipe leaves it to validation) and each
+    control's better twin.
     """
-    claim, cells = recipe.get("claim"), Cells(results, recipe)
+    claim = recipe.get("claim")
+    cells, unlooked = _looked_at(results, recipe, declared)
     if cells.method == "widths":
         return Verdict(NO_CLAIM, swept(cells), seeds=len(cells.seeds))
     found = how_found(recipe)
@@ -51,15 +53,36 @@ def judge(results: Sequence[Result], recipe: Mapping[str, Any], look: int = 1) -
     metric = terms.metric
     budget = Spread.of(cells.values("budget", 0, metric, "test"))
     blank = Verdict(UNDECIDED, "", metric, terms.margin, found=found, seeds=len(cells.seeds), budget=budget)
-    blank = replace(blank, pruned=cells.pruned, of_channels=cells.of_channels, notes=tuple(ties(cells)))
+    blank = replace(blank, pruned=cells.pruned, of_channels=cells.of_channels, notes=(*unlooked, *ties(cells)))
     known = cells.figures()
     if not results or (known and metric not in known):
         why = f"no result has the figure '{metric}'. {nearest(metric, known)}" if known else "nothing is done yet."
         return replace(blank, sentence=f"The claim is UNDECIDED: {why}")
-    round = claim_round(results, recipe)
+    round = _claim_round(cells)
     if round is None:
         return _without_level(cells, replace(blank, chosen=True))
-    return _judged(cells, blank, round, terms, look)
+    return _judged(cells, blank, round, terms)
+
+
+def _looked_at(
+    results: Sequence[Result], recipe: Mapping[str, Any], declared: int | None
+) -> tuple[Cells, tuple[str, ...]]:
+    """The cells of the seeds that the claim is judged by, and a sentence where there are others.
+
+    Sizes of looks are declared beforehand: seeds that are added until a test passes would find false wins.
+    """
+    claim, whole = recipe.get("claim"), Cells(results, recipe)
+    asked = int(whole.search.get("seeds", 0))
+    if not claim or not declared or asked <= declared:
+        return whole, ()
+    sizes = look_sizes(declared, Terms.of(claim).looks)
+    judged = seeds_judged(asked, declared, len(sizes))
+    if judged == asked:
+        return whole, ()
+    first = set(whole.seeds[:judged])
+    fewer = {**recipe, "search": {**whole.search, "seeds": judged}}
+    told = say.not_looked_at(sizes, judged, asked)
+    return Cells([result for result in results if result.seed in first], fewer), (told,)
 
 
 def judged_rounds(cells: Cells, claimed: int) -> list[int]:
@@ -70,11 +93,11 @@ def judged_rounds(cells: Cells, claimed: int) -> list[int]:
     return sorted({*near, claimed})
 
 
-def _judged(cells: Cells, blank: Verdict, round: int, terms: Terms, look: int) -> Verdict:
+def _judged(cells: Cells, blank: Verdict, round: int, terms: Terms) -> Verdict:
     """The verdict on the claim's round, beside the other levels."""
     chosen = not _declared(cells.recipe["claim"])
     rounds = judged_rounds(cells, round)
-    levels = judge_levels(cells, rounds, round, terms, look, chosen)
+    levels = judge_levels(cells, rounds, round, terms, chosen)
     own = levels[rounds.index(round)]
     short = own.short
     # A collapse stands in the sentence itself: it may flatter the figures beside it.
@@ -97,7 +120,11 @@ def claim_round(results: Sequence[Result], recipe: Mapping[str, Any]) -> int | N
     A declared level: the round nearest to it. `level = "validation"`: the sparsest round whose claim holds on
     the validation figures of every seed; None while no round does, or where no claim is declared.
     """
-    claim, cells = recipe.get("claim"), Cells(results, recipe)
+    return _claim_round(Cells(results, recipe))
+
+
+def _claim_round(cells: Cells) -> int | None:
+    claim = cells.recipe.get("claim")
     if not claim:
         return None
     rounds = cells.levels

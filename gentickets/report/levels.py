@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gentickets.report import sentence as say
 from gentickets.report.against import against
@@ -62,15 +61,9 @@ class Terms:
         return is_higher(self.metric)
 
 
-def judge_levels(
-    cells: Cells, rounds: Sequence[int], claimed: int, terms: Terms, look: int, chosen: bool
-) -> list[Level]:
-    """The level of each round; ``claimed`` is the one that longer arms are about.
-
-    ``look``: how often the claim has been judged with more seeds than before, this time included; beyond the declared
-    number nothing is left to test with.
-    """
-    first = [_untested(cells, round, terms, look, chosen and round == claimed) for round in rounds]
+def judge_levels(cells: Cells, rounds: Sequence[int], claimed: int, terms: Terms, chosen: bool) -> list[Level]:
+    """The level of each round; ``claimed`` is the one that longer arms are about, ``chosen`` whether by validation."""
+    first = [_untested(cells, round, terms, chosen and round == claimed) for round in rounds]
     seen = [_shown(level.short, terms) if level.tested else not_known({}) for level in first]
     place = list(rounds).index(claimed)
     longer, why = _longer(cells, claimed, terms)
@@ -85,31 +78,31 @@ def judge_levels(
     return found
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """The sizes of a level's tests."""
-
-    holds: float
-    """Against the dense model."""
-    beats: float
-    """Against each control."""
-
-
 def trial(
-    cells: Cells, round: int, terms: Terms, tail: str = "", split: Split = "test", sizes: Sizes | None = None
+    cells: Cells,
+    round: int,
+    terms: Terms,
+    tail: str = "",
+    split: Split = "test",
+    sizes: tuple[float, float] | None = None,
 ) -> Trial | None:
-    """Ticket, dense and controls at one round (by `tail`: trained longer); None without ticket or dense."""
-    sizes = sizes or Sizes(terms.alpha, terms.alpha)
+    """Ticket, dense and controls at one round (by `tail`: trained longer); None without ticket or dense.
+
+    ``sizes`` of the tests against dense and against the controls: those of one look unless given.
+    """
+    of_dense, of_controls = sizes or (terms.alpha, terms.alpha)
     dense_arm, metric = f"dense{tail}" if tail else "ticket", terms.metric
     ticket = cells.values(f"ticket{tail}", round, metric, split)
     dense = cells.values(dense_arm, cells.round_of(dense_arm, round) if tail else 0, metric, split)
-    found = trial_of(ticket, dense, terms.margin, higher=terms.higher, alpha=sizes.holds)
+    found = trial_of(ticket, dense, terms.margin, higher=terms.higher, alpha=of_dense)
     if found is None or split != "test":
         return found
-    outcomes = {name: against(cells, name, tail, round, metric, ticket, sizes.beats) for name in cells.opponents}
+    outcomes = {
+        name: against(cells, name, tail, round, metric, ticket, of_controls, twins=True) for name in cells.opponents
+    }
     compared = tuple(one for one in outcomes.values() if isinstance(one, Comparison))
     unfinished = {name: why for name, why in outcomes.items() if isinstance(why, str)}
-    beside = against(cells, MATCHED, tail, round, metric, ticket, sizes.beats)
+    beside = against(cells, MATCHED, tail, round, metric, ticket, of_controls)
     matched = beside if isinstance(beside, Comparison) else None
     found = replace(found, controls=compared, unfinished=unfinished, matched=matched)
     if found.loss.n < LEAST_SEEDS:
@@ -118,7 +111,7 @@ def trial(
     return replace(found, controls=tuple(replace(one, as_well=bool(well[one.control])) for one in compared))
 
 
-def _untested(cells: Cells, round: int, terms: Terms, look: int, chosen: bool) -> Level:
+def _untested(cells: Cells, round: int, terms: Terms, chosen: bool) -> Level:
     """The level before any test: what its arms reached, and where they cannot be tested, its word and why."""
     short = trial(cells, round, terms)
     level = Level(round, cells.sparsity(round), UNDECIDED, short=short)
@@ -142,8 +135,6 @@ def _untested(cells: Cells, round: int, terms: Terms, look: int, chosen: bool) -
         return replace(level, word=LOSES, reasons=(say.collapsed("the ticket", alone),))
     if both:
         return replace(level, reasons=(say.both_collapsed(both),))
-    if look > terms.looks:
-        return replace(level, reasons=(say.looks_spent(terms.looks, look),))
     return replace(level, tested=True)
 
 
@@ -159,26 +150,15 @@ def _decided(cells: Cells, level: Level, seen: Shown, decided: Decided, place: i
     """The level with its word, everything in it at the size at which Holm's correction has tested it."""
     word = str(decided.words[place])
     holds = float(decided.holds[place])
-    short = trial(cells, level.round, terms, sizes=sizes_of(decided, place, terms.alpha))
+    short = trial(
+        cells, level.round, terms, sizes=(float(decided.sizes.holds[place]), float(decided.sizes.equal[place]))
+    )
     reasons = tuple(say.not_compared(short.unfinished)) if short else ()
     if word == UNDECIDED and reasons and holds <= terms.alpha:
         word = HOLDS
     if not seen.beats:
         reasons = ("No control was run, so whether the ticket matches or wins is not asked.",)
     return replace(level, word=word, short=short, reasons=reasons, p_wins=float(decided.wins[place]), p_holds=holds)
-
-
-def sizes_of(decided: Decided, place: int, alpha: float) -> Sizes:
-    """The sizes at which Holm's correction tests one of the levels: alpha over the levels that are still in question.
-
-    A level that passes is told at the last step at which one did, and any other at the step that ended the procedure.
-    """
-
-    def size(adjusted: NDArray[np.float64]) -> float:
-        passed = adjusted <= alpha
-        return alpha / float(passed.shape[-1] - int(np.count_nonzero(passed)) + (1 if passed[place] else 0))
-
-    return Sizes(size(decided.holds), size(decided.equal))
 
 
 def _longer(cells: Cells, round: int, terms: Terms) -> tuple[Shown | None, tuple[str, ...]]:
@@ -203,6 +183,8 @@ def _longer(cells: Cells, round: int, terms: Terms) -> tuple[Shown | None, tuple
 
 
 def _with_longer(cells: Cells, level: Level, why: tuple[str, ...], terms: Terms, decided: Decided, place: int) -> Level:
-    sizes = sizes_of(decided, place, terms.alpha) if level.tested else None
+    size = float(decided.sizes.longer[place]) if level.tested else terms.alpha
     told = why if level.word in (WINS, EQUAL_STEPS, FASTER) else ()
-    return replace(level, longer=trial(cells, level.round, terms, LONGER, sizes=sizes), reasons=(*level.reasons, *told))
+    return replace(
+        level, longer=trial(cells, level.round, terms, LONGER, sizes=(size, size)), reasons=(*level.reasons, *told)
+    )

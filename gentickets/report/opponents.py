@@ -27,7 +27,7 @@ def against_controls(trial: Trial, places: int, decided: bool, whole: str = "eve
     parts = [f"It beats {names(beaten)}"] if beaten else []
     if even:
         does = "do" if len(even) > 1 else "does"
-        parts.append(f"{names(even)} {does} as well, within the margin")
+        parts.append(f"{names(even)} {does} as well, within a quarter of the margin")
     if open_:
         unshown = f"is not shown to be better than {names(open_, 'or')}"
         parts.append(unshown if parts and not even else f"it {unshown}")

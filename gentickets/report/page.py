@@ -186,7 +186,7 @@ def _section(run: Run, anchor: str) -> Section:
         timetable(summary.emergence) if summary.emergence else None,
         {name: Markup(text) for name, text in drawn.items()},
         [(title, found) for title, found in galleries if found],
-        _facts(run.record),
+        facts_of(run.record),
         remarks(summary),
         _carried(summary),
         run.recipe_text,
@@ -244,14 +244,14 @@ def _is_shown(row: Row, summary: Summary) -> bool:
     return row.arm in ("dense", *MORE_STEPS, WIDTH) or row.arm.endswith(LONGER) or row.round == level
 
 
-def _facts(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def facts_of(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Machine, versions, seeds and command from `run.json`, flat."""
     found: list[tuple[str, str]] = []
     for name, value in record.items():
         if not prefix and name in ("recipe", "format"):
             continue
         if isinstance(value, Mapping):
-            found += _facts(value, f"{prefix}{name}: ")
+            found += facts_of(value, f"{prefix}{name}: ")
         elif value not in (None, "", []):
             joint = ", " if isinstance(value, list) and all(isinstance(one, int) for one in value) else " "
             text = joint.join(map(str, value)) if isinstance(value, list) else str(value)

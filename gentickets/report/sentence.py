@@ -190,11 +190,11 @@ def few_seeds(seeds: int, least: int) -> str:
     return f"{seeds} seed{' is' if seeds == 1 else 's are'} too few to decide: at least {least} are needed."
 
 
-def looks_spent(declared: int, look: int) -> str:
-    """Why a claim that has been judged often enough is not tested again."""
+def not_looked_at(sizes: Sequence[int], judged: int, there: int) -> str:
+    """Why seeds that are there are not tested."""
     return (
-        f"This is look {look} at the claim, which declares {numbered(declared, 'look')}: every further one would raise "
-        "the chance of a false win above what was declared."
+        f"The claim declares {numbered(len(sizes), 'look')}, at {listed([str(size) for size in sizes])} seeds: it is "
+        f"judged by the first {judged} of {there} seeds, as seeds that are added until a test passes find false wins."
     )
 
 

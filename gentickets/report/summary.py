@@ -105,10 +105,12 @@ class Summary:
         return {**plain, "verdict": self.verdict.as_dict(), "transfer": carried}
 
 
-def summarize(results: Sequence[Result], recipe: Mapping[str, Any], name: str = "run", look: int = 1) -> Summary:
-    """Gather a run's results, finished or not, under its resolved recipe; ``look`` as `judge` has it."""
+def summarize(
+    results: Sequence[Result], recipe: Mapping[str, Any], name: str = "run", declared: int | None = None
+) -> Summary:
+    """Gather a run's results, finished or not, under its resolved recipe; ``declared`` as `judge` has it."""
     cells = Cells(results, recipe)
-    verdict = judge(results, recipe, look)
+    verdict = judge(results, recipe, declared)
     figures = _ordered(cells.figures(), cells.metric)
     places = [(arm, round) for arm in cells.arms() for round in cells.rounds(arm)]
     rows = [row_of(cells, arm, round, figures, verdict.round) for arm, round in places]

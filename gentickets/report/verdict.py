@@ -83,7 +83,7 @@ class Comparison:
 
     control: str
     arm: str
-    """The opponent: the control, or its scaled twin where that is better on validation."""
+    """The opponent: the control, or its scaled twin (see `against`)."""
     spread: Spread
     loss: Paired
     """By how much the ticket is worse than the control."""

@@ -6,6 +6,7 @@ brings the distributions.
 
 from __future__ import annotations
 
+from gentickets.statistics.bootstrap import bootstrap_interval
 from gentickets.statistics.deciding import (
     EQUAL_STEPS,
     FASTER,
@@ -15,13 +16,18 @@ from gentickets.statistics.deciding import (
     MATCHES,
     UNDECIDED,
     WINS,
+    WORDS,
     Decided,
+    Sizes,
     decide,
 )
-from gentickets.statistics.paired import holm, p_below, upper_bound
-from gentickets.statistics.shown import Shown, Values, not_known, shown
+from gentickets.statistics.looks import look_sizes, seeds_judged
+from gentickets.statistics.paired import holm, holm_sizes, p_below, upper_bound
+from gentickets.statistics.power import Outlook, chances, power_curve, seeds_needed
+from gentickets.statistics.shown import AS_WELL, Shown, Values, not_known, shown
 
 __all__ = [
+    "AS_WELL",
     "EQUAL_STEPS",
     "FASTER",
     "HOLDS",
@@ -30,13 +36,23 @@ __all__ = [
     "MATCHES",
     "UNDECIDED",
     "WINS",
+    "WORDS",
     "Decided",
+    "Outlook",
     "Shown",
+    "Sizes",
     "Values",
+    "bootstrap_interval",
+    "chances",
     "decide",
     "holm",
+    "holm_sizes",
+    "look_sizes",
     "not_known",
     "p_below",
+    "power_curve",
+    "seeds_judged",
+    "seeds_needed",
     "shown",
     "upper_bound",
 ]

@@ -12,8 +12,8 @@ Array = NDArray[np.float64]
 def p_below(values: ArrayLike, limit: float = 0.0) -> Array:
     """One-sided p-values (...) that the mean of ``values`` (..., seeds) is below a limit (Student, 1908).
 
-    The chance of a mean this low if the true one were the limit. With one seed 1; where all seeds give the same, 0
-    below the limit and 1 otherwise.
+    The chance of a mean this low if the true one were the limit. With one seed 1, and where a value is not finite;
+    where all seeds give the same, 0 below the limit and 1 otherwise.
     """
     mean, error, n = _moments(values)
     if n < 2:
@@ -24,12 +24,14 @@ def p_below(values: ArrayLike, limit: float = 0.0) -> Array:
 
 
 def upper_bound(values: ArrayLike, alpha: float = 0.05) -> Array:
-    """One-sided upper bounds (...) of the mean at 1 - alpha: mean + t(1 - alpha, n - 1) sd / sqrt(n); one seed: inf."""
+    """One-sided upper bounds (...) of the mean at 1 - alpha: mean + t(1 - alpha, n - 1) sd / sqrt(n).
+
+    Infinite with one seed, and where a value is not finite.
+    """
     mean, error, n = _moments(values)
     if n < 2:
         return np.full_like(mean, np.inf)
-    bound: Array = mean + special.stdtrit(n - 1, 1 - alpha) * error
-    return bound
+    return np.where(np.isnan(mean), np.inf, mean + special.stdtrit(n - 1, 1 - alpha) * error)
 
 
 def holm(p: ArrayLike) -> Array:
@@ -47,9 +49,25 @@ def holm(p: ArrayLike) -> Array:
     return adjusted
 
 
+def holm_sizes(adjusted: ArrayLike, alpha: float) -> Array:
+    """The size at which Holm's procedure tests each of its questions, by their adjusted p-values over the last axis.
+
+    A question that passes is told at the last step at which one did, and any other at the step that ended it: its own
+    p-value is at most this size where its adjusted one is at most alpha, and above it otherwise.
+    """
+    passed = np.asarray(adjusted, dtype=float) <= alpha
+    left = passed.shape[-1] - np.count_nonzero(passed, axis=-1, keepdims=True)
+    sizes: Array = alpha / (left + passed)
+    return sizes
+
+
 def _moments(values: ArrayLike) -> tuple[Array, Array, int]:
-    """Mean, standard error and number of seeds; an error that is only rounding is none."""
+    """Mean, standard error and number of seeds; an error that is only rounding is none.
+
+    What is not finite has no mean: less is better, and minus infinity would win.
+    """
     found = np.asarray(values, dtype=float)
+    found = np.where(np.isfinite(found), found, np.nan)
     n = found.shape[-1]
     mean = found.mean(-1)
     error = found.std(-1, ddof=1) / np.sqrt(n) if n > 1 else np.zeros_like(mean)

@@ -13,6 +13,14 @@ from gentickets.statistics.paired import p_below
 Array = NDArray[np.float64]
 
 
+AS_WELL = 0.25
+"""The part of the margin by which a control that does as well may be behind the ticket.
+
+The margin is what a ticket may cost. A lead of its whole size over a control would be called none, and a claim that a
+few seeds more would win would be over.
+"""
+
+
 @dataclass(frozen=True)
 class Values:
     """What the arms of one level reached: arrays (..., seeds) with the seeds in one order, less being better."""
@@ -34,7 +42,7 @@ class Shown:
     beats: Mapping[str, Array]
     """Control -> the ticket is better."""
     as_well: Mapping[str, Array]
-    """Control -> the control is worse than the ticket by less than the margin: it does as well."""
+    """Control -> the control is worse than the ticket by less than a part of the margin: it does as well."""
 
     @property
     def wins(self) -> Array:
@@ -53,16 +61,17 @@ def shown(values: Values, margin: float) -> Shown:
     """Test one level; ``margin`` is a fraction of the dense model's value.
 
     The margin is taken seed by seed, ``ticket - dense - margin |dense|``, so that the scatter of the dense mean, of
-    which it is a fraction, is in the test and not beside it.
+    which it is a fraction, is in the test and not beside it. A value that is not finite shows nothing.
     """
-    room = margin * np.abs(values.dense)
-    loss = values.ticket - values.dense
-    return Shown(
-        holds=p_below(loss - room),
-        worse=p_below(room - loss),
-        beats={name: p_below(values.ticket - own) for name, own in values.controls.items()},
-        as_well={name: p_below(own - values.ticket - room) for name, own in values.controls.items()},
-    )
+    with np.errstate(invalid="ignore"):  # infinite less infinite
+        room = margin * np.abs(values.dense)
+        loss = values.ticket - values.dense
+        return Shown(
+            holds=p_below(loss - room),
+            worse=p_below(room - loss),
+            beats={name: p_below(values.ticket - own) for name, own in values.controls.items()},
+            as_well={name: p_below(own - values.ticket - AS_WELL * room) for name, own in values.controls.items()},
+        )
 
 
 def not_known(controls: Mapping[str, object], shape: tuple[int, ...] = ()) -> Shown:

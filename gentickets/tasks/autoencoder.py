@@ -108,7 +108,7 @@ class VAE(Task):
 
     def inputs(self, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
         """Images for the encoder, their posterior means for the decoder."""
-        return {"encoder": (batch,), "decoder": (self._posterior(batch)[0],)}
+        return {"encoder": (batch,), "decoder": (self.posterior(batch)[0],)}
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Decoded draws from the prior N(0, 1)."""
@@ -116,14 +116,15 @@ class VAE(Task):
 
     def reconstruct(self, batch: Batch) -> Tensor:
         """The decoded posterior means."""
-        return self._image(self.decoder(self._posterior(batch)[0]))
+        return self._image(self.decoder(self.posterior(batch)[0]))
 
-    def _posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the Gaussian posterior of each image's latents, (n, latent) each."""
         mean, log_variance = self.encoder(batch).chunk(2, dim=1)
         return mean, log_variance
 
     def _parts(self, batch: Batch, draw: Draw) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self._posterior(batch)
+        mean, log_variance = self.posterior(batch)
         decoded = self.decoder(mean + (0.5 * log_variance).exp() * draw["noise"])
         if self.likelihood == "bernoulli":
             distortion = F.binary_cross_entropy_with_logits(decoded, (batch + 1) / 2, reduction="none")

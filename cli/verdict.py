@@ -1,0 +1,155 @@
+"""`gentickets verdict`: is this really a winning ticket? Exit status 0 where it is, 7 where it is not shown to be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gentickets.errors import TicketError
+
+from .console import emit, json_option, note, paragraph, table
+from .find import resumable, show_plan
+from .options import OVERRIDE, PLUGIN, on_data_and_device, settle_matplotlib
+
+if TYPE_CHECKING:
+    from gentickets.experiment.find import Options
+    from gentickets.recipe import Recipe
+    from gentickets.verdict.judged import Judged
+
+
+@click.command()
+@click.argument("target", metavar="RUN|RECIPE")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder of RECIPE (runs/RECIPE)."
+)
+@click.option("--run", "runs", is_flag=True, help="Run what RUN is missing: controls, longer and looked-at trainings.")
+@click.option("--more", is_flag=True, help="Run as many seeds more as the next declared look has.")
+@click.option("--seeds", type=click.IntRange(min=3), metavar="N",
+              help="Seeds in all: declared with a new run, of an old one the number of one of its looks.")  # fmt: skip
+@OVERRIDE
+@on_data_and_device
+@click.option("--jobs", type=click.IntRange(min=1), help="Workers side by side (one per core; one on a GPU).")
+@PLUGIN
+@click.option("--checkpoint", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS",
+              help="Store the state of unfinished rounds this often.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would run, its disk and time; write nothing.")
+@json_option
+def verdict(
+    target: str, out: Path | None, runs: bool, more: bool, seeds: int | None, overrides: tuple[str, ...], root: Path,
+    download: bool, device: str, threads: int | None, jobs: int | None, plugins: tuple[Path, ...], checkpoint: float,
+    dry_run: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Say of every sparsity whether its ticket WINS, MATCHES, is FASTER, LOSES, or is UNDECIDED.
+
+    A RECIPE (a file, or the name of a shipped one) is run with everything that a verdict asks for; a run of it that is
+    there already, by find, is only given what it is missing. A RUN is judged as it is, unless --run, --more or --seeds
+    asks for more. Writes verdict.html and verdict.json into the run. Exit status: 0 where the declared level WINS, 7
+    where it does not.
+    """
+    from gentickets.experiment.find import Options
+
+    asked = _asked(target, out, overrides, plugins, seeds)
+    options = Options(root, device, threads, jobs, plugins, download, False, checkpoint)
+    if asked.is_run and not (runs or more or seeds):
+        if dry_run:
+            raise TicketError(f"{target} is a run, judged as it is; --dry-run goes with --run, --more or --seeds")
+        return _tell(asked.folder, as_json)
+    wanted = _wanted(asked, more, seeds)
+    if dry_run:
+        return show_plan(wanted, asked.folder, options, as_json)
+    _run(wanted, asked.folder, options)
+    return _tell(asked.folder, as_json)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What TARGET means."""
+
+    recipe: Recipe
+    folder: Path
+    is_run: bool
+
+
+def _asked(
+    target: str, out: Path | None, overrides: tuple[str, ...], plugins: tuple[Path, ...], seeds: int | None
+) -> Asked:
+    from gentickets.experiment.places import recipe_of
+    from gentickets.recipe import load_recipe
+    from gentickets.runs.folder import RunFolder
+
+    run = RunFolder(Path(target))
+    if run.record.is_file():
+        if out is not None or overrides:
+            message = "--out and --set go with a recipe"
+            raise TicketError(f"{target} is a run, with a folder and a recipe of its own; {message}")
+        return Asked(recipe_of(run), run.path, True)
+    if seeds is not None:
+        overrides = (*overrides, f"search.seeds={json.dumps(seeds)}")
+    loaded = load_recipe(target, overrides=overrides, plugins=plugins)
+    return Asked(loaded, out or Path("runs") / loaded.name, False)
+
+
+def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
+    """The recipe with everything that a verdict asks for, and with the seeds of the look that is asked for."""
+    from gentickets.recipe.asked import complete
+    from gentickets.runs.folder import RunFolder
+    from gentickets.verdict.looking import look_of, seeds_for
+
+    run = RunFolder(asked.folder)
+    if not run.record.is_file():
+        if more:
+            raise TicketError(f"there is no run at {asked.folder} yet to run more seeds of; leave --more out")
+        return complete(asked.recipe)
+    wanted = complete(asked.recipe)
+    return seeds_for(wanted, look_of(run.read_record()), more=more, seeds=seeds)
+
+
+def _run(recipe: Recipe, folder: Path, options: Options) -> None:
+    from gentickets.experiment.find import find
+
+    from .progress import showing
+
+    with resumable(folder), showing() as progress:
+        find(recipe, folder, options, listener=progress)
+
+
+def _tell(folder: Path, as_json: bool) -> int:
+    settle_matplotlib()
+    from gentickets.report import write_report
+    from gentickets.verdict import document, judge_run, write_verdict
+
+    judged = judge_run(folder)
+    write_report([folder])
+    page = write_verdict(judged, folder)
+    if as_json:
+        emit({"page": page, **document(judged)}, True)
+    else:
+        _print(judged)
+    note(f"verdict: {page}")
+    return judged.status
+
+
+def _print(judged: Judged) -> None:
+    """The word, the sentence of every level, the table of the level that is told in full, and what more would buy."""
+    from gentickets.verdict import tables
+    from gentickets.verdict.telling import telling
+
+    click.echo(f"{judged.word}\n")
+    paragraph(judged.sentence)
+    for level in judged.first:
+        if level is not judged.told:
+            click.echo("")
+            paragraph(level.sentence)
+    header, rows = tables.shown(judged)
+    if rows:
+        click.echo("")
+        table(header, rows, spare=("bootstrap", "in % of dense", "seeds"), more="more columns: verdict.html")
+    for text in telling(judged):
+        click.echo("")
+        paragraph(text)
+    if judged.more and judged.more.command:
+        note(f"to run more seeds: {judged.more.command}")

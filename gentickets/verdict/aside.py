@@ -1,0 +1,74 @@
+"""Aside: what the arms ``beside`` of all seeds found in trained networks, put together."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gentickets.report.cells import Cells
+from gentickets.report.words import BESIDE, Spread
+from gentickets.verdict.judged import Beside, BesideArm, Between
+from gentickets.verdict.stability import connected_from
+
+Found = Mapping[str, Any]
+"""A result's ``beside``."""
+
+
+def aside(cells: Cells, round: int) -> Beside | None:
+    """What stands beside the verdict on a level; None where nothing was looked at, and no sample was measured."""
+    seen = {cell.seed: cell.beside for cell in cells.done(BESIDE, round) if cell.beside}
+    arms = list(dict.fromkeys(["dense", "ticket", *(name for one in seen.values() for name in one.get("arms", {}))]))
+    lines = tuple(_line(cells, arm, round, list(seen.values())) for arm in arms)
+    told = [line for line in lines if any((line.coverage, line.recall, line.latents, line.nearest))]
+    paths = [{**path, "seed": seed} for seed, one in seen.items() for path in one.get("paths", ())]
+    if not told and not paths:
+        return None
+    shares = {arm: _mean_shares(_of(arm, seen.values(), "classes")) for arm in arms}
+    return Beside(
+        tuple(told),
+        {arm: share for arm, share in shares.items() if share},
+        tuple(next((one["classes"] for one in seen.values() if one.get("classes")), ())),
+        tuple(_between(step, [path for path in paths if path["step"] == step]) for step in _steps(paths)),
+        connected_from(paths) if paths else None,
+        int(cells.search.get("rewind_to", 0)),
+    )
+
+
+def _line(cells: Cells, arm: str, round: int, seen: Sequence[Found]) -> BesideArm:
+    place = ("ticket", 0) if arm == "dense" else (arm, round)
+    latents, nearest = _of(arm, seen, "latents"), _of(arm, seen, "nearest")
+    active = [one["active"] for one in latents]
+    return BesideArm(
+        arm,
+        Spread.of(cells.values(*place, "coverage", "test")),
+        Spread.of(cells.values(*place, "recall", "test")),
+        f"{statistics.mean(active):.3g} of {latents[0]['of']}" if active else None,
+        statistics.mean(one["samples"] / one["test"] for one in nearest) if nearest else None,
+        statistics.mean(one["copies"] for one in nearest) if nearest else None,
+    )
+
+
+def _of(arm: str, seen: Iterable[Found], what: str) -> list[Any]:
+    """What all seeds say of an arm."""
+    found = (one.get("arms", {}).get(arm, {}).get(what) for one in seen)
+    return [value for value in found if value]
+
+
+def _mean_shares(shares: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(statistics.mean(of_class) for of_class in zip(*shares, strict=True))
+
+
+def _steps(paths: Sequence[Found]) -> list[int]:
+    return sorted({int(path["step"]) for path in paths})
+
+
+def _between(step: int, paths: Sequence[Found]) -> Between:
+    finite = [path for path in paths if path["relative"] is not None]
+    return Between(
+        step,
+        {path["seed"]: float(path["relative"]) for path in finite},
+        tuple(paths[0]["places"]),
+        {path["seed"]: tuple(path["values"]) for path in finite},
+        paths[0].get("metric"),
+    )

@@ -1,0 +1,88 @@
+"""The files of a verdict: `verdict.html`, and `verdict.json` for other programs.
+
+`verdict.json`, format 1::
+
+    {"format": 1, "run": str, "path": str, "word": str, "status": 0 | 7, "sentence": str,
+     "metric": str | null, "margin": float, "claim": {metric, margin, level, alpha, sparsities, looks, seeds},
+     "hash": str | null, "stored": bool, "look": {"number", "of", "alpha", "seeds": [int]},
+     "levels": [{"round", "sparsity", "word", "declared": bool, "sentence",
+                 "short": {"ticket": spread, "dense": spread, "loss": estimate, "limit",
+                           "controls": [{"control", "arm", "spread", "loss": estimate, "beaten": bool,
+                                         "as_well": bool}],
+                           "unfinished": {control: why}} | null,
+                 "longer": the same | null, "p_wins": float | null, "p_holds": float | null, "notes": [str]}],
+     "more": {"seeds": int | null, "minutes": float | null, "curve": [[seeds, chance]],
+              "decided": [[seeds, chance]], "command", "sentence"} | null,
+     "trained": {"better_by": estimate | null, "relative", "slope", "trained": bool | null, "sentence"} | null,
+     "beside": {"arms": [{"arm", "coverage": spread | null, "recall": spread | null, "latents": str | null,
+                          "nearest", "copies"}],
+                "classes": {arm: [share]}, "real": [share],
+                "paths": [{"step", "relative": {seed: barrier}, "places": [float], "values": {seed: [float]},
+                           "metric": str | null}],
+                "connected": int | null, "rewind_to": int | null, "sentences": [str]} | null,
+     "missing": [arm], "table": [header, [row]], "facts": [[str, str]], "notes": [str]}
+
+A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. An estimate is a paired loss,
+``{"mean", "low", "high", "p", "n", "bootstrap": [low, high] | null}``: by how much the first is worse than the second,
+whichever way the figure is good, with its two-sided 95 % t interval and the one-sided p of its test. ``limit`` is the
+margin in the metric's unit; ``p_wins`` and ``p_holds`` are Holm's over the levels; ``seeds`` of ``more`` are those
+beyond the run's, and those in its curves are seeds in all. ``relative`` and ``slope`` of ``trained`` are fractions of
+the dense mean, below zero where the longer, or the later, training is better. Sparsities, margins, shares and barriers
+are fractions; an unknown or infinite number is null. `judged` says what each means.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gentickets.disk import write_whole
+from gentickets.report.verdict import finite
+from gentickets.verdict import tables, words
+from gentickets.verdict.judged import Judged
+from gentickets.verdict.page import render
+
+FORMAT = 1
+PAGE, DATA = "verdict.html", "verdict.json"
+
+
+def write_verdict(judged: Judged, out: Path) -> Path:
+    """Write `verdict.html` and `verdict.json` into the folder `out`; the page's path. An OSError names the file."""
+    page, data = out / PAGE, out / DATA
+    html = render(judged)
+    write_whole(data, (json.dumps(document(judged), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    write_whole(page, html.encode("utf-8"))
+    return page
+
+
+def document(judged: Judged) -> dict[str, Any]:
+    """What `verdict.json` holds: all of a verdict as plain, finite values."""
+    plain: dict[str, Any] = finite(_plain(judged))
+    whole = {"format": FORMAT, "run": plain.pop("name"), **{key: plain.pop(key) for key in _FIRST}, **plain}
+    if judged.more is not None:
+        whole["more"]["sentence"] = words.more(judged.more, judged.seeds, judged.open)
+    if judged.trained is not None:
+        whole["trained"]["sentence"] = words.trained(judged.trained, judged.metric)
+    if judged.beside is not None:
+        whole["beside"]["sentences"] = list(words.beside(judged.beside))
+    whole["table"] = finite(tables.shown(judged))
+    return whole
+
+
+_FIRST = ("path", "word", "status", "sentence")
+
+
+def _plain(value: Any) -> Any:
+    """Values by name, lists, and Python's own numbers for those of arrays."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,47 @@
+"""Looking: at which numbers of seeds a run's claim may be judged, and which comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gentickets.errors import TicketError
+from gentickets.recipe import Recipe
+from gentickets.report.levels import Terms
+from gentickets.report.words import listed
+from gentickets.statistics import look_sizes
+from gentickets.verdict.judged import Look
+
+
+def look_of(record: Mapping[str, Any]) -> Look:
+    """Which of the declared looks a run's seeds make, by its record (what `run.json` holds), which has a claim."""
+    recipe, terms = record["recipe"], Terms.of(record["recipe"]["claim"])
+    asked = int(recipe["search"]["seeds"])
+    declared = ((record.get("claim") or {}).get("declared") or {}).get("seeds")
+    sizes = look_sizes(int(declared or asked), terms.looks)
+    return Look(sum(size <= asked for size in sizes), terms.looks, terms.alpha, sizes)
+
+
+def seeds_for(recipe: Recipe, look: Look, *, more: bool = False, seeds: int | None = None) -> Recipe:
+    """The recipe of a run that goes on, with the seeds of the next look (``more``), or of the one that has ``seeds``.
+
+    Raises TicketError where no such look was declared with the claim.
+    """
+    have = recipe.search.seeds
+    declared = f"the claim declares {look.of} look{'' if look.of == 1 else 's'}, at {_sizes(look)} seeds"
+    wanted = seeds
+    if more:
+        wanted = next((size for size in look.seeds if size > have), None)
+        if wanted is None:
+            raise TicketError(f"{declared}, and {have} are there: no further look was declared, so that none is taken")
+    if wanted is None or wanted == have:
+        return recipe
+    if wanted not in look.seeds:
+        raise TicketError(f"{declared}; --seeds {wanted} is none of them")
+    if wanted < have:
+        raise TicketError(f"--seeds {wanted}: the run has {have} seeds already")
+    return recipe.model_copy(update={"search": recipe.search.model_copy(update={"seeds": wanted})})
+
+
+def _sizes(look: Look) -> str:
+    return listed([str(size) for size in look.seeds])

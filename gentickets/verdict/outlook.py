@@ -1,0 +1,65 @@
+"""Outlook: what more seeds would buy of an undecided claim, and what they would cost by the ledger."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gentickets.report.levels import Terms
+from gentickets.report.verdict import Verdict
+from gentickets.results import Result
+from gentickets.statistics import EQUAL_STEPS, LEAST_SEEDS, UNDECIDED, power_curve, seeds_needed
+from gentickets.verdict.judged import Look, More
+from gentickets.verdict.stages import known
+
+STEPS = (1, 2, 3, 5, 8, 12, 20)
+"""How many more seeds the outlook is told for."""
+
+
+def outlook(
+    verdict: Verdict, results: Sequence[Result], record: Mapping[str, Any], terms: Terms, look: Look, path: Path
+) -> More | None:
+    """What more seeds would show of the declared level; None before there are 3, or where nothing can be tested.
+
+    The chances are those of a look with so many seeds, if means and covariances over seeds are what the seeds so far
+    say. ``seeds`` is None where the claim is decided, too, and 0 never: an undecided claim needs one more at least.
+    """
+    own = next((place for place, level in enumerate(verdict.levels) if level.round == verdict.round), None)
+    if own is None or not verdict.levels[own].tested:
+        return None
+    levels = [known(level.short, terms.higher, LEAST_SEEDS) for level in verdict.levels]
+    longer = known(verdict.levels[own].longer, terms.higher, LEAST_SEEDS)
+    if levels[own] is None:
+        return None
+    have = verdict.seeds
+    open_still = verdict.word == UNDECIDED or (longer is not None and verdict.word == EQUAL_STEPS)
+    total = seeds_needed(levels, terms.margin, terms.alpha, longer=longer, declared=own) if open_still else None
+    counts = sorted({have, *(have + more for more in STEPS), *([total] if total else [])})
+    curve = power_curve(levels, terms.margin, terms.alpha, counts, longer=longer, declared=own)
+    more = total - have if total else None
+    spent = look.number >= look.of
+    return More(
+        more,
+        minutes(results, record, more) if more else None,
+        tuple((one.seeds, one.words.get("WINS", 0.0)) for one in curve),
+        tuple((one.seeds, one.decided) for one in curve),
+        "" if not more or spent else shlex.join(["gentickets", "verdict", str(path), "--more"]),
+    )
+
+
+def minutes(results: Sequence[Result], record: Mapping[str, Any], seeds: int) -> float | None:
+    """What so many more seeds take by the ledger, in minutes: those so far, over as many workers as the run has cores.
+
+    None where no seed has told its seconds.
+    """
+    told = [result for result in results if result.seconds]
+    known_seeds = {result.seed for result in told}
+    if not known_seeds:
+        return None
+    each = math.fsum(math.fsum(result.seconds.values()) for result in told) / len(known_seeds)
+    machine, threads = record.get("machine") or {}, int(record.get("threads") or 1)
+    workers = max(1, int(machine.get("cores") or 1) // threads) if record.get("device") == "cpu" else 1
+    return each * seeds / workers / 60

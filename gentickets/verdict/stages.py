@@ -1,0 +1,53 @@
+"""Stages: a level's trials with an interval and a bootstrap interval beside every test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from gentickets.report.verdict import Trial, interval, paired, values_of
+from gentickets.statistics import LEAST_SEEDS, Values, bootstrap_interval, shown
+from gentickets.verdict.judged import Against, Estimate, Stage
+
+Seeds = Mapping[int, float]
+"""Seed -> value."""
+
+
+def stage_of(trial: Trial | None, higher: bool, margin: float) -> Stage | None:
+    """A trial as the page tells it; None where there is none."""
+    if trial is None:
+        return None
+    controls = tuple(
+        Against(
+            other.control,
+            other.arm,
+            other.spread,
+            estimate(trial.ticket.values, other.spread.values, higher),
+            other.beaten,
+            other.as_well,
+        )
+        for other in trial.controls
+    )
+    loss = estimate(trial.ticket.values, trial.dense.values, higher)
+    if loss.n >= LEAST_SEEDS:  # its test is against the margin, not against 0
+        loss = replace(loss, p=float(shown(values_of(trial, higher), margin).holds))
+    return Stage(trial.ticket, trial.dense, loss, trial.limit, controls, trial.unfinished)
+
+
+def estimate(first: Seeds, second: Seeds, higher: bool) -> Estimate:
+    """By how much the first is worse than the second over the seeds that both have, of which there is one at least."""
+    loss, around = paired(first, second, higher=higher), interval(first, second, higher=higher)
+    if loss is None or around is None:
+        raise ValueError("the two have no seed in common")
+    sign = -1.0 if higher else 1.0
+    losses = sign * np.array([first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())])
+    return Estimate(loss.mean, around.low, around.high, loss.p, loss.n, bootstrap_interval(losses))
+
+
+def known(trial: Trial | None, higher: bool, least: int) -> Values | None:
+    """A trial's values where it has seeds enough; None where it shows nothing yet."""
+    if trial is None or trial.unfinished or trial.loss.n < least:
+        return None
+    return values_of(trial, higher)

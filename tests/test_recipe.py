@@ -197,7 +197,8 @@ decodr = 0.5
         "'rmsprop'. Did you mean 'adam'?",
         "r.toml:14: search.controls[1]: 'shufle' is not allowed; must be 'reinit', 'reinit0', 'shuffle', "
         "'random-erk', 'random-uniform', 'narrow', 'narrow-weights', "
-        "'random-channels', 'low-channels', 'scratch', 'scratch-flops', 'snip', 'grasp' or 'synflow'. Did you mean 'shuffle'?",
+        "'random-channels', 'low-channels', 'scratch', 'scratch-flops', 'snip', 'grasp' or 'synflow'. "
+        "Did you mean 'shuffle'?",
         "r.toml:18: search.keep: 1.5 is not allowed; must be a number above 0 and below 1",
         "r.toml:19: search.prune[0]: family 'ae' has no component 'encodr'. Did you mean 'encoder'?",
         "r.toml:21: train.ema.decodr: family 'ae' has no component 'decodr'. Did you mean 'decoder'?",

@@ -139,8 +139,8 @@ def test_better_than_every_random_ticket_and_within_the_margin_transfers() -> No
 
 
 def test_the_margin_decides_at_its_edge() -> None:
-    # Losses 1.9 +- 0.02; a margin m of dense values 100, 100.5 and 99.5 moves with them, so that -0.02, -0.5 m and 0.02 + 0.5 m
-    # are left: the bound is 1.9 + 2.919986 sd / sqrt(3) = 1.94425 at m = 0.01944, the edge.
+    # Losses 1.9 +- 0.02; a margin m of dense values 100, 100.5 and 99.5 moves with them, so that -0.02, -0.5 m and
+    # 0.02 + 0.5 m are left: the bound is 1.9 + 2.919986 sd / sqrt(3) = 1.94425 at m = 0.01944, the edge.
     own = tuple(value + 1.9 + shift for value, shift in zip(DENSE, (-0.02, 0.0, 0.02), strict=True))
     far = tuple(value + 9 for value in own)
     results = run(own, reinit=far, transfer_shuffle=far)

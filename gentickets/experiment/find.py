@@ -97,6 +97,8 @@ def find(
     with locked(out), _left_as_found(out):
         clear_drafts(out)
         record = _settle(run, recipe, options)
+        # what is there may have grown beyond what is asked
+        recipe = recipe_from(record["recipe"], name=recipe.name, text=recipe.text)
         prepare(run)
         units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
         search_again(run, units)
@@ -142,7 +144,10 @@ def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
         # what an earlier version stored, with the defaults of keys that came later
         stored = recipe_from(before["recipe"], where=str(run.record))
         wanted = keeping_levels(recipe, stored)
-        if (changes := diff(stored, wanted)) and not grows(stored, wanted):
+        changes = diff(stored, wanted)
+        if changes and grows(wanted, stored):
+            wanted, changes = stored, []  # the run has been given more than that, by a verdict perhaps
+        elif changes and not grows(stored, wanted):
             told = "\n  ".join(changes)
             raise TicketError(f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}")
         if before["plugins"] != record["plugins"]:

@@ -11,7 +11,8 @@
                            "lighter", "explained_by": [control], "found", "chosen", "seeds", "tested": bool,
                            "short": {"ticket": spread, "dense": spread, "loss": {"mean", "bound", "p", "n"},
                                      "limit", "bound", "alpha", "holds", "controls": [{"control", "arm", "spread",
-                                     "loss", "beaten": bool | null, "as_well": bool}], "unfinished": {control: why},
+                                     "loss", "beaten": bool | null, "as_well": bool}], "twins": the same of their other
+                                     versions, "unfinished": {control: why},
                                      "matched": like one of the controls | null} | null,
                            "longer": the same | null, "budget": spread | null, "notes": [str],
                            "levels": [{"round", "sparsity", "word", "reasons": [str], "tested", "short", "longer",

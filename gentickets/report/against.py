@@ -11,6 +11,14 @@ from gentickets.report.words import SCALED, Spread, is_higher
 
 
 def against(
+    cells: Cells, control: str, tail: str, round: int, metric: str, values: Mapping[int, float]
+) -> Comparison | str:
+    """An arm's `values` on test against a control's better twin on validation; a string says why there is none."""
+    found = twins(cells, control, tail, round, metric, values)
+    return found if isinstance(found, str) else found[0]
+
+
+def twins(
     cells: Cells,
     control: str,
     tail: str,
@@ -18,14 +26,10 @@ def against(
     metric: str,
     values: Mapping[int, float],
     alpha: float = ALPHA,
-    *,
-    twins: bool = False,
-) -> Comparison | str:
-    """An arm's `values` on test against a control; a string says why there is no comparison.
+) -> list[Comparison] | str:
+    """An arm's `values` on test against a control and against its scaled twin, the better one on validation first.
 
-    Of a control and its scaled twin the opponent is the one that is better on validation; with ``twins`` both are, and
-    the comparison is with the one against which less is shown. (The better of two by the mean of the same seeds is no
-    fair opponent where one of them scatters far more: a verdict asks that both be beaten.)
+    Where one of them runs and is unfinished there is no comparison, for it may yet turn out better; a string says so.
     """
     complete: dict[str, float] = {}
     why = "not run yet"
@@ -38,19 +42,14 @@ def against(
         elif broken := [cell for cell in found if cell.status != "done"]:
             why = say.status(broken)
         elif cells.rounds(arm):
-            # The other twin may yet turn out better on validation, so that the opponent is open.
             if seeds := cells.apart(arm, round, metric):
                 return say.apart(seeds)
             return f"{len(found)} of {len(cells.seeds)} seeds are done"
-    if not complete:
-        return why
     higher = is_higher(metric)
-    best = (max if higher else min)(complete, key=lambda name: complete[name])
-    tried: dict[str, Comparison] = {}
-    for arm in complete if twins else [best]:
+    compared = []
+    for arm in sorted(complete, key=lambda name: complete[name], reverse=higher):
         own = cells.values(arm, round, metric, "test")
         loss, spread = paired(values, own, higher=higher, alpha=alpha), Spread.of(own)
         if loss is not None and spread is not None:
-            tried[arm] = Comparison(control, arm, spread, loss)
-    # of both, the one that is harder to beat: where that one is beaten, the other is too
-    return max(tried.values(), key=lambda one: (one.loss.p if one.tested else 0.0, one.arm == best), default=why)
+            compared.append(Comparison(control, arm, spread, loss))
+    return compared or why

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gentickets.report import sentence as say
-from gentickets.report.against import against
+from gentickets.report.against import twins
 from gentickets.report.cautions import collapsed_seeds
 from gentickets.report.cells import MATCHED, Cells, Split
 from gentickets.report.verdict import ALPHA, Comparison, Level, Trial, trial_of, values_of
@@ -97,18 +97,31 @@ def trial(
     found = trial_of(ticket, dense, terms.margin, higher=terms.higher, alpha=of_dense)
     if found is None or split != "test":
         return found
-    outcomes = {
-        name: against(cells, name, tail, round, metric, ticket, of_controls, twins=True) for name in cells.opponents
-    }
-    compared = tuple(one for one in outcomes.values() if isinstance(one, Comparison))
-    unfinished = {name: why for name, why in outcomes.items() if isinstance(why, str)}
-    beside = against(cells, MATCHED, tail, round, metric, ticket, of_controls)
-    matched = beside if isinstance(beside, Comparison) else None
-    found = replace(found, controls=compared, unfinished=unfinished, matched=matched)
-    if found.loss.n < LEAST_SEEDS:
-        return found
-    well = shown(values_of(found, terms.higher), terms.margin).unbeaten(terms.alpha)
-    return replace(found, controls=tuple(replace(one, as_well=bool(well[one.control])) for one in compared))
+    compared: dict[str, list[Comparison]] = {}
+    unfinished: dict[str, str] = {}
+    for name in cells.opponents:
+        outcome = twins(cells, name, tail, round, metric, ticket, of_controls)
+        if isinstance(outcome, str):
+            unfinished[name] = outcome
+        else:
+            compared[name] = outcome
+    matched = twins(cells, MATCHED, tail, round, metric, ticket, of_controls)
+    found = replace(found, unfinished=unfinished, matched=None if isinstance(matched, str) else matched[0])
+    return _with_opponents(found, list(compared.values()), terms)
+
+
+def _with_opponents(trial: Trial, compared: Sequence[Sequence[Comparison]], terms: Terms) -> Trial:
+    """The trial with each control's opponent: both twins must be beaten, and one that is not is the one that is told.
+
+    The one with the better mean alone would be no fair opponent where the other scatters far more.
+    """
+    every = replace(trial, controls=tuple(one for both in compared for one in both))
+    if trial.loss.n >= LEAST_SEEDS:
+        well = shown(values_of(every, terms.higher), terms.margin).unbeaten(terms.alpha)
+        compared = [[replace(one, as_well=bool(well[one.arm])) for one in both] for both in compared]
+    told = [max(both, key=lambda one: (one.as_well, one.tested and not one.beaten)) for both in compared]
+    others = [one for both in compared for one in both if one not in told]
+    return replace(trial, controls=tuple(told), twins=tuple(others))
 
 
 def _untested(cells: Cells, round: int, terms: Terms, chosen: bool) -> Level:

@@ -116,6 +116,8 @@ class Trial:
     alpha: float = ALPHA
     """The size at which everything in it is tested: bounds are at 1 - alpha."""
     controls: tuple[Comparison, ...] = ()
+    twins: tuple[Comparison, ...] = ()
+    """The controls' other versions, scaled or not, which must be beaten too."""
     unfinished: Mapping[str, str] = field(default_factory=dict)
     """Control -> why it is not compared."""
     matched: Comparison | None = None
@@ -130,8 +132,9 @@ class Trial:
         """Plain values, with what follows from them."""
         plain: dict[str, Any] = finite(asdict(self))
         plain["holds"] = self.holds
-        for entry, other in zip(plain["controls"], self.controls, strict=True):
-            entry["beaten"] = other.beaten if other.tested else None
+        for name, those in (("controls", self.controls), ("twins", self.twins)):
+            for entry, other in zip(plain[name], those, strict=True):
+                entry["beaten"] = other.beaten if other.tested else None
         if self.matched is not None:
             plain["matched"]["beaten"] = self.matched.beaten if self.matched.tested else None
         return plain
@@ -156,11 +159,12 @@ def trial_of(
 
 def values_of(trial: Trial, higher: bool) -> Values:
     """The trial's arms as arrays over its seeds, less being better; only over the seeds that all of them have."""
-    arms = [trial.ticket, trial.dense, *(other.spread for other in trial.controls)]
+    others = (*trial.controls, *trial.twins)
+    arms = [trial.ticket, trial.dense, *(other.spread for other in others)]
     seeds = sorted(set.intersection(*(set(arm.values) for arm in arms)))
     sign = -1.0 if higher else 1.0
     ticket, dense, *controls = (sign * np.array([arm.values[seed] for seed in seeds]) for arm in arms)
-    names = (other.control for other in trial.controls)
+    names = (other.arm for other in others)
     return Values(ticket, dense, dict(zip(names, controls, strict=True)))
 
 

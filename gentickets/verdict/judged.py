@@ -34,7 +34,7 @@ class Against:
 
     control: str
     arm: str
-    """The opponent: the control or its scaled twin, whichever less is shown against."""
+    """The opponent: the control or its scaled twin; both must be beaten."""
     spread: Spread
     loss: Estimate
     """By how much the ticket is worse than the opponent."""

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -307,6 +308,44 @@ def test_a_control_found_at_the_start_is_what_its_criterion_finds_there(
     assert (made.origin.method, made.origin.rewind_to, made.origin.arm) == (name, REWIND, name)
     start = zeroed(dense.weights, made.mask)
     assert all(torch.equal(made.weights[key], value) for key, value in start.items())
+
+
+@pytest.mark.parametrize("better", ["shuffle", "shuffle-scaled"])
+def test_a_longer_control_is_the_version_that_is_better_on_validation(better: str, tmp_path: Path) -> None:
+    recipe = small(tmp_path, "search.scaling=both", "search.longer=2", "search.rounds=2")
+    find(recipe, tmp_path / "run", HERE)
+    run = RunFolder(tmp_path / "run")
+    long = run.round(0, "shuffle-longer", 2)
+    for arm in ("shuffle", "shuffle-scaled"):
+        folder = run.round(0, arm, 2)
+        result = folder.read_result()
+        assert result is not None
+        told = replace(result, valid={"negative_elbo": 1.0 if arm == better else 2.0})
+        folder.result.write_text(told.to_json(), encoding="utf-8")
+    for file in long.path.iterdir():
+        file.unlink()
+    find(recipe, tmp_path / "run", HERE)
+    chosen, short = read_ticket(long.ticket)[0], read_ticket(run.round(0, better, 2).ticket)[0]
+    assert chosen.origin.arm == f"{better}-longer"
+    assert chosen.mask.distance(short.mask) == 0
+    assert all(torch.equal(chosen.weights[name], weight) for name, weight in short.weights.items())
+
+
+def test_where_one_version_failed_the_other_trains_longer(tmp_path: Path) -> None:
+    recipe = small(tmp_path, "search.scaling=both", "search.longer=2", "search.rounds=2")
+    find(recipe, tmp_path / "run", HERE)
+    run = RunFolder(tmp_path / "run")
+    long, wrong = run.round(0, "shuffle-longer", 2), run.round(0, "shuffle", 2)
+    result = wrong.read_result()
+    assert result is not None
+    wrong.result.write_text(replace(result, status="failed", why="for a test").to_json(), encoding="utf-8")
+    for file in long.path.iterdir():
+        file.unlink()
+    find(recipe, tmp_path / "run", HERE)
+    assert read_ticket(long.ticket)[0].origin.arm == "shuffle-scaled-longer"
+    done = long.read_result()
+    assert done is not None
+    assert done.status == "done"
 
 
 def test_a_longer_control_has_the_short_ones_mask(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from gentickets.criteria import CRITERIA
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.units import NARROW, TWICE, WIDTH, Unit
+from gentickets.experiment.units import LONGER, NARROW, SCALED, TWICE, WIDTH, Unit
 from gentickets.recipe.declared import without_arms
 from gentickets.recipe.sections import FOUND_AT_START, SYNFLOW_CUTS
+from gentickets.results import better
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.search import CRITERION_BATCHES, beside, first_ticket, next_ticket, ticket_at_start
@@ -84,7 +85,8 @@ class Arm:
                 )  # fmt: skip
 
         made = self._made(training, batches, dense, unit.base_arm)
-        return replace(made, origin=replace(made.origin, arm=unit.arm))
+        arm = f"{unit.base_arm}{SCALED}{LONGER}" if unit.twins and self._scales else unit.arm
+        return replace(made, origin=replace(made.origin, arm=arm))
 
     def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket], arm: str) -> Ticket:
         unit = self.unit
@@ -113,7 +115,7 @@ class Arm:
             raise TicketError(f"unknown arm '{unit.arm}'")
         if self._other == "fresh":  # the components that are not pruned start as the ticket's do
             made = beside(made, own.weights)
-        return controls.scaled(made) if unit.scaled else made
+        return controls.scaled(made) if self._scales else made
 
     def recipe(self) -> dict[str, Any]:
         """The recipe that is stored with its ticket: the networks' own keywords, plugins, and the data seen.
@@ -194,6 +196,21 @@ class Arm:
         state = training.snapshot(step)
         optim = state.optim if self.search["optimizer_state"] == "rewound" else {}
         return Ticket(dense.mask, state.weights, replace(dense.origin, rewind_to=step), optim)
+
+    @property
+    def _scales(self) -> bool:
+        """Whether survivors are scaled: as the arm says, or as this seed's better twin on validation does."""
+        if not self.unit.twins:
+            return self.unit.scaled
+        metric = str(self.assembly.recipe["claim"]["metric"])
+        found = {}
+        for key in self.unit.twins:
+            result = self.run.round(*key).read_result()
+            if result is not None and result.status == "done" and metric in result.valid:
+                found[key[1]] = result.valid[metric] * (-1 if better(metric) == "higher" else 1)
+        if not found:
+            raise TicketError(f"neither '{self.unit.base_arm}' nor its scaled twin is done, so that none trains longer")
+        return min(found, key=lambda arm: found[arm]).endswith(SCALED)
 
     @property
     def _other(self) -> str:

@@ -28,7 +28,9 @@ def grows(stored: Recipe, asked: Recipe) -> bool:
     """Whether a run of one recipe may go on with another: it adds seeds or arms, and changes none that is there."""
     if diff(without_arms(stored.resolved()), without_arms(asked.resolved())):
         return False
-    before, after = ({(unit.key, unit.span, unit.steps) for unit in _planned(one)} for one in (stored, asked))
+    before, after = (
+        {(unit.key, unit.span, unit.steps, tuple(unit.twins)) for unit in _planned(one)} for one in (stored, asked)
+    )
     return before <= after
 
 

@@ -74,6 +74,13 @@ class Unit:
         return self.arm.endswith(LONGER)
 
     @property
+    def twins(self) -> list[Key]:
+        """Of a longer control, its short arms with and without scaling, where it is trained from the better one."""
+        return [
+            need for need in self.needs if self.longer and need[1].removesuffix(SCALED) == self.base_arm != "ticket"
+        ]
+
+    @property
     def picks_best(self) -> bool:
         """Whether its figures are those of its best checkpoint on validation, instead of its last."""
         return self.longer or self.base_arm == "budget"
@@ -153,10 +160,11 @@ def plan_units(
     for seed in seeds:
         if longer:
             units.append(_longer(seed, "dense", 0, longer * steps, rewind))
-            arms = [arm for arm in ["ticket", *controls] if arm != "scratch-flops"]  # its length is that of the search
-            units += [_longer(seed, arm, claim_round or 0, longer * steps, rewind) for arm in arms]
+            units.append(_longer(seed, "ticket", claim_round or 0, longer * steps, rewind))
         for round in control_rounds:
             units += [_control(seed, arm, round, steps, rewind) for arm in controls]
+        if longer:
+            units += _longer_controls(recipe, seed, claim_round or 0, longer * steps)
         units += _transferred(recipe, seed, claim_round)
     if method == "early_bird":
         units = [_after_search(unit) for unit in units]
@@ -223,6 +231,19 @@ def _needs(search: Mapping[str, Any], seed: int, round: int) -> tuple[Key, ...]:
 def _control(seed: int, arm: str, round: int, steps: int, rewind: int) -> Unit:
     own_start = arm.startswith(OWN_START)
     return Unit(seed, arm, round, steps, steps - (0 if own_start else rewind), ((seed, "ticket", round),))
+
+
+def _longer_controls(recipe: Mapping[str, Any], seed: int, round: int, span: int) -> list[Unit]:
+    """Controls trained longer; of one with a scaled twin, the version that is better at short steps."""
+    rewind, arms = recipe["search"]["rewind_to"], control_arms(recipe)
+    units = []
+    for arm in arms:
+        if arm == "scratch-flops" or arm.removesuffix(SCALED) in arms[: arms.index(arm)]:
+            continue  # its length is that of the search, or its twin stands for both
+        unit = _longer(seed, arm, round, span, rewind)
+        both = [(seed, one, round) for one in (arm, arm + SCALED)] if arm + SCALED in arms else []
+        units.append(replace(unit, needs=(*unit.needs, *both)))
+    return units
 
 
 def _longer(seed: int, arm: str, round: int, span: int, rewind: int) -> Unit:

@@ -84,8 +84,8 @@ class Work:
         return result
 
     def _required(self) -> Sequence[Key]:
-        """The units without whose success this one cannot be; all that it needs, as a rule."""
-        return self.unit.needs
+        """The units without whose success this one cannot be; all that it needs, as a rule. Of twins one will do."""
+        return [need for need in self.unit.needs if need not in self.unit.twins]
 
     def _unmet(self) -> Result | None:
         for seed, arm, round in self._required():

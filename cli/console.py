@@ -125,7 +125,7 @@ def cell(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, list | tuple | set):
         return ", ".join(map(cell, value)) or "-"
-    return " ".join(str(value).split())
+    return " ".join(re.split(r"[ \t\r\n]+", str(value).strip(" \t\r\n")))  # what is not to break stays whole
 
 
 def plain(data: Any) -> Any:
@@ -207,7 +207,7 @@ def _fitting(
     columns = [[headers[place], *(row[place] for row in cells)] for place in range(len(headers))]
     least = []
     for texts, to_right in zip(columns, right, strict=True):
-        words = [word for text in texts for word in text.split()]
+        words = [word for text in texts for word in text.split(" ")]
         least.append(max(map(len, [*words, *(texts[1:] if to_right else [])]), default=0))
     shown = list(range(len(headers)))
     for place in reversed(shown):

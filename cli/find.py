@@ -105,12 +105,15 @@ def show_plan(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
     """Say what running a recipe would take, with what is done taken off; write nothing."""
     from gentickets.experiment.blame import blaming
     from gentickets.experiment.estimate import estimate
+    from gentickets.recipe.declared import claim_hash
 
     from .progress import spoken
 
     note("measuring how long a step takes ...")
     with blaming(options.plugins):
         found = estimate(recipe, folder, options)
+    if recipe.claim is not None:
+        found["claim"] = claim_hash(recipe.resolved())
     if as_json:
         emit(found, True)
         return int(Status.DONE)

@@ -97,15 +97,20 @@ def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
     """The recipe with everything that a verdict asks for, and with the seeds of the look that is asked for."""
     from gentickets.recipe.asked import complete
     from gentickets.runs.folder import RunFolder
+    from gentickets.statistics import LEAST_SEEDS
     from gentickets.verdict.looking import look_of, seeds_for
 
     run = RunFolder(asked.folder)
     if not run.record.is_file():
         if more:
             raise TicketError(f"there is no run at {asked.folder} yet to run more seeds of; leave --more out")
+        if asked.recipe.search.seeds < LEAST_SEEDS:
+            message = f"{asked.recipe.search.seeds} seeds decide nothing; declare {LEAST_SEEDS} at least"
+            raise TicketError(f"{message}: --seeds {LEAST_SEEDS}")
         return complete(asked.recipe)
-    wanted = complete(asked.recipe)
-    return seeds_for(wanted, look_of(run.read_record()), more=more, seeds=seeds)
+    record = run.read_record()
+    have = int(record["recipe"]["search"]["seeds"])
+    return seeds_for(complete(asked.recipe), look_of(record), have, more=more, seeds=seeds)
 
 
 def _run(recipe: Recipe, folder: Path, options: Options) -> None:

@@ -29,6 +29,10 @@ SILENT = frozenset({"kl", "discriminator_loss"})
 """Figures that say nothing of quality by themselves."""
 
 
+BESIDE: dict[str, type] = {"arms": dict, "classes": list, "paths": list, "skipped": dict}
+"""What `Result.beside` holds."""
+
+
 def better(figure: str) -> Literal["lower", "higher"] | None:
     """Which way a figure is good; None for one that says nothing of quality alone. Lower, unless it is known."""
     if figure in SILENT:
@@ -114,8 +118,14 @@ def parse_result(text: str, where: Path) -> Result:
         if raw["format"] > FORMAT:
             message = f"{where} has format {raw['format']}; this gentickets reads up to {FORMAT}"
             raise TicketError(message, Status.TICKET)
-        return Result(**{name: value for name, value in raw.items() if name != "format"})
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        result = Result(**{name: value for name, value in raw.items() if name != "format"})
+        for split in (result.train, result.valid, result.test):
+            if not all(isinstance(value, int | float) for value in split.values()):
+                raise TypeError("a figure is no number")
+        if not all(isinstance(result.beside.get(key, kind()), kind) for key, kind in BESIDE.items()):
+            raise TypeError("what is beside has another form")
+        return result
+    except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise TicketError(f"{where} is damaged: {error}", Status.TICKET) from error
 
 

@@ -122,7 +122,8 @@ def test_a_win_is_withheld_from_a_run_without_the_standard_arms(tmp_path: Path) 
     judged = judge_run(path)
     assert (judged.word, judged.status) == ("UNDECIDED", Status.VERDICT)
     assert judged.declared is not None
-    assert judged.declared.word == "WINS AT EQUAL STEPS"
+    assert judged.declared.word == "UNDECIDED"
+    assert "WINS AT EQUAL STEPS" in judged.declared.sentence
     assert set(judged.missing) == {"random-erk", "narrow", "longer", "dense-twice"}
     assert f"gentickets verdict {path} --run" in judged.sentence
     loses = judge_run(make_run(tmp_path / "worse", recipe(5), ticket=120.0))
@@ -197,8 +198,10 @@ def test_a_run_of_an_earlier_version_is_judged_and_said_to_have_stored_no_claim(
     del record["claim"]
     (path / "run.json").write_text(json.dumps(record), encoding="utf-8")
     judged = judge_run(path)
-    assert (judged.word, judged.stored) == ("WINS", False)
-    assert "not stored" in (path / "verdict.html").read_text() if call("verdict", path).exit_code == 0 else False
+    assert (judged.word, judged.stored, judged.status) == ("UNDECIDED", False, 7)
+    assert "no record of what was declared" in judged.sentence
+    assert call("verdict", path).exit_code == 7
+    assert "not stored" in (path / "verdict.html").read_text()
 
 
 def test_looks_are_the_declared_ones(tmp_path: Path) -> None:
@@ -206,13 +209,14 @@ def test_looks_are_the_declared_ones(tmp_path: Path) -> None:
     look = look_of(RunFolder(path).read_record())
     assert (look.number, look.of, look.alpha, look.seeds) == (1, 2, 0.025, (3, 6))
     three = complete(recipe(3))
-    assert seeds_for(three, look, more=True).search.seeds == 6
-    assert seeds_for(three, look, seeds=6).search.seeds == 6
-    assert seeds_for(three, look, seeds=3).search.seeds == 3
+    assert seeds_for(three, look, 3, more=True).search.seeds == 6
+    assert seeds_for(complete(recipe(2)), look, 3, more=True).search.seeds == 6, "the run counts, not the recipe"
+    assert seeds_for(three, look, 3, seeds=6).search.seeds == 6
+    assert seeds_for(three, look, 3, seeds=3).search.seeds == 3
     with pytest.raises(TicketError, match="at 3 and 6 seeds; --seeds 5 is none of them"):
-        seeds_for(three, look, seeds=5)
+        seeds_for(three, look, 3, seeds=5)
     with pytest.raises(TicketError, match="no further look was declared"):
-        seeds_for(complete(recipe(6)), look, more=True)
+        seeds_for(three, look, 6, more=True)
 
 
 @pytest.mark.parametrize(
@@ -242,3 +246,74 @@ def test_a_run_takes_no_recipe_options(tmp_path: Path) -> None:
         ran = call("verdict", path, *option)
         assert (ran.exit_code, "go with a recipe" in ran.stderr) == (2, True)
     assert call("verdict", path, "--dry-run").exit_code == 2
+
+
+def edited(path: Path, seed: int, arm: str, round: int, **changes: Any) -> None:
+    """Change a result of a run on disk."""
+    folder = RunFolder(path).round(seed, arm, round)
+    result = folder.read_result()
+    assert result is not None
+    folder.result.write_text(replace(result, **changes).to_json(), encoding="utf-8")
+
+
+@pytest.mark.parametrize("arm", ["shuffle", "shuffle-scaled", "shuffle-longer"])
+def test_a_control_that_failed_in_a_seed_is_not_beaten_by_its_twin(tmp_path: Path, arm: str) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(5)))
+    edited(path, 2, arm, 5, status="diverged", valid={}, test={}, why="a loss became NaN")
+    judged = judge_run(path)
+    assert judged.word not in ("WINS", "FASTER")
+    assert judged.status == 7
+
+
+def test_a_win_waits_for_the_dense_model_that_is_trained_twice_as_long(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)))
+    RunFolder(path).round(1, "dense-twice", 0).result.unlink()
+    judged = judge_run(path)
+    assert (judged.word, "dense-twice" in judged.missing) == ("UNDECIDED", True)
+
+
+def test_a_longer_dense_model_that_failed_leaves_the_verdict_to_be_had(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(5)))
+    edited(path, 4, "dense-longer", 0, status="diverged", valid={}, test={}, why="a loss became NaN")
+    judged = judge_run(path)
+    assert judged.word == "WINS AT EQUAL STEPS"
+    assert "diverged in seed 4" in judged.sentence
+
+
+def test_a_lead_of_rounding_is_none(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)))
+    for seed in range(3):
+        ticket = RunFolder(path).round(seed, "ticket", 5).read_result()
+        assert ticket is not None
+        equal = {"negative_elbo": ticket.test["negative_elbo"] * (1 + 4e-16)}
+        for arm in ("shuffle", "shuffle-scaled"):
+            edited(path, seed, arm, 5, valid=equal, test=equal)
+    assert judge_run(path).word == "MATCHES"
+
+
+@pytest.mark.parametrize("damage", ["figure", "beside", "claim"])
+def test_a_damaged_file_is_named_with_status_3(tmp_path: Path, damage: str) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)))
+    file = path / "run.json" if damage == "claim" else path / "seed-0" / "beside" / "round-05" / "result.json"
+    told = json.loads(file.read_text())
+    told |= {"figure": {"test": {"x": "y"}}, "beside": {"beside": {"arms": []}}, "claim": {"claim": "x"}}[damage]
+    file.write_text(json.dumps(told), encoding="utf-8")
+    ran = call("verdict", path)
+    assert (ran.exit_code, file.name in ran.stderr) == (3, True)
+    assert "internal" not in ran.stderr
+
+
+def test_a_level_left_to_validation_is_told_as_the_claims(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3, claim__level='"validation"', search__control_rounds="[5,6]")))
+    judged = judge_run(path)
+    assert judged.declared is not None
+    assert judged.declared.round == 6
+    assert len({level.sentence for level in judged.levels}) == len(judged.levels) == 6
+    with pytest.raises(TicketError, match="chooses among all rounds"):
+        recipe(3, claim__level='"validation"', claim__sparsities="[0.2]")
+
+
+def test_three_seeds_at_least_are_declared(tmp_path: Path) -> None:
+    ran = call("verdict", "digits_vae", "--set", "search.seeds=2", "--out", tmp_path / "run")
+    assert (ran.exit_code, "--seeds 3" in ran.stderr) == (2, True)
+    assert not (tmp_path / "run").exists()

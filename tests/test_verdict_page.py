@@ -456,8 +456,13 @@ def test_more_seeds_are_told_with_what_they_would_buy() -> None:
 
     some = More(3, 12.4, ((3, 0.2), (6, 0.81)), ((3, 0.3), (6, 0.9)))
     assert told(some, "UNDECIDED") == (
-        "About 3 more seeds would decide it, 6 in all: about 12 minutes by the ledger. "
-        "With 6 seeds the chance of WINS is 81 %, of any decision 90 %."
+        "About 3 more seeds would decide it, 6 in all: about 12 minutes by the ledger. The claim declares no further "
+        "look. With 6 seeds the chance of WINS is 81 %, of any decision 90 %."
+    )
+    on = replace(some, seeds=9, next=6)
+    assert told(on, "UNDECIDED") == (
+        "About 9 more seeds would decide it, 12 in all. The next declared look has 6 seeds in all: about 12 minutes by "
+        "the ledger. With 6 seeds the chance of WINS is 81 %, of any decision 90 %."
     )
     assert told(some, "WINS AT EQUAL STEPS", longer=True) == told(some, "UNDECIDED")
     unknown = told(More(None, None, ((3, 0.1), (100, 0.4))), "UNDECIDED")

@@ -65,6 +65,8 @@ def check_declared(record: Mapping[str, Any]) -> bool:
     if stored is None:
         return False
     try:
+        if not isinstance(stored, Mapping):
+            raise TypeError("it is no table")
         told, asked, digest = dict(stored["declared"]), list(stored["seeds"]), str(stored["hash"])
         recipe, first = record["recipe"], told["seeds"]
         found = _declared(recipe, first)

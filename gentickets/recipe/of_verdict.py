@@ -25,6 +25,9 @@ def sparsities(recipe: Recipe) -> Iterator[Problem]:
             message = f"{wanted} is round {round}, at which no control runs"
             yield Problem(path, f"{message}; add it to search.control_rounds = {recipe.control_rounds}")
         found.append(round)
+    if claim.sparsities and recipe.claim_round is None and set(found) != set(recipe.rounds):
+        message = "claim.level = 'validation' chooses among all rounds, so that all of them share the chance of error"
+        yield Problem("claim.sparsities", f"{message}; remove it")
     if claim.sparsities and recipe.claim_round is not None and recipe.claim_round not in found:
         yield Problem("claim.sparsities", f"lacks claim.level = {claim.level}, which gets a word in any case; add it")
 

@@ -136,7 +136,10 @@ def read_run(path: Path) -> Run:
         raise TicketError(f"{folder.record} is damaged: it holds no recipe", Status.TICKET)
     text = folder.recipe.read_text("utf-8", errors="replace") if folder.recipe.is_file() else ""
     results = read_results(path)
-    declared = ((record.get("claim") or {}).get("declared") or {}).get("seeds")
+    try:
+        declared = record["claim"]["declared"]["seeds"] if record.get("claim") else None
+    except (KeyError, TypeError) as error:
+        raise TicketError(f"{folder.record} is damaged: its record of the claim", Status.TICKET) from error
     return Run(path, record, text, results, summarize(results, recipe, path.resolve().name, declared))
 
 

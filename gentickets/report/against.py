@@ -14,7 +14,7 @@ def against(
     cells: Cells, control: str, tail: str, round: int, metric: str, values: Mapping[int, float]
 ) -> Comparison | str:
     """An arm's `values` on test against a control's better twin on validation; a string says why there is none."""
-    found = twins(cells, control, tail, round, metric, values)
+    found = twins(cells, control, tail, round, metric, values, either=True)
     return found if isinstance(found, str) else found[0]
 
 
@@ -26,10 +26,13 @@ def twins(
     metric: str,
     values: Mapping[int, float],
     alpha: float = ALPHA,
+    *,
+    either: bool = False,
 ) -> list[Comparison] | str:
     """An arm's `values` on test against a control and against its scaled twin, the better one on validation first.
 
     Where one of them runs and is unfinished there is no comparison, for it may yet turn out better; a string says so.
+    The same where one of them failed, unless ``either`` will do: it may be far ahead where it did not.
     """
     complete: dict[str, float] = {}
     why = "not run yet"
@@ -41,9 +44,13 @@ def twins(
             complete[arm] = valid.mean
         elif broken := [cell for cell in found if cell.status != "done"]:
             why = say.status(broken)
+            if not either:
+                return why
         elif cells.rounds(arm):
             if seeds := cells.apart(arm, round, metric):
                 return say.apart(seeds)
+            if len(found) == len(cells.seeds):
+                return f"its figure is not there in {say.seeds_of(sorted({*cells.seeds} - {*tested}))}"
             return f"{len(found)} of {len(cells.seeds)} seeds are done"
     higher = is_higher(metric)
     compared = []

@@ -157,6 +157,10 @@ class Cells:
         known = [cell.sparsity for cell in self.done("ticket", round)]
         if known:
             return math.fsum(known) / len(known)
+        return self.scheduled(round)
+
+    def scheduled(self, round: int) -> float:
+        """The sparsity that the recipe's schedule has at a round, by which levels are declared."""
         return 1 - float(self.search.get("keep", 0.8)) ** round
 
     def share(self, round: int) -> float | None:

@@ -89,7 +89,7 @@ def judged_rounds(cells: Cells, claimed: int) -> list[int]:
     """The rounds that get a word: those nearest to the declared sparsities, and the claim's."""
     declared = (cells.recipe.get("claim") or {}).get("sparsities") or ()
     rounds = cells.levels
-    near = {min(rounds, key=lambda round: abs(cells.sparsity(round) - float(one))) for one in declared if rounds}
+    near = {min(rounds, key=lambda round: abs(cells.scheduled(round) - float(one))) for one in declared if rounds}
     return sorted({*near, claimed})
 
 
@@ -130,7 +130,7 @@ def _claim_round(cells: Cells) -> int | None:
     rounds = cells.levels
     if _declared(claim):
         declared = float(claim["level"])
-        return min(rounds, key=lambda round: abs(cells.sparsity(round) - declared), default=None)
+        return min(rounds, key=lambda round: abs(cells.scheduled(round) - declared), default=None)
     for round in sorted(rounds, key=cells.sparsity, reverse=True):
         found = trial(cells, round, Terms.of(claim), split="valid")
         if found is not None and found.loss.n == len(cells.seeds) and found.holds:

@@ -181,8 +181,10 @@ def _longer(cells: Cells, round: int, terms: Terms) -> tuple[Shown | None, tuple
     if not there:
         return None, ()
     gone = replace(not_known({}), worse=np.zeros(()))
-    if failed := [cell for cell in there if cell.arm == arms[0] and cell.status != "done"]:
-        return gone, (say.failed(failed),)
+    if failed := [cell for cell in there if cell.status != "done"]:
+        if any(cell.arm == arms[0] for cell in failed):
+            return gone, (say.failed([cell for cell in failed if cell.arm == arms[0]]),)
+        return not_known({}), (f"{say.broken(failed)}, so that nothing is said of longer training.",)
     alone, both = collapsed_seeds(cells, round, LONGER) if cells.claims_samples else ([], [])
     if alone:
         return gone, (say.collapsed("the ticket, trained longer,", alone),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from gentickets.report.opponents import against_controls, beside_ticket, explained, matched
@@ -47,8 +47,9 @@ def sentence(verdict: Verdict, times: int, said: Sequence[str] = (), hollow: boo
     parts += said
     if verdict.short is not None and not hollow:
         parts += _beside_controls(verdict, verdict.short, places, decided)
-    if verdict.longer is not None:
-        parts.append(_when_longer(verdict.longer, times, places))
+    if verdict.longer is not None and not hollow:
+        beaten = {other.control for other in verdict.short.controls if other.beaten} if verdict.short else set()
+        parts.append(_when_longer(verdict.longer, times, places, decided, beaten))
     elif verdict.word == EQUAL_STEPS:
         parts.append("Whether the lead lasts in longer training was not tried.")
     if verdict.budget is not None:
@@ -97,12 +98,16 @@ def against_dense(trial: Trial, metric: str, places: int, decided: bool) -> str:
     return f"{text} of {limit}"
 
 
-def _when_longer(trial: Trial, times: int, places: int) -> str:
+def _when_longer(trial: Trial, times: int, places: int, decided: bool, beaten: Collection[str]) -> str:
     length = f"Trained {times} times as long" if times > 1 else "Trained longer"
     if trial.loss.n < LEAST_SEEDS:
         text = f"{length}, the ticket reaches {plus_minus(trial.ticket, places)} and the dense model "
         return f"{text}{plus_minus(trial.dense, places)}; with {numbered(trial.loss.n, 'seed')} that is not tested."
-    lost = [arm_name(other.control) for other in trial.controls if other.tested and not other.beaten]
+    if not decided:
+        text = f"{length}, the ticket reaches {plus_minus(trial.ticket, places)} and the dense model "
+        return f"{text}{plus_minus(trial.dense, places)}."
+    level = [other for other in trial.controls if other.tested and not other.beaten]
+    lost = [arm_name(other.control) for other in level if other.control in beaten]
     outcome = "holds there" if trial.holds else "does not hold there"
     if trial.holds and trial.loss.mean > 0:
         outcome += " within its margin, though the dense model is ahead"
@@ -111,7 +116,7 @@ def _when_longer(trial: Trial, times: int, places: int) -> str:
     if lost:
         joint = ", but" if trial.holds else ", and"
         return f"{text}{joint} the ticket is no longer shown to be better than {listed(lost, 'or')}."
-    return f"{text}{', and every control is still beaten' if trial.controls and trial.holds else ''}."
+    return f"{text}{', and every control is still beaten' if trial.controls and trial.holds and not level else ''}."
 
 
 def with_budget(verdict: Verdict, decided: bool = True) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gentickets.report.words import Spread
-from gentickets.statistics import EQUAL_STEPS, LEAST_SEEDS, WINS, Values, p_below, upper_bound
+from gentickets.statistics import EQUAL_STEPS, LEAST_SEEDS, WINS, Values, less, p_below, upper_bound
 
 ALPHA = 0.05
 """The size of a single test, where nothing else is declared."""
@@ -73,8 +73,9 @@ def interval(first: Mapping[int, float], second: Mapping[int, float], *, higher:
 
 def _losses(first: Mapping[int, float], second: Mapping[int, float], higher: bool) -> NDArray[np.float64]:
     """The losses of seeds that both have, by seed."""
-    sign = -1.0 if higher else 1.0
-    return np.array([sign * (first[seed] - second[seed]) for seed in sorted(first.keys() & second.keys())])
+    seeds = sorted(first.keys() & second.keys())
+    losses = less([first[seed] for seed in seeds], [second[seed] for seed in seeds])
+    return -losses if higher else losses
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from gentickets.statistics.deciding import (
 from gentickets.statistics.looks import look_sizes, seeds_judged
 from gentickets.statistics.paired import holm, holm_sizes, p_below, upper_bound
 from gentickets.statistics.power import Outlook, chances, power_curve, seeds_needed
-from gentickets.statistics.shown import AS_WELL, Shown, Values, not_known, shown
+from gentickets.statistics.shown import AS_WELL, Shown, Values, less, not_known, shown
 
 __all__ = [
     "AS_WELL",
@@ -47,6 +47,7 @@ __all__ = [
     "decide",
     "holm",
     "holm_sizes",
+    "less",
     "look_sizes",
     "not_known",
     "p_below",

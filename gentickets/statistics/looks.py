@@ -3,7 +3,7 @@
 Bonferroni's share of alpha for each look keeps the chance of any false word at most alpha if the sizes of all looks
 are declared: whether a later one is taken may then depend on anything seen. A size chosen after the first look may
 not: seeds added exactly until the bound is expected to pass are a second chance for luck (Proschan and Hunsberger,
-1995), and 2 looks from 3 seeds on, each at 2.5 %, found up to RATE of false wins.
+1995), and 2 looks from 3 seeds on, each at 2.5 %, found 5.4 % of false wins instead of 4.5 %.
 """
 
 from __future__ import annotations

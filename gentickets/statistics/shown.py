@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gentickets.statistics.paired import p_below
 
@@ -19,6 +19,10 @@ AS_WELL = 0.25
 The margin is what a ticket may cost. A lead of its whole size over a control would be called none, and a claim that a
 few seeds more would win would be over.
 """
+
+
+ROUNDING = 1e-12
+"""Relative differences up to this come from the order of sums, not from networks."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,24 @@ def shown(values: Values, margin: float) -> Shown:
     """
     with np.errstate(invalid="ignore"):  # infinite less infinite
         room = margin * np.abs(values.dense)
-        loss = values.ticket - values.dense
+        loss = less(values.ticket, values.dense)
+        ahead = {name: less(values.ticket, own) for name, own in values.controls.items()}
         return Shown(
             holds=p_below(loss - room),
             worse=p_below(room - loss),
-            beats={name: p_below(values.ticket - own) for name, own in values.controls.items()},
-            as_well={name: p_below(own - values.ticket - AS_WELL * room) for name, own in values.controls.items()},
+            beats={name: p_below(own) for name, own in ahead.items()},
+            as_well={name: p_below(-own - AS_WELL * room) for name, own in ahead.items()},
         )
+
+
+def less(first: ArrayLike, second: ArrayLike) -> Array:
+    """First less second, and 0 where they differ by no more than rounding: a lead of one bit is none."""
+    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    with np.errstate(invalid="ignore"):
+        difference: Array = one - other
+        scale = np.maximum(np.abs(one), np.abs(other))
+        rounding = np.isfinite(scale) & (np.abs(difference) <= ROUNDING * scale)
+    return np.where(rounding, 0.0, difference)
 
 
 def not_known(controls: Mapping[str, object], shape: tuple[int, ...] = ()) -> Shown:

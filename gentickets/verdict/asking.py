@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gentickets.errors import Status
-from gentickets.recipe import recipe_from
+from gentickets.recipe import Recipe, recipe_from
 from gentickets.recipe.asked import missing
 from gentickets.recipe.declared import check_declared, claim_hash, declared
 from gentickets.report import read_run
 from gentickets.report import sentence as say
 from gentickets.report.cells import Cells
-from gentickets.report.gallery import Run
 from gentickets.report.levels import Terms
 from gentickets.report.page import facts_of
 from gentickets.report.verdict import Level as Found
 from gentickets.report.verdict import Verdict
+from gentickets.report.words import BESIDE, TWICE
 from gentickets.runs.folder import RunFolder
-from gentickets.statistics import EQUAL_STEPS, UNDECIDED, WINS
+from gentickets.statistics import EQUAL_STEPS, FASTER, UNDECIDED, WINS
 from gentickets.verdict import words
 from gentickets.verdict.aside import aside
 from gentickets.verdict.judged import Judged, Level
@@ -37,15 +38,16 @@ def judge_run(path: Path) -> Judged:
     a declared level. Raises TicketError: no run, no claim to judge (see `recipe.asked`), or a claim in run.json that is
     not the one declared at the start (status 3).
     """
+    stored = check_declared(RunFolder(path).read_record())
     run = read_run(path)
     recipe = recipe_from(dict(run.record["recipe"]), where=str(RunFolder(path).record))
-    lacking = missing(recipe)
-    stored = check_declared(run.record)
     verdict, cells = run.summary.verdict, Cells(run.results, run.record["recipe"])
+    lacking = _lacking(recipe, cells, verdict.seeds)
+    withheld = _withheld(lacking, stored, path)
     terms = Terms.of(run.record["recipe"]["claim"])
     look = look_of(run.record)
-    word, sentence = _headline(verdict, lacking, path)
-    round = verdict.round if verdict.round is not None else cells.last_round
+    word, sentence = _told(verdict.word, verdict.sentence, withheld)
+    round = next(iter(cells.rounds(BESIDE)), verdict.round if verdict.round is not None else cells.last_round)
     claim = run.record.get("claim") or {}
     return Judged(
         run.summary.name,
@@ -59,7 +61,7 @@ def judge_run(path: Path) -> Judged:
         word,
         int(Status.DONE if word == WINS else Status.VERDICT),
         sentence,
-        tuple(_level(run, verdict, one, terms) for one in verdict.levels),
+        tuple(_level(verdict, one, terms, withheld) for one in verdict.levels),
         outlook(verdict, run.results, run.record, terms, look, path),
         schooling(cells, terms),
         aside(cells, round),
@@ -69,22 +71,44 @@ def judge_run(path: Path) -> Judged:
     )
 
 
-def _headline(verdict: Verdict, lacking: list[str], path: Path) -> tuple[str, str]:
-    """The declared level's word and its sentence; a win is withheld where something is missing that it asks for."""
-    if verdict.word not in (WINS, EQUAL_STEPS) or not lacking:
-        return verdict.word, verdict.sentence
-    run = f"gentickets verdict {path} --run"
-    return UNDECIDED, f"UNDECIDED: {words.not_run(lacking)} To run it: {run}. As far as it is: {verdict.sentence}"
+def _lacking(recipe: Recipe, cells: Cells, seeds: int) -> list[str]:
+    """The standard arms that the recipe leaves out, and the dense model trained twice as long where it is not there."""
+    lacking = missing(recipe)
+    if TWICE not in lacking and len(cells.done(TWICE, 0)) < seeds:
+        lacking.append(TWICE)
+    return lacking
 
 
-def _level(run: Run, verdict: Verdict, found: Found, terms: Terms) -> Level:
+def _withheld(lacking: Sequence[str], stored: bool, path: Path) -> str:
+    """Why a win is not told of this run; empty where it may be."""
+    reasons = []
+    if lacking:
+        reasons.append(
+            f"{words.not_run(lacking)} To run it: {shlex.join(['gentickets', 'verdict', str(path), '--run'])}."
+        )
+    if not stored:
+        reasons.append(
+            "The run has no record of what was declared at its start, so that nothing is known of its looks."
+        )
+    return " ".join(reasons)
+
+
+def _told(word: str, sentence: str, withheld: str) -> tuple[str, str]:
+    """A word and its sentence; one that says that the ticket wins is withheld where there is a reason to."""
+    if word not in (WINS, EQUAL_STEPS, FASTER) or not withheld:
+        return word, sentence
+    return UNDECIDED, f"UNDECIDED. {withheld} As far as it is: {sentence}"
+
+
+def _level(verdict: Verdict, found: Found, terms: Terms, withheld: str) -> Level:
     own = found.round == verdict.round
+    word, sentence = _told(found.word, verdict.sentence if own else _sentence(verdict, found), withheld)
     return Level(
         found.round,
         found.sparsity,
-        found.word,
-        own and not verdict.chosen,
-        verdict.sentence if own else _sentence(verdict, found),
+        word,
+        own,
+        sentence,
         stage_of(found.short, terms.higher, terms.margin),
         stage_of(found.longer, terms.higher, terms.margin),
         found.p_wins,

@@ -99,13 +99,16 @@ class More:
     seeds: int | None
     """How many more would decide it; None: more than can be said, or it is decided."""
     minutes: float | None = None
-    """What they take, by the ledger."""
+    """What the seeds of the next declared look take by the ledger; where there is none, those that would decide it."""
     curve: tuple[tuple[int, float], ...] = ()
     """(seeds in all, chance of WINS)."""
     decided: tuple[tuple[int, float], ...] = ()
-    """(seeds in all, chance of any word but UNDECIDED)."""
+    """(seeds in all, chance of a word that ends the question: any but UNDECIDED, and where all arms train longer but
+    WINS AT EQUAL STEPS)."""
     command: str = ""
-    """What runs them."""
+    """What runs the seeds of the next declared look; empty where there is none."""
+    next: int | None = None
+    """Seeds in all at the next declared look."""
 
 
 @dataclass(frozen=True)

@@ -22,21 +22,20 @@ def look_of(record: Mapping[str, Any]) -> Look:
     return Look(sum(size <= asked for size in sizes), terms.looks, terms.alpha, sizes)
 
 
-def seeds_for(recipe: Recipe, look: Look, *, more: bool = False, seeds: int | None = None) -> Recipe:
+def seeds_for(recipe: Recipe, look: Look, have: int, *, more: bool = False, seeds: int | None = None) -> Recipe:
     """The recipe of a run that goes on, with the seeds of the next look (``more``), or of the one that has ``seeds``.
 
-    Raises TicketError where no such look was declared with the claim.
+    ``have``: the seeds that the run was asked for so far. Raises TicketError where no such look was declared.
     """
-    have = recipe.search.seeds
     declared = f"the claim declares {look.of} look{'' if look.of == 1 else 's'}, at {_sizes(look)} seeds"
     wanted = seeds
     if more:
         wanted = next((size for size in look.seeds if size > have), None)
         if wanted is None:
             raise TicketError(f"{declared}, and {have} are there: no further look was declared, so that none is taken")
-    if wanted is None or wanted == have:
+    if wanted is None:
         return recipe
-    if wanted not in look.seeds:
+    if wanted != have and wanted not in look.seeds:
         raise TicketError(f"{declared}; --seeds {wanted} is none of them")
     if wanted < have:
         raise TicketError(f"--seeds {wanted}: the run has {have} seeds already")

@@ -30,23 +30,24 @@ def outlook(
     own = next((place for place, level in enumerate(verdict.levels) if level.round == verdict.round), None)
     if own is None or not verdict.levels[own].tested:
         return None
-    levels = [known(level.short, terms.higher, LEAST_SEEDS) for level in verdict.levels]
-    longer = known(verdict.levels[own].longer, terms.higher, LEAST_SEEDS)
-    if levels[own] is None:
+    levels = [known(level.short, terms.higher, verdict.seeds) for level in verdict.levels]
+    longer = known(verdict.levels[own].longer, terms.higher, verdict.seeds)
+    if levels[own] is None or verdict.seeds < LEAST_SEEDS:
         return None
     have = verdict.seeds
     open_still = verdict.word == UNDECIDED or (longer is not None and verdict.word == EQUAL_STEPS)
     total = seeds_needed(levels, terms.margin, terms.alpha, longer=longer, declared=own) if open_still else None
-    counts = sorted({have, *(have + more for more in STEPS), *([total] if total else [])})
+    following = next((size for size in look.seeds if size > have), None) if open_still else None
+    counts = sorted({have, *(have + more for more in STEPS), *filter(None, (total, following))})
     curve = power_curve(levels, terms.margin, terms.alpha, counts, longer=longer, declared=own)
-    more = total - have if total else None
-    spent = look.number >= look.of
+    bought = following or total
     return More(
-        more,
-        minutes(results, record, more) if more else None,
+        total - have if total else None,
+        minutes(results, record, bought - have) if bought else None,
         tuple((one.seeds, one.words.get("WINS", 0.0)) for one in curve),
         tuple((one.seeds, one.decided) for one in curve),
-        "" if not more or spent else shlex.join(["gentickets", "verdict", str(path), "--more"]),
+        shlex.join(["gentickets", "verdict", str(path), "--more"]) if following else "",
+        following,
     )
 
 

@@ -46,8 +46,9 @@ def estimate(first: Seeds, second: Seeds, higher: bool) -> Estimate:
     return Estimate(loss.mean, around.low, around.high, loss.p, loss.n, bootstrap_interval(losses))
 
 
-def known(trial: Trial | None, higher: bool, least: int) -> Values | None:
-    """A trial's values where it has seeds enough; None where it shows nothing yet."""
-    if trial is None or trial.unfinished or trial.loss.n < least:
+def known(trial: Trial | None, higher: bool, seeds: int) -> Values | None:
+    """A trial's values where every arm has so many seeds, enough to test; None where it shows nothing yet."""
+    if trial is None or trial.unfinished or trial.loss.n < max(seeds, LEAST_SEEDS):
         return None
-    return values_of(trial, higher)
+    found = values_of(trial, higher)
+    return found if len(found.ticket) == seeds else None

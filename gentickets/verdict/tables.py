@@ -45,6 +45,8 @@ def beside_dense(level: Level, stage: Stage, alpha: float) -> str:
 
     At equal steps being no worse is shown after the correction over levels.
     """
+    if level.p_wins is None:  # not tested, for a reason that the sentence has
+        return ""
     if stage is level.short and level.word == LOSES:
         return WORSE
     corrected = stage is level.short and level.p_holds is not None

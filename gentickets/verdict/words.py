@@ -63,8 +63,13 @@ def more(value: More, seeds: int, still_open: bool = True) -> str:
         )
     else:
         text = f"About {numbered(total - seeds, 'more seed')} would decide it, {total} in all"
+        text += f": {duration(value.minutes)} by the ledger." if value.minutes is not None and not value.next else "."
+    if value.next is None:
+        text += " The claim declares no further look."
+    else:
+        text += f" The next declared look has {numbered(value.next, 'seed')} in all"
         text += f": {duration(value.minutes)} by the ledger." if value.minutes is not None else "."
-    at = total if total in known else max(known, default=None)
+    at = value.next or (total if total in known else max(known, default=None))
     return text if at is None else f"{text} With {numbered(at, 'seed')} {_chances(value, at)}."
 
 

@@ -149,8 +149,8 @@ def test_every_arm_of_a_longer_run_trains_so_many_times_as_long() -> None:
     longer = {unit.arm: unit.span for unit in units if unit.longer}
     steps, times = recipe.train.steps, recipe.search.longer
     assert set(longer.values()) == {steps * times}
-    assert {"dense-longer", "ticket-longer"} < set(longer)
-    assert len(longer) == 2 + len({unit.arm for unit in units if unit.base_arm in recipe.search.controls}) // 2
+    assert set(longer) == {f"{arm}-longer" for arm in ("dense", "ticket", *recipe.search.controls)}
+    assert {f"{arm}-scaled" for arm in recipe.search.controls} <= {unit.arm for unit in units}
 
 
 def test_longer_without_a_declared_level_is_refused() -> None:

@@ -53,7 +53,7 @@ def test_json_has_everything() -> None:
     assert (tiny["data"], tiny["size"], tiny["seeds"], tiny["rounds"], tiny["method"]) == (
         "digits",
         8,
-        2,
+        3,
         2,
         "iterative",
     )

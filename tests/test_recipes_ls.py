@@ -30,7 +30,7 @@ def test_every_recipe_has_a_line_with_what_it_is_and_how_long_it_takes() -> None
     names = [line.split()[0] for line in lines if line]
     assert sorted(names) == sorted(shipped_recipes())
     tiny = next(line for line in lines if line.startswith("tiny "))
-    assert "2 x 2" in tiny
+    assert "3 x 2" in tiny
     assert tiny.endswith("to see that it works and not to learn from: about 10 seconds on 2 cores")
 
 

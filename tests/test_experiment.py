@@ -280,7 +280,7 @@ def test_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     ran = call("find", "tiny", "--dry-run", "--json")
     assert ran.exit_code == 0, ran.output
-    assert json.loads(ran.stdout)["rounds_left"] == 12
+    assert json.loads(ran.stdout)["rounds_left"] == 18
     assert not list(tmp_path.iterdir())
 
 

@@ -57,7 +57,14 @@ STORED = (
     "Acx4AfvfAAACgAGATOYePL+A"
 )
 """A portable ticket of format 1, as it was first written."""
-SMALL = ["train.steps=8", "search.rounds=3", "quality.frechet=false", "search.budget=false", "search.controls=[]"]
+SMALL = [
+    "search.seeds=2",
+    "train.steps=8",
+    "search.rounds=3",
+    "quality.frechet=false",
+    "search.budget=false",
+    "search.controls=[]",
+]
 
 
 def some_portable() -> Portable:

@@ -97,17 +97,17 @@ def trial(
     found = trial_of(ticket, dense, terms.margin, higher=terms.higher, alpha=of_dense)
     if found is None or split != "test":
         return found
-    compared: dict[str, list[Comparison]] = {}
+    compared: list[list[Comparison]] = []
     unfinished: dict[str, str] = {}
     for name in cells.opponents:
         outcome = twins(cells, name, tail, round, metric, ticket, of_controls)
         if isinstance(outcome, str):
             unfinished[name] = outcome
         else:
-            compared[name] = outcome
+            compared.append(outcome)
     matched = twins(cells, MATCHED, tail, round, metric, ticket, of_controls)
     found = replace(found, unfinished=unfinished, matched=None if isinstance(matched, str) else matched[0])
-    return _with_opponents(found, list(compared.values()), terms)
+    return _with_opponents(found, compared, terms)
 
 
 def _with_opponents(trial: Trial, compared: Sequence[Sequence[Comparison]], terms: Terms) -> Trial:

@@ -38,7 +38,7 @@ def paired(
     The loss of a seed is first minus second, and second minus first where `higher` is better. The bound is
     mean + t(1 - alpha, n - 1) sd / sqrt(n), and the mean itself where every seed gives the same.
     """
-    losses = _losses(first, second, higher)
+    losses = losses_of(first, second, higher)
     if not losses.size:
         return None
     mean = math.fsum(losses) / losses.size
@@ -64,15 +64,15 @@ class Interval:
 
 def interval(first: Mapping[int, float], second: Mapping[int, float], *, higher: bool = False) -> Interval | None:
     """By how much the first of two arms is worse, as `paired` has it: mean +- t(0.975, n - 1) sd / sqrt(n)."""
-    losses = _losses(first, second, higher)
+    losses = losses_of(first, second, higher)
     if not losses.size:
         return None
     mean, side = math.fsum(losses) / losses.size, ALPHA / 2
     return Interval(mean, -float(upper_bound(-losses, side)), float(upper_bound(losses, side)), losses.size)
 
 
-def _losses(first: Mapping[int, float], second: Mapping[int, float], higher: bool) -> NDArray[np.float64]:
-    """The losses of seeds that both have, by seed."""
+def losses_of(first: Mapping[int, float], second: Mapping[int, float], higher: bool) -> NDArray[np.float64]:
+    """The losses of seeds that both have, by seed: first minus second, and the other way where ``higher`` is better."""
     seeds = sorted(first.keys() & second.keys())
     losses = less([first[seed] for seed in seeds], [second[seed] for seed in seeds])
     return -losses if higher else losses
@@ -154,7 +154,7 @@ def trial_of(
         return None
     room = {seed: margin * abs(value) for seed, value in dense.items() if seed in ticket}
     limit = math.fsum(room.values()) / len(room)
-    beyond = _losses(ticket, dense, higher) - np.array([room[seed] for seed in sorted(room)])
+    beyond = losses_of(ticket, dense, higher) - np.array([room[seed] for seed in sorted(room)])
     return Trial(of_ticket, of_dense, loss, limit, limit + float(upper_bound(beyond, alpha)), alpha)
 
 

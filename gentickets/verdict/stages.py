@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
-from gentickets.report.verdict import Trial, interval, paired, values_of
+from gentickets.report.verdict import Trial, interval, losses_of, paired, values_of
 from gentickets.statistics import LEAST_SEEDS, Values, bootstrap_interval, shown
 from gentickets.verdict.judged import Against, Estimate, Stage
 
@@ -41,9 +39,8 @@ def estimate(first: Seeds, second: Seeds, higher: bool) -> Estimate:
     loss, around = paired(first, second, higher=higher), interval(first, second, higher=higher)
     if loss is None or around is None:
         raise ValueError("the two have no seed in common")
-    sign = -1.0 if higher else 1.0
-    losses = sign * np.array([first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())])
-    return Estimate(loss.mean, around.low, around.high, loss.p, loss.n, bootstrap_interval(losses))
+    resampled = bootstrap_interval(losses_of(first, second, higher))
+    return Estimate(loss.mean, around.low, around.high, loss.p, loss.n, resampled)
 
 
 def known(trial: Trial | None, higher: bool, seeds: int) -> Values | None:

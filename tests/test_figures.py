@@ -455,7 +455,17 @@ def test_accuracy_on_samples_comes_on_request(
     assert list(evaluation.figures) == ["accuracy_on_samples"]
     assert evaluate(task, digits, "test", seed=0, extractor=found, figures=[], downstream=True) == evaluation
     told = evaluation.provenance["accuracy_on_samples"]
-    for part in (found.name, "98.0 % on the real test images", "N = 500 samples, tested on 500 test images", "latents"):
+    logits, labels = found.look(digits.test.all()).logits, digits.test.labels
+    assert logits is not None
+    assert labels is not None
+    real = logits.argmax(1).eq(labels).double().mean().item()  # its last digit depends on PyTorch's version
+    assert real > 0.95
+    for part in (
+        found.name,
+        f"{100 * real:.1f} % on the real test images",
+        "N = 500 samples, tested on 500 test images",
+        "latents",
+    ):
         assert part in told
 
 

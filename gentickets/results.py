@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,10 +26,15 @@ HIGHER = frozenset(
     }
 )
 """Figures of which more is better."""
+NOT_RUN = "not run"
+"""The status of a result behind one that failed."""
+_NEED = re.compile(r"it needs (?P<arm>\S+) round (?P<round>\d+) of seed (?P<seed>-?\d+), which is ")
 SILENT = frozenset({"kl", "discriminator_loss"})
 """Figures that say nothing of quality by themselves."""
 
 
+Key = tuple[int, str, int]
+"""(seed, arm, round)."""
 BESIDE: dict[str, type] = {"arms": dict, "classes": list, "paths": list, "skipped": dict}
 """What `Result.beside` holds."""
 
@@ -129,7 +135,34 @@ def parse_result(text: str, where: Path) -> Result:
         raise TicketError(f"{where} is damaged: {error}", Status.TICKET) from error
 
 
+def why_not_run(seed: int, arm: str, round: int, status: str) -> str:
+    """The sentence of a result that is not run, as what it needs has ended with another status than ``done``."""
+    return f"it needs {arm} round {round} of seed {seed}, which is {status}"
+
+
+def standing(results: Mapping[Key, Result]) -> dict[Key, Result]:
+    """The results that count, in their order. One that is `NOT_RUN` counts only behind one that failed or diverged.
+
+    Where what it needs is done, or has no result, nothing has failed: the round is still to be worked on. (Earlier
+    versions stored such results where a run was stopped at the wrong moment.)
+    """
+    return {key: result for key, result in results.items() if _stands(result, results)}
+
+
+def _stands(result: Result, results: Mapping[Key, Result]) -> bool:
+    if result.status != NOT_RUN:
+        return True
+    end: Result | None = result
+    for _ in range(len(results)):
+        if end is None or end.status != NOT_RUN:
+            break
+        named = _NEED.match(end.why or "")
+        end = results.get((int(named["seed"]), named["arm"], int(named["round"]))) if named else None
+    return end is not None and end.status not in ("done", NOT_RUN)
+
+
 def read_results(run: Path) -> list[Result]:
-    """Every result of a run folder, by seed, arm and round."""
+    """Every result of a run folder that counts (see `standing`), by seed, arm and round."""
     paths = sorted(run.glob("seed-*/*/round-*/result.json"))
-    return [parse_result(path.read_text(encoding="utf-8"), path) for path in paths]
+    found = [parse_result(path.read_text(encoding="utf-8"), path) for path in paths]
+    return list(standing({(one.seed, one.arm, one.round): one for one in found}).values())

@@ -169,13 +169,11 @@ class Arm:
 
         A criterion that cannot score this family makes the control fail, and not the run.
         """
-        cuts = SYNFLOW_CUTS if arm == "synflow" else 1
+        cuts, start = SYNFLOW_CUTS if arm == "synflow" else 1, self._start()
         try:
-            made = ticket_at_start(
-                training, self._start(), criterion=CRITERIA[arm], cuts=cuts, **self._pruning(batches)
-            )
+            made = ticket_at_start(training, start, criterion=CRITERIA[arm], cuts=cuts, **self._pruning(batches))
         except TicketError as error:
-            status = error.status if error.status == Status.DIVERGED else Status.FAILED
+            status = Status.FAILED if error.status == Status.REQUEST else error.status
             raise TicketError(f"control '{arm}': {error}", status) from error
         return replace(made, origin=replace(made.origin, method=arm))
 

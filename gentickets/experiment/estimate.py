@@ -11,6 +11,7 @@ import torch
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.blame import check_family
 from gentickets.experiment.find import Options, jobs_for, record_of
+from gentickets.experiment.growing import results_so_far
 from gentickets.experiment.units import plan_units
 from gentickets.masks import full_mask
 from gentickets.recipe import Recipe
@@ -27,8 +28,8 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
     """
     record = record_of(recipe, options)
     units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
-    run = RunFolder(folder)
-    left = [unit for unit in units if not run.round(*unit.key).result.is_file()]
+    done = results_so_far(RunFolder(folder), units)
+    left = [unit for unit in units if unit.key not in done]
     assembly = Assembly(
         record["recipe"], root=options.root, device=record["device"], plugins=options.plugins, download=False
     )

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.growing import grown, grows, keeping_levels, search_again
+from gentickets.experiment.growing import grown, grows, keeping_levels, results_so_far, settled
 from gentickets.experiment.pool import Pool
 from gentickets.experiment.units import SEARCH, TRANSFER, Key, Unit, plan_units
 from gentickets.ledger import write_ledger
@@ -101,8 +101,7 @@ def find(
         recipe = recipe_from(record["recipe"], name=recipe.name, text=recipe.text)
         prepare(run)
         units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
-        search_again(run, units)
-        done = {unit.key for unit in units if run.round(*unit.key).read_result() is not None}
+        done = set(settled(run, units))
         listener.begin(units, done)
 
         def tell(unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
@@ -112,7 +111,7 @@ def find(
 
         setup = _setup(run, record, options)
         if options.jobs == 0:
-            _here(run, units, setup, tell)
+            _here(run, [unit for unit in units if unit.key not in done], setup, tell)
         else:
             Pool(units, done, setup, jobs_for(record, options), tell).run()
         if not options.keep_all:
@@ -131,8 +130,7 @@ def _ours(path: Path) -> bool:
 def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:
     """The results of a run's units, in the order of the plan; unfinished ones are left out."""
     units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
-    found = [run.round(*unit.key).read_result() for unit in units]
-    return [result for result in found if result is not None]
+    return list(results_so_far(run, units).values())
 
 
 def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
@@ -266,10 +264,8 @@ def _here(run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], tell:
     with blaming([Path(path) for path in setup["plugins"]]):
         assembly = assembled(setup)
         for unit in units:
-            known = run.round(*unit.key).result.is_file()
             result = work_of(assembly, run, unit, save_every=setup["save_every"]).do()
-            if not known:
-                tell(unit, unit.steps, {"status": result.status, "why": result.why})
+            tell(unit, unit.steps, {"status": result.status, "why": result.why})
 
 
 def drop_trained(run: RunFolder, recipe: Recipe, unit: Unit) -> None:

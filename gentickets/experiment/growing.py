@@ -1,4 +1,4 @@
-"""Growing: a run that is asked for more seeds or arms than before, and keeps all that it has. Torch-free."""
+"""Growing: a run that goes on, asked for more seeds or arms perhaps, and keeps all that it has. Torch-free."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gentickets.disk import write_whole
-from gentickets.experiment.units import BESIDE, SEARCH, Unit, plan_units
+from gentickets.experiment.units import BESIDE, SEARCH, Key, Unit, plan_units
 from gentickets.recipe import Recipe, diff
 from gentickets.recipe.declared import check_declared, claim_record, without_arms
+from gentickets.results import Result, standing
 from gentickets.runs.folder import RunFolder
 
 
@@ -52,16 +53,35 @@ def grown(run: RunFolder, before: Mapping[str, Any], stored: Recipe, asked: Reci
     return record
 
 
-def search_again(run: RunFolder, units: Sequence[Unit]) -> None:
-    """Have early birds searched again where a unit needs a state that a finished run has dropped: to the same bytes."""
-    waiting = [unit for unit in units if not run.round(*unit.key).result.is_file()]
-    for seed in sorted({seed for unit in waiting for seed, arm, _ in unit.needs if arm == SEARCH}):
-        folder = run.round(seed, SEARCH, 0)
-        result = folder.read_result()
-        levels = result.early_bird.get("levels", []) if result else []
-        emerged = [level["round"] for level in levels if level["step"] is not None]
-        if any(not folder.level(round).is_file() for round in emerged):
-            folder.result.unlink()
+def results_so_far(run: RunFolder, units: Sequence[Unit]) -> dict[Key, Result]:
+    """The results that are there and count, by unit; the others are still to be worked on."""
+    found = {unit.key: run.round(*unit.key).read_result() for unit in units}
+    return standing({key: result for key, result in found.items() if result is not None})
+
+
+def settled(run: RunFolder, units: Sequence[Unit]) -> dict[Key, Result]:
+    """`results_so_far` of a run that goes on: what does not count is removed, and so is what a crash has left of it."""
+    found = results_so_far(run, units)
+    for unit in units:
+        if unit.key not in found:
+            run.round(*unit.key).result.unlink(missing_ok=True)
+    for seed in _lost_searches(run, units, found):
+        run.round(seed, SEARCH, 0).result.unlink()
+        del found[seed, SEARCH, 0]
+    return found
+
+
+def _lost_searches(run: RunFolder, units: Sequence[Unit], found: Mapping[Key, Result]) -> list[int]:
+    """Seeds in which early birds are searched again, to the same bytes: a unit needs a state that was dropped."""
+    seeds = {seed for unit in units if unit.key not in found for seed, arm, _ in unit.needs if arm == SEARCH}
+    return [seed for seed in sorted(seeds) if (seed, SEARCH, 0) in found and _dropped(run, found[seed, SEARCH, 0])]
+
+
+def _dropped(run: RunFolder, search: Result) -> bool:
+    """Whether a state in which an early bird emerged is not there any more."""
+    folder = run.round(search.seed, SEARCH, 0)
+    levels = search.early_bird.get("levels", [])
+    return any(level["step"] is not None and not folder.level(level["round"]).is_file() for level in levels)
 
 
 def _planned(recipe: Recipe) -> list[Unit]:

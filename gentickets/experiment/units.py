@@ -9,6 +9,7 @@ from typing import Any
 from gentickets.errors import TicketError
 from gentickets.recipe.schema import rounds_of
 from gentickets.recipe.sections import SCALABLE
+from gentickets.results import Key as Key
 from gentickets.seeds import derive
 
 SCALABLE_OF_TRANSFER = ("shuffle", "mask")
@@ -34,9 +35,6 @@ FORK, OTHER = "fork-", "-other"
 of those of them that do it in another order of data."""
 BESIDE = "beside"
 """The arm that looks at the stored networks of its seed, and trains none."""
-
-Key = tuple[int, str, int]
-"""(seed, arm, round)."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from gentickets.experiment.evaluation import Examiner, mean
 from gentickets.experiment.notes import Notes, clear, resume, save
 from gentickets.experiment.units import NARROW, SEARCH, TWICE, WIDTH, Key, Unit
 from gentickets.masks import full_mask, prunable
-from gentickets.results import Result
+from gentickets.results import NOT_RUN, Result, why_not_run
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
 from gentickets.runs.formats import read_ticket, write_snapshot, write_ticket
 from gentickets.tickets import Snapshot, Ticket, copied, state_of, zeroed
@@ -61,10 +61,11 @@ class Work:
     def do(self) -> Result:
         """The unit's result: stored already, or worked out now, from where it was left.
 
-        Raises Stopped when asked to stop, with the state stored. A network that diverges, or a tensor that would be
-        emptied, makes a failed result, which is stored too.
+        Raises Stopped when asked to stop, with the state stored; TicketError, with nothing stored, where what the unit
+        needs is not done yet. A network that diverges, or a tensor that would be emptied, makes a failed result, which
+        is stored too.
         """
-        if (done := self.folder.read_result()) is not None:
+        if (done := self.folder.read_result()) is not None and done.status != NOT_RUN:
             clear(self.folder)
             return done
         self.batches = self.assembly.batches(self.unit.seed)  # bad data is told before a folder is made
@@ -88,13 +89,24 @@ class Work:
         return [need for need in self.unit.needs if need not in self.unit.twins]
 
     def _unmet(self) -> Result | None:
-        for seed, arm, round in self._required():
-            need = self.run.round(seed, arm, round).read_result()
-            if need is None or need.status != "done":
-                how = need.status if need else "not done"
-                why = f"it needs {arm} round {round} of seed {seed}, which is {how}"
-                return replace(self._blank(), status="not run", why=why)
-        return None
+        """A result that says which need has failed, and None where all are there.
+
+        Raises TicketError for a need without a result: it may yet succeed, so that nothing final can be said.
+        """
+        status = {need: self._status(need) for need in self.unit.needs}
+        bad = [need for need in self._required() if status[need] != "done"]
+        if self.unit.twins and all(status[twin] != "done" for twin in self.unit.twins):
+            bad += self.unit.twins
+        if not bad:
+            return None
+        return replace(self._blank(), status=NOT_RUN, why=why_not_run(*bad[0], status[bad[0]]))
+
+    def _status(self, need: Key) -> str:
+        if (result := self.run.round(*need).read_result()) is None:
+            seed, arm, round = need
+            message = f"{self.unit} needs {arm} round {round} of seed {seed}, which has no result yet"
+            raise TicketError(f"{message}; work on that first")
+        return result.status
 
     def _worked_out(self) -> Result:
         snapshot, self.notes = resume(self.folder)

@@ -306,7 +306,7 @@ def test_troubles_name_arm_level_seeds_and_reason(tmp_path: Path) -> None:
         results = broken(results, "ticket", seed, 6, "diverged", "the loss became NaN at step 31.")
         for arm in ("reinit", "shuffle"):
             why = f"it needs ticket round 6 of seed {seed}, which is diverged"
-                results = broken(results, arm, seed, 6, "not run", why)
+            results = broken(results, arm, seed, 6, "not run", why)
     results = broken(results, "budget", 1, 0, "failed", "no memory")
     report = write_report([make_run(tmp_path / "run", results)])
     summary = report.summaries[0]

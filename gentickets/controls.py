@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gentickets.criteria import random
-from gentickets.masks import Mask, erk, keep_top, shuffled, uniform
+from gentickets.definitions import CURRENT, Definitions
+from gentickets.masks import Mask, erk, erk_like, keep_top, shuffled, uniform
 from gentickets.seeds import derive
 from gentickets.tasks import Task
 from gentickets.tickets import Ticket, zeroed
@@ -30,12 +31,29 @@ def shuffle(ticket: Ticket, dense: Ticket, seed: int) -> Ticket:
     return _planted(ticket, shuffled(ticket.mask, derive(seed, "shuffle", ticket.origin.round)), dense, "shuffle")
 
 
-def random_pruning(task: Task, ticket: Ticket, dense: Ticket, densities: str, seed: int) -> Ticket:
-    """Random pruning to the ticket's size at ``erk`` (Evci et al., 2020) or ``uniform`` layer densities."""
-    spread = erk if densities == "erk" else uniform
+def random_pruning(
+    task: Task,
+    ticket: Ticket,
+    dense: Ticket,
+    densities: str,
+    seed: int,
+    *,
+    scope: str = "component",
+    definitions: Definitions = CURRENT,
+) -> Ticket:
+    """Random pruning to the ticket's size at ``erk`` (Evci et al., 2020) or ``uniform`` layer densities.
+
+    ``scope`` is that in which the ticket was ranked: ERK densities are shared out in it, among each component's layers
+    (``component``; also ``layer``, since ERK within one layer is uniform) or among all (``global``, ``erk``).
+    """
     scores = random(task, (), derive(seed, "random control", ticket.origin.round))
     scores = {name: scores[name] for name in ticket.mask}
-    layers = spread(ticket.mask, ticket.mask.density)
+    if densities == "uniform":
+        layers = uniform(ticket.mask, ticket.mask.density)
+    elif definitions.erk == 1:
+        layers = erk(ticket.mask, ticket.mask.density)
+    else:
+        layers = erk_like(ticket.mask, by_component=scope in ("component", "layer"))
     mask = keep_top(scores, layers, within=dense.mask, scope="layer", seed=seed)
     return _planted(ticket, mask, dense, f"random-{densities}")
 

@@ -110,7 +110,10 @@ class Arm:
             made = controls.shuffle(own, self._start(), unit.seed)
         elif arm.startswith("random-"):
             densities = arm.removeprefix("random-")
-            made = controls.random_pruning(training.task, own, self._start(), densities, unit.seed)
+            made = controls.random_pruning(
+                training.task, own, self._start(), densities, unit.seed,
+                scope=self.search["scope"], definitions=self.assembly.definitions,
+            )  # fmt: skip
         else:
             raise TicketError(f"unknown arm '{unit.arm}'")
         if self._other == "fresh":  # the components that are not pruned start as the ticket's do

@@ -18,6 +18,7 @@ from filelock import FileLock
 from gentickets import data
 from gentickets.criteria import CRITERIA, Criterion
 from gentickets.data import Batches, Splits
+from gentickets.definitions import CURRENT, Definitions
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.optimizers import Schedule
 from gentickets.quality import Extractor, OwnFeatures, extractor, inception
@@ -67,6 +68,7 @@ class Assembly:
     """What a resolved recipe describes, built when first asked for.
 
     ``image`` is the shape of the images where it is known; none: that of the data, which is loaded for it.
+    ``definitions`` are those of the run that it is for.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class Assembly:
         plugins: Sequence[Path] = (),
         download: bool = False,
         image: tuple[int, int, int] | None = None,
+        definitions: Definitions = CURRENT,
     ) -> None:
         self.recipe, self.root, self.download, self._image = recipe, root, download, image
+        self.definitions = definitions
         self.device = pick_device(device)
         self.plugins = load_plugins(plugins)
         self.plugin_names = sorted(path.name for path in plugins)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from gentickets.definitions import CURRENT
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.blame import check_family
 from gentickets.experiment.find import Options, jobs_for, record_of
@@ -31,8 +32,9 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
     done = results_so_far(RunFolder(folder), units)
     left = [unit for unit in units if unit.key not in done]
     assembly = Assembly(
-        record["recipe"], root=options.root, device=record["device"], plugins=options.plugins, download=False
-    )
+        record["recipe"], root=options.root, device=record["device"], plugins=options.plugins, download=False,
+        definitions=run.definitions() if run.record.is_file() else CURRENT,
+    )  # fmt: skip
     settle_device(record["threads"])
     check_family(assembly)
     task = assembly.task(recipe.seeds[0])

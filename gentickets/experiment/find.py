@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
+from gentickets.definitions import CURRENT, definitions_of
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.growing import grown, grows, keeping_levels, results_so_far, settled
@@ -190,6 +191,7 @@ def record_of(recipe: Recipe, options: Options) -> dict[str, Any]:
         "threads": options.threads or 1,
         "plugins": plugins,
         "versions": _versions(),
+        "definitions": CURRENT.record(),
         "machine": {"system": platform.system(), "processor": processor(), "cores": _cores()},
     }
 
@@ -249,6 +251,7 @@ def _setup(run: RunFolder, record: Mapping[str, Any], options: Options) -> dict[
         "root": str(options.root.resolve()),
         "device": record["device"],
         "threads": record["threads"],
+        "definitions": definitions_of(record, run.record).record(),
         "plugins": [str(path.resolve()) for path in options.plugins],
         "download": options.download,
         "save_every": options.save_every,

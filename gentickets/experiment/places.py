@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gentickets.definitions import CURRENT, Definitions
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.units import plan_units
 from gentickets.recipe import Recipe, diff, parse_recipe, recipe_from
@@ -52,6 +53,13 @@ def place_in_run(ticket: Path) -> tuple[Path, str, str, str] | None:
     if not (re.fullmatch(r"seed-\d+", names[0]) and re.fullmatch(r"round-\d+", names[2])):
         return None
     return (parts.parents[2], *names)
+
+
+def definitions_at(ticket: Path) -> Definitions:
+    """What the recipe's words mean in the run that a ticket lies in; the current meanings where it lies in none."""
+    if (place := place_in_run(ticket)) is None or not (run := RunFolder(place[0])).record.is_file():
+        return CURRENT
+    return run.definitions()
 
 
 def training_folder(ticket: Path) -> Path:

@@ -16,7 +16,7 @@ from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.blame import check_family
 from gentickets.experiment.evaluation import NORM_BATCHES, check_measures
-from gentickets.experiment.places import ticket_at, unplanted, untrained
+from gentickets.experiment.places import definitions_at, ticket_at, unplanted, untrained
 from gentickets.experiment.units import Unit
 from gentickets.experiment.work import Work
 from gentickets.quality import grid_png, reconstruction_grid
@@ -71,7 +71,10 @@ def described(path: Path, recipe: dict[str, Any] | None, place: Place, changes: 
         recipe["data"] = {**recipe["data"], **own, "folder": other.get("folder")}
     _check_folder(path, recipe["data"])
     settle_device(place.threads or 1)
-    return Assembly(recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download)
+    return Assembly(
+        recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download,
+        definitions=definitions_at(path),
+    )  # fmt: skip
 
 
 def networks_of(ticket: Ticket, assembly: Assembly) -> Task:

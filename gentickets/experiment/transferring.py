@@ -30,7 +30,7 @@ MOST_SEEN = 0.01
 """Share of the target's test images that a source may have seen: data sets hold duplicates of their own."""
 ADOPTED = ("ticket.safetensors", "trained.safetensors", "samples.png", "reconstructions.png")
 """The files of a finished round that are taken over, before its result, which means that they are all there."""
-SAME = ("device", "threads", "plugins", "versions")
+SAME = ("device", "threads", "plugins", "versions", "definitions")
 """What must be alike for the rounds of another run to be those that this one would have."""
 
 
@@ -213,10 +213,11 @@ def _unseen(source: Assembly, target: Assembly) -> list[str]:
 def adopt(natives: RunFolder, run: RunFolder, recipe: Recipe, options: Options) -> int:
     """Take over the finished rounds of a run of the same recipe without [transfer]; how many there were.
 
-    They are what this run would find itself, bit for bit. Raises TicketError where the recipe, device, threads, plugins
-    or versions differ.
+    They are what this run would find itself, bit for bit. Raises TicketError where the recipe, device, threads,
+    plugins, versions or definitions differ.
     """
-    theirs, ours = natives.read_record(), record_of(recipe, options)
+    ours = record_of(recipe, options)
+    theirs = {**natives.read_record(), "definitions": natives.definitions().record()}
     own = {key: value for key, value in ours["recipe"].items() if key != "transfer"}
     before = {key: value for key, value in theirs["recipe"].items() if key != "transfer"}
     if changes := diff(before, own):

@@ -55,6 +55,7 @@ def _own_pipes() -> Channel:
 
 def assembled(setup: Mapping[str, Any]) -> Assembly:
     """What the setup's recipe describes, on its device and with its threads; what a run needs of it is checked."""
+    from gentickets.definitions import Definitions
     from gentickets.experiment.assembly import Assembly, settle_device
     from gentickets.experiment.blame import check_family
     from gentickets.experiment.evaluation import check_measures
@@ -63,6 +64,7 @@ def assembled(setup: Mapping[str, Any]) -> Assembly:
     assembly = Assembly(
         setup["recipe"], root=Path(setup["root"]), device=setup["device"],
         plugins=[Path(path) for path in setup["plugins"]], download=setup["download"],
+        definitions=Definitions(**setup["definitions"]),
     )  # fmt: skip
     check_family(assembly)
     check_measures(assembly)

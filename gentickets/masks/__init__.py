@@ -1,7 +1,7 @@
 """Masks: which weights stay, which go, and how they are held there."""
 
 from .channels import Channels
-from .densities import erk, shuffled, uniform
+from .densities import erk, erk_like, shuffled, uniform
 from .hold import Hold, apply_mask, hold
 from .interop import from_torch_prune, masked_state_dict
 from .mask import PRUNABLE, Mask, component_of, full_mask, plain_name, prunable, prunable_layers
@@ -18,6 +18,7 @@ __all__ = [
     "apply_mask",
     "component_of",
     "erk",
+    "erk_like",
     "from_torch_prune",
     "full_mask",
     "hold",

@@ -70,6 +70,29 @@ def erk(mask_or_shapes: Shapes, density: float) -> dict[str, float]:
         whole |= over
 
 
+def erk_like(mask: Mask, *, by_component: bool) -> dict[str, float]:
+    """ERK densities at which a mask keeps exactly as many weights as this one: in each component, or in all together.
+
+    Components that keep unlike fractions, or differ in their layers, would trade weights if they shared one pot.
+    """
+    parts = [mask.of(component) for component in mask.components] if by_component else [mask]
+    return {name: density for part in parts for name, density in _whole_counts(part).items()}
+
+
+def _whole_counts(mask: Mask) -> dict[str, float]:
+    """The ERK densities of a mask's size, each of a whole number of weights; together as many as the mask keeps.
+
+    What rounding down leaves over goes to tensors that have none yet, then to the largest remainders.
+    """
+    wanted = {name: density * mask[name].numel() for name, density in erk(mask, mask.density).items()}
+    counts = {name: math.floor(number) for name, number in wanted.items()}
+    first = sorted(wanted, key=lambda name: (counts[name] > 0, counts[name] - wanted[name], name))
+    for name in first[: mask.kept - sum(counts.values())]:
+        counts[name] += 1
+    # 0.4 of a weight rounds to none, which is refused by the tensor's name; a density of 0 would be a wrong request
+    return {name: (counts[name] or 0.4) / max(1, mask[name].numel()) for name in mask}
+
+
 def _check(density: float) -> None:
     if not 0 < density <= 1:
         raise TicketError(f"density is {density}, but must be above 0 and at most 1")

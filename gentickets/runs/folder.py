@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from gentickets.definitions import Definitions, definitions_of
 from gentickets.errors import Status, TicketError
 from gentickets.results import Result, parse_result
 
@@ -97,7 +98,12 @@ class RunFolder:
         if form > RUN_FORMAT:
             message = f"{self.path} has format {form}; this gentickets reads up to {RUN_FORMAT}: upgrade gentickets"
             raise TicketError(message, Status.TICKET)
+        definitions_of(record, self.record)
         return record
+
+    def definitions(self) -> Definitions:
+        """What the words of its recipe mean: the definitions with which it began."""
+        return definitions_of(self.read_record(), self.record)
 
     def record_text(self, record: Mapping[str, Any]) -> bytes:
         """The bytes of run.json."""

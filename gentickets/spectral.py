@@ -6,7 +6,8 @@ training step. A mask, or other weights loaded, leave it behind: after 90 % prun
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -68,12 +69,21 @@ def settle(module: nn.Module) -> None:
 
     Under both of PyTorch's forms, for linear, convolutional and transposed layers. Power iterations from one fixed
     vector, until they gain no more: the same weights give the same bits. Nothing random is touched.
+
+    A norm of the user's own that keeps an estimate in buffers is run as in training until its weight changes no more;
+    one that does not come to rest is left as it was, with a warning that names the layer.
     """
     for weight, dim, u, v in _estimates(module):
         matrix = weight.movedim(dim, 0).flatten(1)
         left, right = first_vectors(matrix if matrix.dtype == torch.float64 else matrix.float())
         u.copy_(left)
         v.copy_(right)
+    for name, layer in module.named_modules():
+        for owner, make in _foreign(layer):
+            if not _comes_to_rest(owner, make):
+                warnings.warn(
+                    f"the norm of '{name}' keeps an estimate that does not settle: it is as before", stacklevel=2
+                )
 
 
 def first_vectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,6 +103,64 @@ def first_vectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return u, v
 
 
+def _foreign(layer: nn.Module) -> Iterator[tuple[nn.Module, Callable[[], Tensor]]]:
+    """What makes a layer's weight, keeps numbers in buffers, and is not PyTorch's: their owner, and a way to run it."""
+    for step, value in _steps(layer):
+        if not isinstance(step, parametrizations._SpectralNorm):
+            yield step, lambda step=step, value=value: step(*value)  # type: ignore[misc]
+    for hook in list(layer._forward_pre_hooks.values()):
+        if isinstance(vars(layer).get("weight"), Tensor) and not isinstance(hook, SpectralNorm):
+            yield layer, lambda hook=hook: hook(layer, ()) or layer.weight  # type: ignore[misc]
+
+
+def _comes_to_rest(owner: nn.Module, make: Callable[[], Tensor]) -> bool:
+    """Run what makes a weight in training mode until it moves the weight no more; False where it never does.
+
+    Numbers that are counted, and all of them where nothing was estimated, are put back.
+    """
+    before = {name: buffer.clone() for name, buffer in owner.named_buffers()}
+    if not any(buffer.is_floating_point() for buffer in before.values()):
+        return True
+    modes, attributes = [(part, part.training) for part in owner.modules()], dict(vars(owner))
+    devices = {buffer.device for buffer in before.values() if buffer.is_cuda}
+    estimates, settled = False, False
+    with torch.random.fork_rng(list(devices)):
+        owner.train()
+        last = make()
+        for number in range(EACH, MOST + 1, EACH):
+            for _ in range(EACH):
+                weight = make()
+            estimates = any(
+                buffer.is_floating_point() and not torch.equal(buffer, before[name])
+                for name, buffer in owner.named_buffers()
+            )
+            settled = bool((weight - last).norm() <= CONVERGED * weight.norm())
+            if not estimates or (settled and number >= LEAST):
+                break
+            last = weight
+    for part, mode in modes:
+        part.training = mode
+    if not (estimates and settled):
+        vars(owner).update(attributes)
+    for name, buffer in owner.named_buffers():
+        if not (estimates and settled and buffer.is_floating_point()):
+            buffer.copy_(before[name])
+    return settled or not estimates
+
+
+def _steps(layer: nn.Module) -> Iterator[tuple[nn.Module, tuple[Tensor, ...]]]:
+    """Each parametrization of a layer, in order, with what it gets."""
+    if not parametrize.is_parametrized(layer):
+        return
+    stacks: Any = layer.parametrizations
+    for stack in stacks.values():
+        raw = ["original"] if stack.is_tensor else [f"original{number}" for number in range(stack.ntensors)]
+        value = tuple(getattr(stack, name) for name in raw)
+        for number, step in enumerate(stack):
+            value = value if number == 0 else (stack[number - 1](*value),)
+            yield step, value
+
+
 def _estimates(module: nn.Module) -> Iterator[tuple[Tensor, int, Tensor, Tensor]]:
     """Each normalized weight, raw, with the dimension of its outputs and its u and v."""
     for layer in module.modules():
@@ -101,10 +169,6 @@ def _estimates(module: nn.Module) -> Iterator[tuple[Tensor, int, Tensor, Tensor]
                 raw, u, v = (getattr(layer, f"{hook.name}_{part}") for part in ("orig", "u", "v"))
                 yield raw, hook.dim, u, v
                 setattr(layer, hook.name, hook.compute_weight(layer, do_power_iteration=False))
-        if parametrize.is_parametrized(layer):
-            for steps in layer.parametrizations.values():  # type: ignore[operator]
-                value = steps.original
-                for number, step in enumerate(steps):
-                    value = value if number == 0 else steps[number - 1](value)
-                    if isinstance(step, parametrizations._SpectralNorm) and value.ndim > 1:
-                        yield value, step.dim, step._u, step._v
+        for step, value in _steps(layer):
+            if isinstance(step, parametrizations._SpectralNorm) and value[0].ndim > 1:
+                yield value[0], step.dim, step._u, step._v

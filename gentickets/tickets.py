@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gentickets.errors import Status, TicketError, nearest
-from gentickets.masks import Channels, Mask
+from gentickets.masks import Channels, Mask, require_prunable
 from gentickets.shapes import take_shapes
 from gentickets.spectral import settle
 
@@ -67,10 +67,12 @@ class Ticket:
 
         The recipe's networks take a compact ticket's shapes; an optimizer has to be built after that.
         Spectral norms are estimated anew for them: those of the dense weights are off by up to a factor of two.
-        Raises TicketError (status 3) naming the first tensor that does not fit; the network is then untouched.
+        Raises TicketError (status 3) naming the first tensor that does not fit or cannot be pruned; the network is then
+        untouched.
         """
         if self.channels is not None:
             take_shapes(task, self.weights)
+        require_prunable(task, self.mask, self.weights)
         load_weights(task, self.masked_weights())
         settle(task)
 

@@ -12,7 +12,7 @@ import pytest
 
 HOUSE = Path(__file__).parents[1]
 FLOORS = [
-    {"errors", "seeds", "disk", "spectral"},
+    {"errors", "seeds", "disk", "spectral", "effective"},
     {"definitions", "masks", "results", "provenance", "patches", "shapes", "untouched", "statistics"},
     {"tickets", "data", "tasks", "ledger"},
     {"optimizers", "tensorfile", "arithmetic", "channels", "portable"},

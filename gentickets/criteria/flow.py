@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from gentickets.arithmetic import eager
 from gentickets.criteria.judged import judge
 from gentickets.criteria.losses import laid_out
+from gentickets.effective import effective_weight, raw_weight
 from gentickets.errors import Status, TicketError
-from gentickets.masks import Scores, component_of, prunable, prunable_layers
+from gentickets.masks import PRUNABLE, Scores, component_of, prunable, prunable_layers
 from gentickets.tasks import Batch, Task
 from gentickets.untouched import has_float64, untouched
 
@@ -34,7 +36,8 @@ def synflow(task: Task, batches: Sequence[Batch] = (), seed: int = 0) -> Scores:
     clamp, which would zero most scores. Biases and norm parameters are taken as their absolute values; so is a batch
     norm's running mean, *added* as a shift (the published script subtracts it, which can silence whole channels of a
     trained network; before training it is 0). Under spectral norm the flow goes through |raw weight| / sigma with sigma
-    held constant: as a function of the weight it would make every sum zero. Devices without float64 (MPS) are scored on
+    held constant: as a function of the weight it would make every sum zero. So it is under weight norm and any other
+    parametrization: what the raw weight is multiplied by is held constant. Devices without float64 (MPS) are scored on
     the CPU, and the scores stay there.
 
     Scores are shares of their component's flow: divided by the largest sum over a tensor there, which is R but for
@@ -159,7 +162,14 @@ def _constant_sigmas(component: nn.Module) -> Iterator[None]:
                     scale = _scale(raw, hook.compute_weight(layer, do_power_iteration=False))
                     patched.append((vars(hook), "compute_weight"))
                     vars(hook)["compute_weight"] = partial(_divided_old, name=f"{hook.name}_orig", scale=scale)
-            for stack in getattr(layer, "parametrizations", {}).values():
+                elif isinstance(hook, WeightNorm):
+                    scale = _factors(layer, f"{hook.name}_v")
+                    patched.append((vars(hook), "compute_weight"))
+                    vars(hook)["compute_weight"] = partial(_multiplied, name=f"{hook.name}_v", scale=scale)
+            for name, stack in getattr(layer, "parametrizations", {}).items():
+                if name == "weight" and not all(isinstance(norm, _SpectralNorm) for norm in stack):
+                    _hold_factors(layer, stack, patched)
+                    continue
                 for norm in stack:
                     if isinstance(norm, _SpectralNorm):
                         scale = _scale(stack.original, norm(stack.original))
@@ -169,6 +179,27 @@ def _constant_sigmas(component: nn.Module) -> Iterator[None]:
     finally:
         for attributes, name in patched:
             attributes.pop(name, None)
+
+
+def _hold_factors(layer: nn.Module, stack: nn.Module, patched: list[tuple[dict[str, object], str]]) -> None:
+    raw = raw_weight(layer).name if isinstance(layer, PRUNABLE) else None
+    if raw is not None:
+        name = raw.rpartition(".")[2]
+        patched.append((vars(stack), "forward"))
+        vars(stack)["forward"] = partial(_multiplied, stack, name=name, scale=_factors(layer, raw))
+
+
+def _factors(layer: nn.Module, name: str) -> Tensor:
+    """What each entry of a raw weight is multiplied by, without its sign; 0 for a zero."""
+    raw, made = layer.get_parameter(name).detach(), effective_weight(layer, {})
+    place = _place(layer)
+    before, after = (tensor.to(place, torch.float64).abs() for tensor in (raw, made))
+    return torch.where(before > 0, after / before, 0.0)
+
+
+def _multiplied(holder: nn.Module, *, name: str, scale: Tensor) -> Tensor:
+    weight: Tensor = getattr(holder, name) * scale
+    return weight
 
 
 def _divided_old(layer: nn.Module, do_power_iteration: bool, *, name: str, scale: Tensor) -> Tensor:

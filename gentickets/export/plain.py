@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from torch import nn
 from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from gentickets.channels.group import twin
 from gentickets.spectral import bare
 from gentickets.tasks import Task
 from gentickets.tasks.gda import Fixed
@@ -21,7 +20,7 @@ def plain(task: Task) -> Task:
     Spectral norms and other reparametrizations are folded: the weights stand there as they act. Layers with a
     backward pass of their own are replaced by PyTorch's layers of the same values. Zeros stay zeros.
     """
-    copy = deepcopy(task).cpu().eval().requires_grad_(False)
+    copy = twin(task).cpu().eval().requires_grad_(False)
     _fold(copy)
     _replace(copy)
     return copy

@@ -4,8 +4,18 @@ from .channels import Channels
 from .densities import erk, erk_like, shuffled, uniform
 from .hold import Hold, apply_mask, hold
 from .interop import from_torch_prune, masked_state_dict
-from .mask import PRUNABLE, Mask, component_of, full_mask, plain_name, prunable, prunable_layers
+from .mask import (
+    PRUNABLE,
+    Mask,
+    component_of,
+    full_mask,
+    left_out,
+    plain_name,
+    prunable,
+    prunable_layers,
+)
 from .select import SCOPES, Magnitudes, Scores, keep_top, tied_share
+from .unprunable import require_prunable
 
 __all__ = [
     "PRUNABLE",
@@ -23,10 +33,12 @@ __all__ = [
     "full_mask",
     "hold",
     "keep_top",
+    "left_out",
     "masked_state_dict",
     "plain_name",
     "prunable",
     "prunable_layers",
+    "require_prunable",
     "shuffled",
     "tied_share",
     "uniform",

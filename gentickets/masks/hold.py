@@ -14,6 +14,7 @@ from gentickets.spectral import settle
 
 from .blockwise import multiply
 from .mask import Mask, plain_name
+from .unprunable import require_prunable
 
 _T = TypeVar("_T", bound=Tensor)
 
@@ -72,6 +73,7 @@ def hold(mask: Mask, module: nn.Module, optimizer: torch.optim.Optimizer) -> Rem
     if not held.names:
         message = "the optimizer trains none of the masked weights; was it built from another module's parameters?"
         raise TicketError(message, Status.TICKET)
+    require_prunable(module, mask)
     apply_mask(mask, named)
     settle(module)
     return optimizer.register_step_post_hook(lambda *_: held.apply())

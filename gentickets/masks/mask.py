@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
+from gentickets.effective import raw_weight
 from gentickets.errors import Status, TicketError, nearest
 
 PRUNABLE = (
@@ -19,7 +20,6 @@ PRUNABLE = (
     nn.ConvTranspose2d,
     nn.ConvTranspose3d,
 )
-_WEIGHT_NAMES = ("weight", "weight_orig", "parametrizations.weight.original")
 
 
 class Mask(Mapping[str, Tensor]):
@@ -126,13 +126,17 @@ def prunable(
 
     Biases, norm parameters and buffers are never in it. ``exempt`` lists names or shell patterns to leave out
     (``"decoder.out.weight"``, ``"*.out.*"``); ``components`` limits the set to some components. Under spectral
-    norm the raw tensor is the weight, in both PyTorch APIs. A pattern that matches nothing is an error.
+    norm the raw tensor stands for the weight, under weight norm the direction v, in both PyTorch APIs; layers whose
+    weight no raw tensor can make zero are left out (see `left_out`). A pattern that matches nothing is an error.
     """
     found: dict[str, nn.Parameter] = {}
     for layer in prunable_layers(module).values():
         found.setdefault(*layer)
     if components is not None:
         found = _only(found, list(components))
+    if not found and (refused := left_out(module)):
+        name, why = next(iter(refused.items()))
+        raise TicketError(f"nothing is left to prune: '{name}' cannot be, since {why}")
     return _without(found, list(exempt))
 
 
@@ -146,15 +150,28 @@ def prunable_layers(module: nn.Module) -> dict[str, tuple[str, nn.Parameter]]:
     for module_name, layer in module.named_modules():
         if not isinstance(layer, PRUNABLE):
             continue
-        own = dict(layer.named_parameters())
-        weight_name = next((name for name in _WEIGHT_NAMES if name in own), None)
+        weight_name = raw_weight(layer).name
         if weight_name is None:
             continue
-        weight = own[weight_name]
+        weight = layer.get_parameter(weight_name)
         key = (weight.untyped_storage().data_ptr(), int(weight.storage_offset()), weight.numel())
         name = named.setdefault(key, plain_name(f"{module_name}.{weight_name}".lstrip(".")))
         layers[module_name] = (name, weight)
     return layers
+
+
+def left_out(module: nn.Module) -> dict[str, str]:
+    """Parameters of linear and convolutional layers that cannot be pruned, by name, and why not.
+
+    A zero of such a parameter is no zero of the layer's weight: under an orthogonal parametrization, or one that
+    subtracts a mean, pruning it would change the weight and remove nothing. `prunable` leaves these layers out.
+    """
+    found: dict[str, str] = {}
+    for path, layer in module.named_modules():
+        if isinstance(layer, PRUNABLE) and (raw := raw_weight(layer)).name is None:
+            names = [name for name, _ in layer.named_parameters() if name.rpartition(".")[2] != "bias"]
+            found |= {plain_name(f"{path}.{name}".lstrip(".")): raw.reason for name in names}
+    return found
 
 
 def full_mask(module: nn.Module, *, exempt: Iterable[str] = (), components: Iterable[str] | None = None) -> Mask:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gentickets.arithmetic import Arithmetic
 from gentickets.errors import Status, TicketError, nearest
-from gentickets.masks import Mask, component_of
+from gentickets.masks import Mask, component_of, require_prunable
 from gentickets.optimizers import check_state, read_state, write_state
 from gentickets.seeds import derive
 from gentickets.spectral import settle
@@ -110,6 +110,7 @@ class Training:
         state = state_of(self.task)
         ticket.mask.require_same_names({name: state[name] for name in ticket.mask if name in state}, "the network")
         check_fit(ticket.weights, state)
+        require_prunable(self.task, ticket.mask, ticket.weights)
         if ticket.ema:
             check_fit(ticket.ema, self.ema)
         self._load_optim(ticket.optim, ticket.mask)

@@ -18,10 +18,11 @@ import torch
 from measure import goal, machine
 from torch import Tensor
 
-from gentickets.earlybird import EarlyBird, Looks, corrected, hamming, packed
+from gentickets.earlybird import EarlyBird, Looks, Pace, corrected, hamming, packed
 from gentickets.earlybird.walks import walks
 from gentickets.errors import TicketError
 from gentickets.masks import Channels, Mask, keep_top
+from gentickets.optimizers import Schedule
 from gentickets.seeds import derive
 
 CHECKS, EVERY, PATIENCE, MOST = 50, 10, 5, 0.01
@@ -64,7 +65,7 @@ def paths(null: str, units: int, number: int) -> Tensor:
     if null == "frozen":
         return torch.from_numpy(rng.standard_normal((number, 1, units), dtype=np.float32)).expand(-1, CHECKS + 1, -1)
     momentum, spread = NULLS[null]
-    return torch.from_numpy(walks(number, units, Looks(CHECKS, PATIENCE, EVERY, momentum), spread, rng))
+    return torch.from_numpy(walks(number, units, Looks(CHECKS, PATIENCE, EVERY, Pace(momentum)), spread, rng))
 
 
 def fires(path: Tensor, momentum: float) -> np.ndarray:
@@ -80,7 +81,7 @@ def fires(path: Tensor, momentum: float) -> np.ndarray:
             found[0, place] |= max(corrected(masks[look][place], mask) for mask in older) <= 0.2
             found[1, place] |= max(hamming(masks[look][place], mask) for mask in older) <= 0.1
     rank.now = 0
-    bird = EarlyBird(rank, DENSITIES, every=EVERY, checks=CHECKS, momentum=momentum)
+    bird = EarlyBird(rank, DENSITIES, every=EVERY, checks=CHECKS, momentum=momentum, schedule=Schedule())
     try:
         bird.begin()
     except TicketError:  # too few units, as it says

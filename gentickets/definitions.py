@@ -9,6 +9,9 @@ from typing import Any
 
 from gentickets.errors import Status, TicketError
 
+TOLERANCES = {"corrected": 0.2, "published": 0.1}
+"""Rule of an early bird -> how far its masks may be apart, unless the recipe or the caller says otherwise."""
+
 
 @dataclass(frozen=True)
 class Definitions:
@@ -22,6 +25,11 @@ class Definitions:
     erk: int = 2
     """Densities of the control random-erk. 1: shared out over all pruned components at once, each tensor's count
     rounded by itself. 2: in the scope in which the ticket is ranked, with as many weights there as the ticket keeps."""
+
+    early_bird: int = 2
+    """What an early bird's corrected rule takes for noise. 1: Adam's steps at a constant learning rate, with the
+    largest momentum of all optimizers. 2: steps of the optimizers that train the component, under the run's schedule.
+    """
 
     def record(self) -> dict[str, int]:
         """What run.json keeps: name -> version."""

@@ -20,19 +20,23 @@ from torch.nn.utils.parametrizations import spectral_norm
 from gentickets.accounting import Counter
 from gentickets.channels import channel_scores, groups_of, silenced
 from gentickets.data import Batches
+from gentickets.definitions import Definitions
+from gentickets.earlybird import Pace
 from gentickets.errors import Status, TicketError
 from gentickets.experiment import notes
 from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.emerged import EmergedArm
 from gentickets.experiment.find import Options, find
 from gentickets.experiment.units import plan_units
+from gentickets.experiment.watching import bird_of
 from gentickets.masks import Channels
 from gentickets.optimizers import Schedule
 from gentickets.recipe import Recipe, load_recipe
 from gentickets.results import Result, read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket, write_ticket
-from gentickets.search import early_bird
-from gentickets.tasks import Objective, Task
+from gentickets.search import early_bird, paces_of
+from gentickets.tasks import Objective, Optim, Task
 from gentickets.tickets import copied, state_of
 from gentickets.training import Plan, Training, grow, train
 
@@ -292,6 +296,35 @@ def test_an_early_bird_from_python_is_compact_and_trains_on(batches: Batches) ->
     assert grow(fresh, ticket, batches, seed=0) == STEPS
     kept = {name: value.shape for name, value in state_of(task).items()}
     assert kept == {name: value.shape for name, value in ticket.weights.items()}
+
+
+def test_each_component_walks_as_its_own_optimizer_does() -> None:
+    """The critic's turn comes in every step, the generator's in every fifth; the schedule is the plan's."""
+    cosine = Schedule("cosine", STEPS, 3)
+    slow = Optim("sgd", lr=0.1, momentum=0.5, weight_decay=0.01)
+    plan = Plan(Optim("rmsprop", alpha=0.9), cosine, {"generator": slow})
+    paces = paces_of(Training(make_task("wgan-mlp"), plan))
+    (critic,) = {pace for name, found in paces.items() for pace in found if name == "discriminator"}
+    (generator,) = paces["generator"]
+    assert critic == Pace(0.0, cosine, 0.0, 0.9)
+    assert (generator.momentum, generator.decay, generator.corrected) == (0.5, pytest.approx(0.002), False)
+    assert generator.every > 1 == critic.every
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_run_keeps_the_noise_with_which_it_began(version: int, tmp_path: Path) -> None:
+    recipe = bird(tmp_path, 'search.rule="corrected"', 'train.schedule="linear"')
+    planned = (recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    definitions = Definitions(early_bird=version)
+    assembly = Assembly(planned[0], root=Path("data"), device="cpu", definitions=definitions)
+    unit = next(unit for unit in plan_units(*planned) if unit.arm == "search")
+    training = assembly.training(assembly.task(0), unit.span)
+    arm = EmergedArm(assembly, RunFolder(tmp_path), unit)
+    watch = bird_of(assembly, unit, training, arm.ranked(training.task))
+    own = {"encoder": (Pace(0.9, Schedule("linear", STEPS)),), "decoder": (Pace(0.9, Schedule("linear", STEPS)),)}
+    assert watch.settings.paces == (own if version == 2 else {"": (Pace(0.9),)})
+    with pytest.raises(TicketError, match=f"under a {'linear' if version == 2 else 'constant'} schedule"):
+        watch.begin()
 
 
 @pytest.mark.parametrize("by", ["channels", "weights"])

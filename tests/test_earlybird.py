@@ -12,12 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from gentickets.earlybird import EarlyBird, Looks, calibrated, corrected, hamming, moved, packed, standardized
+from gentickets.earlybird import EarlyBird, Looks, Pace, calibrated, corrected, hamming, moved, packed, standardized
 from gentickets.earlybird.null import LEFT, RATE, shares_of
 from gentickets.earlybird.ranks import Sample, followed
 from gentickets.earlybird.walks import walks
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Channels, Mask, keep_top
+from gentickets.optimizers import Schedule
 from gentickets.tensorfile import pack, unpack
 
 CHECKS, PATIENCE = 50, 5
@@ -41,8 +42,9 @@ class Moving:
 
 
 def bird(process: Process, densities: tuple[float, ...] = (0.5,), **settings: object) -> EarlyBird:
-    """A watch over a process, looked at every ten steps."""
-    return EarlyBird(Moving(process), densities, **{"every": 10, "checks": CHECKS, "momentum": 0.0, **settings})
+    """A watch over a process that walks in equal steps, looked at every ten of them."""
+    known = {"every": 10, "checks": CHECKS, "momentum": 0.0, "schedule": Schedule(), **settings}
+    return EarlyBird(Moving(process), densities, **known)
 
 
 def watched(process: Process, *densities: float, until: int = CHECKS, **settings: object) -> EarlyBird:
@@ -172,7 +174,7 @@ def test_walks_drawn_look_by_look_are_those_of_adam_step_by_step(every: int, bet
         if step % every == 0:
             looks.append(place)
     slow = np.cov(np.stack(looks[1:]))
-    drawn = walks(40, 1000, Looks(4, 2, every, beta), 0.0, np.random.default_rng(2))
+    drawn = walks(40, 1000, Looks(4, 2, every, Pace(beta)), 0.0, np.random.default_rng(2))
     fast = np.cov(drawn.transpose(1, 0, 2).reshape(5, -1)[1:])
     assert np.allclose(fast, slow, rtol=0.06)
 
@@ -186,7 +188,7 @@ def test_few_units_that_hardly_move_stand_still_by_chance_so_more_is_asked_of_th
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_walks_are_told_from_settling_at_these_widths(units: int, momentum: float) -> None:
     """From equal scores, from spreads around what the walk adds, and hardly moving: under 1 % of trainings."""
-    looks, rng = Looks(CHECKS, PATIENCE, 10, momentum), np.random.default_rng(5)
+    looks, rng = Looks(CHECKS, PATIENCE, 10, Pace(momentum)), np.random.default_rng(5)
     count = {16: 1500, 48: 800, 256: 200}[units]
     for spread in (0.0, 0.5, 3.0, 500.0)[: {16: 4, 48: 2, 256: 1}[units]]:
         null = calibrated(units, looks, spread == 0)
@@ -195,7 +197,7 @@ def test_walks_are_told_from_settling_at_these_widths(units: int, momentum: floa
         values = walks(count, units, looks, spread, rng)
         order = values.argsort(-1).argsort(-1).astype(np.float32) - (units - 1) / 2
         ranks = order / np.linalg.norm(order, axis=-1, keepdims=True)
-        fired = (shares_of(ranks, PATIENCE, spread == 0) <= limits).any(1)
+        fired = (shares_of(ranks, looks, spread == 0) <= limits).any(1)
         assert fired.mean() < 0.01, f"at an initial spread of {spread}"
 
 
@@ -308,9 +310,9 @@ def test_pooled_components_count_as_one() -> None:
 
 
 def test_momentum_makes_noise_look_settled_so_more_is_asked() -> None:
-    plain, smooth = (calibrated(48, Looks(100, PATIENCE, 5, beta), True) for beta in (0.0, 0.9))
+    plain, smooth = (calibrated(48, Looks(100, PATIENCE, 5, Pace(beta)), True) for beta in (0.0, 0.9))
     assert smooth.limit(12) < 0.6 * plain.limit(12)
-    slow = calibrated(48, Looks(100, PATIENCE, 200, 0.9), True)
+    slow = calibrated(48, Looks(100, PATIENCE, 200, Pace(0.9)), True)
     assert slow.limit(40) == pytest.approx(plain.limit(40), rel=0.15), "and none of it when looked at seldom"
     assert calibrated(48, Looks(CHECKS, PATIENCE), True) == calibrated.__wrapped__(48, Looks(CHECKS, PATIENCE), True)
 

@@ -2,6 +2,8 @@
 
 from .distances import Packed, corrected, hamming, packed
 from .null import RATE, Null, calibrated, least_units
+from .order import vacuous_before
+from .pace import Pace
 from .ranks import moved, standardized
 from .rules import RULES, Settings, Standing
 from .walks import Looks
@@ -13,6 +15,7 @@ __all__ = [
     "EarlyBird",
     "Looks",
     "Null",
+    "Pace",
     "Packed",
     "Ranking",
     "Settings",
@@ -24,4 +27,5 @@ __all__ = [
     "moved",
     "packed",
     "standardized",
+    "vacuous_before",
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gentickets.definitions import TOLERANCES
+from gentickets.earlybird.pace import Pace
 from gentickets.errors import TicketError, nearest
 
-RULES = ("corrected", "published")
+RULES = tuple(TOLERANCES)
 """``corrected``: still, moved away from its beginning, and quieter than chance. ``published``: You et al., 2020."""
 
 
@@ -27,8 +30,8 @@ class Settings:
     seed: int
     pooled: bool
     """Whether all components count as one."""
-    momentum: float
-    """How much of a step the optimizer carries into the next (Adam's first beta)."""
+    paces: Mapping[str, tuple[Pace, ...]]
+    """Component -> how its values walk under noise, if all of them do at one pace, or one of these paces."""
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -39,15 +42,27 @@ class Settings:
             raise TicketError(f"every is at least 1 and patience at least 2, not {self.every} and {self.patience}")
         if not 0 < self.tolerance <= 1:
             raise TicketError(f"tolerance is {self.tolerance}, but must be above 0 and at most 1")
-        if not 0 <= self.momentum < 1:
-            raise TicketError(f"momentum is {self.momentum}, but must be 0 or more and less than 1")
         if self.checks < self.patience:
             message = f"{self.checks} looks in the whole training cannot fill a queue of {self.patience}"
             raise TicketError(f"{message}: look more often (every), or lower patience")
 
     def told(self) -> dict[str, Any]:
         """The same for JSON."""
-        return {**asdict(self), "densities": list(self.densities)}
+        told = {**asdict(self), "densities": list(self.densities), "momentum": self._momentum}
+        paces = {component: [asdict(pace) for pace in paces] for component, paces in self.paces.items()}
+        del told["paces" if self._momentum is not None else "momentum"]
+        return told if self._momentum is not None else told | {"paces": paces}
+
+    @property
+    def _momentum(self) -> float | None:
+        """That of the one plain pace of all, which is all that there was at first; None where there is more to say."""
+        paces = self.paces_of("")
+        return paces[0].momentum if len(paces) == 1 and paces[0].is_plain else None
+
+    def paces_of(self, component: str) -> tuple[Pace, ...]:
+        """The paces of a component; those of all for one that is not listed, as the pooled one is not."""
+        everything = (pace for paces in self.paces.values() for pace in paces)
+        return self.paces.get(component) or tuple(dict.fromkeys(everything))
 
     @property
     def corrects(self) -> bool:
@@ -123,9 +138,15 @@ def vacuous_by_chance(density: float, tolerance: float) -> str:
     )
 
 
-def vacuous_by_width(component: str, units: int, least: int, checks: int) -> str:
+def vacuous_by_noise(component: str, units: int, least: int | None, checks: int, pace: str) -> str:
     """What to say of a component in which noise may stand still."""
+    said = f"'{component}' has {units} units to rank, too few to tell a settled ranking from noise in {checks} looks"
+    if least is None or least <= units:
+        return (
+            f"'{component}' has {units} units to rank, and no ranking can be told from noise in {checks} looks under "
+            f"a {pace}: another schedule, or other looks (every), help"
+        )
     return (
-        f"'{component}' has {units} units to rank, too few to tell a settled ranking from noise in {checks} looks "
-        f"({least} would do): wider networks, fewer looks (every), ranking by weights, or the components pooled help"
+        f"{said} under a {pace} ({least} would do): wider networks, fewer looks (every), another schedule, ranking "
+        "by weights, or the components pooled help"
     )

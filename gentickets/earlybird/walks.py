@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from gentickets.earlybird.pace import Floats, Pace, ages, stretches
 
 
 @dataclass(frozen=True)
 class Looks:
-    """How something is looked at."""
+    """How something that walks is looked at."""
 
     checks: int
     """Looks in the whole training."""
@@ -20,45 +20,40 @@ class Looks:
     """The first look that counts."""
     every: int = 1
     """Steps from one to the next."""
-    momentum: float = 0.0
-    """How much of a step the optimizer carries into the next (Adam's first beta)."""
+    pace: Pace = field(default_factory=Pace)
+
+    @property
+    def ages(self) -> Floats:
+        """How old the walk is at each look, (checks + 1,): see `pace`."""
+        return ages(self.pace, self.checks, self.every)
+
+    @property
+    def name(self) -> str:
+        """Names the seed of its simulation; as it has always been where the pace is plain."""
+        plain = f"Looks(checks={self.checks}, first={self.first}, every={self.every}, momentum={self.pace.momentum})"
+        return plain if self.pace.is_plain else f"{plain} {self.pace!r}"
 
 
 def walks(number: int, units: int, looks: Looks, spread: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Random walks at each look, (number, checks + 1, units): Adam's steps on independent normal gradients.
+    """Random walks at each look, (number, checks + 1, units): an optimizer's steps on independent normal gradients.
 
     ``spread`` is the variance before the first step, as a multiple of what the whole walk adds. A velocity goes on as
-    beta velocity + (1 - beta) noise, and step t is velocity / (1 - beta^t). Over the steps between two looks both are
-    linear in the velocity before and in the noise, so that they are drawn at once, and as exactly as step by step.
+    beta velocity + (1 - beta) noise, and a step is the velocity times its size (see `Pace`). Over the steps between two
+    looks both are linear in the velocity before and in the noise, so that they are drawn at once, and as exactly as
+    step by step. How large Adam's mean square is by chance is left out.
     """
-    beta, every = looks.momentum, looks.every
+    parts = stretches(looks.pace, looks.checks, looks.every)
+    shape, added = (number, units), sum(part.grown for part in parts)
     found = np.empty((number, looks.checks + 1, units), dtype=np.float32)
-    place = np.sqrt(spread * looks.checks * every, dtype=np.float32) * rng.standard_normal((number, units), np.float32)
+    place = np.sqrt(spread * added, dtype=np.float32) * rng.standard_normal(shape, np.float32)
     velocity = np.zeros_like(place)
     found[:, 0] = place
-    own = (1 - beta) * beta ** np.arange(every - 1, -1, -1.0)
-    for look in range(looks.checks):
-        carried, together, rest = _between(look * every, every, beta, own)
-        push = np.float32(np.linalg.norm(own)) * rng.standard_normal(place.shape, np.float32)
-        place += np.float32(carried) * velocity + np.float32(together) * push
-        if rest > 0:
-            place += np.float32(rest) * rng.standard_normal(place.shape, np.float32)
-        velocity = np.float32(beta**every) * velocity + push
+    for look, part in enumerate(parts):
+        push = np.float32(part.push) * rng.standard_normal(shape, np.float32)
+        place *= np.float32(part.kept)
+        place += np.float32(part.carried) * velocity + np.float32(part.together) * push
+        if part.rest > 0:
+            place += np.float32(part.rest) * rng.standard_normal(shape, np.float32)
+        velocity = np.float32(part.lasting) * velocity + push
         found[:, look + 1] = place
     return found
-
-
-def _between(step: int, every: int, beta: float, own: Floats) -> tuple[float, float, float]:
-    """What ``every`` steps after ``step`` add to a place.
-
-    As factors of the velocity before, of the noise that ends up in the velocity after (through ``own``, by the step at
-    which it came), and of noise of its own.
-    """
-    weights = 1 / (1 - beta ** np.arange(step + 1.0, step + every + 1))
-    reached = weights.copy()
-    for place in range(every - 2, -1, -1):
-        reached[place] += beta * reached[place + 1]
-    noise = (1 - beta) * reached
-    together = float(np.dot(noise, own) / np.dot(own, own))
-    rest = float(np.dot(noise, noise)) - together**2 * float(np.dot(own, own))
-    return beta * float(reached[0]), together, float(np.sqrt(max(0.0, rest)))

@@ -7,12 +7,17 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from gentickets.definitions import TOLERANCES
 from gentickets.earlybird.distances import corrected, hamming, members, packed
-from gentickets.earlybird.ranks import Sample, followed
-from gentickets.earlybird.remembered import Level, Masks, Order
+from gentickets.earlybird.order import Order, most_followed, require_some_told
+from gentickets.earlybird.pace import Pace, supposed
+from gentickets.earlybird.ranks import Sample
+from gentickets.earlybird.remembered import Level, Masks
 from gentickets.earlybird.rules import Settings, Standing, emerged, missing, vacuous_by_chance
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Mask
+from gentickets.optimizers import Schedule
+from gentickets.tasks import Optim
 
 
 class Ranking(Protocol):
@@ -33,19 +38,32 @@ class EarlyBird:
     Call `begin` before the first step and `look` with each step reached (or with multiples of ``every`` alone). A queue
     of ``patience`` masks is kept for each density, the one before training not among them; what has to hold is in
     `rules.emerged`, for every component by itself, or for all of them as one (``pooled``). ``checks`` is how many looks
-    the whole training has: the longer one looks, the quieter noise gets by chance. Under ``corrected`` the mask may
-    move by ``tolerance`` of what chance would give (0.2 is the published 0.1 at 50 % sparsity). ``momentum`` is the
-    largest of the optimizers' (Adam's first beta): with it even noise moves smoothly, and looks settled from near.
+    the whole training has: the longer one looks, the quieter noise gets by chance. ``tolerance`` is the rule's own
+    (`definitions.TOLERANCES`) unless given: under ``corrected`` a fraction of what chance would give (0.2 is the
+    published 0.1 at 50 % sparsity).
+
+    ``corrected`` holds rankings against noise that walks as the training does: under its ``schedule`` and optimizer
+    (``optim``, or Adam with ``momentum``), or as ``paces`` say of each component (`Pace.of`). Without a schedule it has
+    to be quieter than noise under each that there is, and so emerges later or less often. RMSprop has to be told of:
+    its first steps are the largest, and what follows looks settled beside them. ::
+
+        sgd, cosine = Optim("sgd", momentum=0.9), Schedule("cosine", 1000)
+        EarlyBird(rank, [0.5], every=10, checks=100, schedule=cosine, optim=sgd)
 
     `begin` raises TicketError where no component has units enough to tell anything from noise.
     """
 
     def __init__(
-        self, rank: Ranking, densities: Sequence[float], *, every: int, patience: int = 5, tolerance: float = 0.2,
-        rule: str = "corrected", checks: int, seed: int = 0, pooled: bool = False, momentum: float = 0.9,
+        self, rank: Ranking, densities: Sequence[float], *, every: int, patience: int = 5,
+        tolerance: float | None = None, rule: str = "corrected", checks: int, seed: int = 0, pooled: bool = False,
+        momentum: float = 0.9, schedule: Schedule | None = None, optim: Optim | None = None,
+        paces: Mapping[str, Sequence[Pace]] | None = None,
     ) -> None:  # fmt: skip
         self.rank = rank
-        self.settings = Settings(tuple(densities), every, patience, tolerance, rule, checks, seed, pooled, momentum)
+        tolerance = TOLERANCES.get(rule, 0.0) if tolerance is None else tolerance
+        one = paces or {"": supposed(checks * every, momentum, schedule, optim)}
+        each = {component: tuple(some) for component, some in one.items()}
+        self.settings = Settings(tuple(densities), every, patience, tolerance, rule, checks, seed, pooled, each)
         self.emerged: dict[float, int] = {}
         """Density -> the step at which it emerged."""
         self.trace: list[dict[str, Any]] = []
@@ -65,17 +83,14 @@ class EarlyBird:
         for level in self._levels.values():
             level.initial = self._mask(level)
         if self.settings.corrects:
-            scores = self.rank.scores()
-            self._orders = self._follow(scores)
-            if all(order.null.vacuous for order in self._orders.values()):
-                message = "no early bird can be told from noise here: " + "; ".join(self.vacuous)
-                raise TicketError(f"{message}; rule = 'published' looks for none of this")
+            self._orders = self._follow(self.rank.scores())
+            require_some_told([order.vacuous for order in self._orders.values()])
         self._begun = True
 
     def _follow(self, scores: Mapping[str, Tensor], first: Mapping[str, Any] | None = None) -> dict[str, Order]:
-        most, orders = followed(self.settings.checks), {}
+        orders = {}
         for component, names in members(scores, self.settings.pooled).items():
-            sample = Sample(scores, names, component, self.settings.seed, most)
+            sample = Sample(scores, names, component, self.settings.seed, most_followed(self.settings, component))
             ranks = sample.ranks(scores) if first is None else first[component]
             orders[component] = Order(component, sample, ranks, self.settings)
         return orders
@@ -136,7 +151,8 @@ class EarlyBird:
     def _standing(self, component: str, distance: float | None, initial: float | None) -> Standing:
         if (order := self._orders.get(component)) is None:
             return Standing(component, distance, initial)
-        return Standing(component, distance, initial, order.share, order.limit, order.passed)
+        chance = order.nearest
+        return Standing(component, distance, initial, chance.share, chance.limit, order.passed)
 
     @property
     def vacuous(self) -> list[str]:

@@ -12,12 +12,13 @@ from gentickets.experiment.looking import LookingBeside
 from gentickets.experiment.notes import resume
 from gentickets.experiment.units import BESIDE, SEARCH, Unit
 from gentickets.experiment.work import Work
+from gentickets.optimizers import Schedule
 from gentickets.recipe.schema import rounds_of
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import write_snapshot
-from gentickets.search import momentum_of
-from gentickets.training import Losses, Plan, train
+from gentickets.search import Ranking, momentum_of, paces_of
+from gentickets.training import Losses, Plan, Training, train
 
 
 class Searching(Work):
@@ -48,16 +49,9 @@ class Searching(Work):
         return replace(super()._plan(), gamma_l1=self.assembly.recipe["search"]["gamma_l1"])
 
     def _bird(self) -> EarlyBird:
-        search = self.assembly.recipe["search"]
-        self.levels = {search["keep"] ** round: round for round in rounds_of(search)}
+        self.levels = levels_of(self.assembly)
         self.ranked = self.arm.ranked(self.training.task)
-        return EarlyBird(
-            self.ranked, list(self.levels), every=search["every"],
-            patience=search["patience"], tolerance=search["tolerance"], rule=search["rule"],
-            checks=self.unit.span // search["every"], seed=self.unit.seed,
-            pooled=search["scope"] == "global",
-            momentum=momentum_of(self.training),
-        )  # fmt: skip
+        return bird_of(self.assembly, self.unit, self.training, self.ranked)
 
     def _search(self) -> None:
         self.notes.phase, device = "grow", self.assembly.device
@@ -93,6 +87,28 @@ class Searching(Work):
         trace = [{**{key: value for key, value in look.items() if key != "density"},
                   "round": self.levels[look["density"]]} for look in bird.trace]  # fmt: skip
         return {**chosen, "levels": levels, "trace": trace, "null": bird.null, "vacuous": bird.vacuous}
+
+
+def levels_of(assembly: Assembly) -> dict[float, int]:
+    """Density -> round."""
+    search = assembly.recipe["search"]
+    return {search["keep"] ** round: round for round in rounds_of(search)}
+
+
+def bird_of(assembly: Assembly, unit: Unit, training: Training, ranked: Ranking) -> EarlyBird:
+    """The watch over a search, before anything has been looked at.
+
+    To ask before training what it could never tell: `EarlyBird.begin` raises where that is everything, and then
+    `EarlyBird.vacuous` has the sentences.
+    """
+    search, version = assembly.recipe["search"], assembly.definitions.early_bird
+    noise: dict[str, Any] = {"paces": paces_of(training)}
+    return EarlyBird(
+        ranked, list(levels_of(assembly)), every=search["every"],
+        patience=search["patience"], tolerance=search["tolerance"], rule=search["rule"],
+        checks=unit.span // search["every"], seed=unit.seed, pooled=search["scope"] == "global",
+        **(noise if version > 1 else {"momentum": momentum_of(training), "schedule": Schedule()}),
+    )  # fmt: skip
 
 
 def work_of(assembly: Assembly, run: RunFolder, unit: Unit, **how: Any) -> Work:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr
 
+from gentickets.definitions import TOLERANCES
 from gentickets.recipe.sections import (
     CHECKS,
     CONTROLS_OF_MOVES,
@@ -195,7 +196,7 @@ class Recipe(Section):
     @property
     def tolerance(self) -> float:
         """The largest distance between the masks of an early bird: its rule's own, unless it is given."""
-        return self.search.tolerance or (0.2 if self.search.rule == "corrected" else 0.1)
+        return self.search.tolerance or TOLERANCES[self.search.rule]
 
     @property
     def _optimizers(self) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gentickets.definitions import TOLERANCES
 from gentickets.report.words import listed, numbered
 
 _CRITERIA = {
@@ -160,7 +161,7 @@ def _of_early_bird(search: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         else "distance of masks over that of random ones, 2 s (1 - s) at sparsity s; not before the mask has left its "
         "first ranking, nor before the ranking has settled more than a random walk's would"
     )
-    tolerance = search.get("tolerance") or (0.1 if published else 0.2)
+    tolerance = search.get("tolerance") or TOLERANCES["published" if published else "corrected"]
     yield "rule", distance
     yield "tolerance", f"{tolerance:g}, of the newest of {patience} masks to all others"
     yield "checks", f"every {numbered(int(search['every']), 'step')}" if search.get("every") else ""

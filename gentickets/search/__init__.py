@@ -1,7 +1,7 @@
 """Searches for tickets: one function per paper, readable top to bottom."""
 
 from gentickets.search.at_start import at_start, ticket_at_start
-from gentickets.search.early_bird import AFTERS, BYS, Ranking, cut, dense_at, early_bird, momentum_of, ranking
+from gentickets.search.early_bird import AFTERS, BYS, Ranking, cut, dense_at, early_bird, momentum_of, paces_of, ranking
 from gentickets.search.pruning import CRITERION_BATCHES, beside, pruned
 from gentickets.search.rounds import OPTIMIZER_STATES, OTHERS, REWINDS, first_ticket, iterative, next_ticket
 
@@ -22,6 +22,7 @@ __all__ = [
     "iterative",
     "momentum_of",
     "next_ticket",
+    "paces_of",
     "pruned",
     "ranking",
     "ticket_at_start",

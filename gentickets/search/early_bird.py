@@ -11,7 +11,7 @@ from torch import Tensor
 from gentickets.channels import Group, channel_scores, compact, full_channels, groups_of, keep_channels, sliced
 from gentickets.criteria import Criterion, magnitude
 from gentickets.data import Batches
-from gentickets.earlybird import EarlyBird
+from gentickets.earlybird import EarlyBird, Pace
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Channels, Mask, full_mask
 from gentickets.search.pruning import CRITERION_BATCHES, known_choice, pruned
@@ -113,7 +113,7 @@ def early_bird(
     every: int,
     by: str = "channels",
     patience: int = 5,
-    tolerance: float = 0.2,
+    tolerance: float | None = None,
     rule: str = "corrected",
     after: str = "continue",
     rewind_to: int = 0,
@@ -129,10 +129,11 @@ def early_bird(
     """The ticket whose mask has stopped changing (You et al., 2020; for GANs Kalibhat et al., 2021).
 
     Trains densely, looking at the mask of ``density`` every so many steps, until the last ``patience`` masks agree
-    within ``tolerance`` (see `gentickets.earlybird` for the rules). By channels the ticket is compact: it goes into
-    networks of the same recipe by `Ticket.load_into`, before an optimizer is built for them. It starts from the step
-    at which it emerged (``after="continue"``), or from step ``rewind_to``. The L1 penalty on norm scales of the
-    original is the plan's ``gamma_l1``. Train the ticket with `grow`.
+    within ``tolerance`` (see `gentickets.earlybird` for the rules, and for how far without it: 0.2 of chance, or the
+    published 0.1). By channels the ticket is compact: it goes into networks of the same recipe by `Ticket.load_into`,
+    before an optimizer is built for them. It starts from the step at which it emerged (``after="continue"``), or from
+    step ``rewind_to``. The L1 penalty on norm scales of the original is the plan's ``gamma_l1``. Noise is that of the
+    plan's optimizers and schedule. Train the ticket with `grow`.
 
     Raises TicketError (status 1) with what still moved, where none emerges before the training ends.
     """
@@ -143,7 +144,7 @@ def early_bird(
     )
     bird = EarlyBird(
         ranked, [density], every=every, patience=patience, tolerance=tolerance, rule=rule, seed=seed,
-        checks=training.plan.steps // every, pooled=scope == "global", momentum=momentum_of(training),
+        checks=training.plan.steps // every, pooled=scope == "global", paces=paces_of(training),
     )  # fmt: skip
     ranked.try_out()
     bird.begin()
@@ -171,6 +172,16 @@ def momentum_of(training: Training) -> float:
     """How much of a step its optimizers carry into the next, the most of them."""
     optims = [turn.optim for turn in training.turns]
     return max(one.betas[0] if one.name.startswith("adam") else one.momentum for one in optims)
+
+
+def paces_of(training: Training) -> dict[str, tuple[Pace, ...]]:
+    """How each component would walk if its gradients were noise: a pace for each optimizer that trains it."""
+    found: dict[str, tuple[Pace, ...]] = {}
+    for turn in training.turns:
+        pace = Pace.of(turn.optim, training.plan.schedule, turn.objective.every)
+        for component in turn.objective.trains:
+            found[component] = tuple(dict.fromkeys((*found.get(component, ()), pace)))
+    return found
 
 
 def dense_at(snapshot: Snapshot, mask: Mask, origin: Origin) -> Ticket:

@@ -69,4 +69,4 @@ def scaled(ticket: Ticket) -> Ticket:
 
 def _planted(ticket: Ticket, mask: Mask, dense: Ticket, method: str) -> Ticket:
     origin = replace(ticket.origin, method=method, rewind="weights", rewind_to=dense.origin.rewind_to, arm=method)
-    return Ticket(mask, zeroed(dense.weights, mask), origin, dense.optim)
+    return Ticket(mask, zeroed(dense.weights, mask), origin, dense.optim, constants=dense.constants)

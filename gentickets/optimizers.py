@@ -21,6 +21,8 @@ SLOTS: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
     torch.optim.RMSprop: ("step", "square_avg", "momentum_buffer"),
 }
 """What each optimizer remembers of a parameter; without momentum, no momentum buffer."""
+FOLLOWING = ("step", "exp_avg")
+"""Slots that are never infinite alone: what is too large for Adam's first moment is so for its second."""
 SCHEDULES = ("constant", "cosine", "linear")
 
 

@@ -118,7 +118,8 @@ def planted(portable: Portable, start: Ticket, method: str = METHOD) -> Ticket:
         portable.origin, method=method, arm=method, rewind_to=0, rewind="weights", seed=start.origin.seed, tied={}
     )
     mask = Mask({name: portable.mask[name] for name in start.mask})
-    return Ticket(mask.to(next(iter(weights.values())).device), weights, origin)
+    mask = mask.to(next(iter(weights.values())).device)
+    return Ticket(mask, weights, origin, constants=start.constants)
 
 
 def signs_shuffled(portable: Portable, seed: int) -> Portable:

@@ -44,6 +44,8 @@ class Snapshot:
     """Parameters and buffers, as `state_of` names them."""
     optim: Tensors = field(default_factory=dict)
     ema: Tensors = field(default_factory=dict)
+    constants: frozenset[str] = frozenset()
+    """Buffers and frozen weights that hold infinities by design, as masks of attention do."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Ticket:
 
     ``optim`` holds the optimizer state of the step that the ticket starts from, and is empty for a fresh start; so does
     ``ema`` for averages, which start anew unless training goes on. A compact ticket's weights, and the mask over them,
-    have the shapes that are left when only ``channels`` of the recipe's networks are kept.
+    have the shapes that are left when only ``channels`` of the recipe's networks are kept. ``constants`` are buffers
+    and frozen weights that hold infinities by design; no other number of a stored ticket is infinite or NaN.
     """
 
     mask: Mask
@@ -61,6 +64,7 @@ class Ticket:
     optim: Tensors = field(default_factory=dict)
     ema: Tensors = field(default_factory=dict)
     channels: Channels | None = None
+    constants: frozenset[str] = frozenset()
 
     def load_into(self, task: nn.Module) -> None:
         """Copy the masked starting weights into a network, in place; checked whole before the first copy.

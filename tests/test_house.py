@@ -13,7 +13,7 @@ import pytest
 HOUSE = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "seeds", "disk", "spectral", "effective"},
-    {"definitions", "masks", "results", "provenance", "patches", "shapes", "untouched", "statistics"},
+    {"definitions", "masks", "results", "provenance", "patches", "shapes", "untouched", "finite", "statistics"},
     {"tickets", "data", "tasks", "ledger"},
     {"optimizers", "tensorfile", "arithmetic", "channels", "portable"},
     {"criteria", "training", "accounting", "quality", "recipe", "runs", "earlybird", "transfer"},

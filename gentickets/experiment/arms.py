@@ -196,7 +196,8 @@ class Arm:
         train(training, batches, steps, mask=dense.mask, seed=self.unit.seed, watch=watch)
         state = training.snapshot(step)
         optim = state.optim if self.search["optimizer_state"] == "rewound" else {}
-        return Ticket(dense.mask, state.weights, replace(dense.origin, rewind_to=step), optim)
+        origin = replace(dense.origin, rewind_to=step)
+        return Ticket(dense.mask, state.weights, origin, optim, constants=state.constants)
 
     @property
     def _scales(self) -> bool:

@@ -19,6 +19,7 @@ from gentickets.accounting.flops import densities_in, owners_in
 from gentickets.arithmetic import eager
 from gentickets.data import Batches
 from gentickets.experiment.assembly import Assembly
+from gentickets.finite import infinite
 from gentickets.masks import Mask
 from gentickets.runs.formats import pack_ticket
 from gentickets.tasks import Batch, Task
@@ -202,7 +203,8 @@ def _disk(contender: Contender) -> int:
     state = state_of(contender.task) if own is None else own.weights
     origin = Origin("iterative", 0, 0, 0) if own is None else own.origin
     channels = None if own is None else own.channels
-    return len(pack_ticket(Ticket(Mask({}) if own is None else own.mask, state, origin, channels=channels)))
+    mask, constants = Mask({}) if own is None else own.mask, frozenset(infinite(state))
+    return len(pack_ticket(Ticket(mask, state, origin, channels=channels, constants=constants)))
 
 
 def _told(

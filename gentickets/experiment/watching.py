@@ -64,6 +64,7 @@ class Searching(Work):
     def _look(self, step: int, losses: Losses) -> bool:
         """A look at the masks, where one is due; a level that has emerged is stored as it is."""
         if step % self.bird.every == 0:
+            self.training.divergence.check()
             with self.notes.counted("checks", self.assembly.device):
                 emerged = self.bird.look(step)
             for density in emerged:

@@ -78,6 +78,7 @@ class Work:
                 if error.status not in (Status.FAILED, Status.DIVERGED):
                     raise
                 status = "diverged" if error.status == Status.DIVERGED else "failed"
+                self._take_back()
                 told = {"losses": self.notes.losses, **self.notes.costs()}
                 result = replace(self._blank(), status=status, why=str(error), **told)
             write_whole(self.folder.result, result.to_json().encode())
@@ -156,6 +157,7 @@ class Work:
                 with self.notes.timed("warm-up", device):
                     made = self.arm.ticket(self.training, self.batches, since, [self._watch])
             self._end_if_stopping()
+            made = replace(made, constants=self.training.divergence.constants)
             self.notes.moved = self.arm.told()
             self._save()  # what the ticket has cost, before it is there
             with self.notes.timed("store", device):
@@ -198,6 +200,16 @@ class Work:
         self.stopping = self.stop()
         return self.stopping
 
+    def _take_back(self) -> None:
+        """Book no step from the first bad one on: an accelerator tells it late, and when depends on stops."""
+        training: Training | None = getattr(self, "training", None)
+        since = training.divergence.since if training is not None else None
+        if since is None or (over := self.at - since + 1) <= 0:
+            return
+        self.notes.taken -= over
+        self.notes.spent["train" if self.notes.phase == "grow" else "warm-up"] -= over * self.step_flops
+        self.notes.losses = [point for point in self.notes.losses if point["step"] < since]
+
     def _end_if_stopping(self) -> None:
         if self.stopping:
             self._save()
@@ -213,7 +225,7 @@ class Work:
         chosen, selection = examiner.chosen()
         on_train = examiner.on_train()
         if notes.best is not None:
-            grown = Snapshot(notes.best["step"], copied(state_of(task)))
+            grown = Snapshot(notes.best["step"], copied(state_of(task)), constants=grown.constants)
         grown = replace(grown, weights=zeroed(grown.weights, ticket.mask))  # +0.0, where a step may leave -0.0
         with notes.timed("store", device):
             write_snapshot(self.folder.trained, grown)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
+from gentickets.finite import refuse_infinite
 from gentickets.masks import Channels, Mask
 from gentickets.tensorfile import pack, read_tensors
 from gentickets.tickets import Origin, Snapshot, Tensors, Ticket
@@ -27,8 +28,10 @@ def write_ticket(path: Path, ticket: Ticket, recipe: Mapping[str, Any] | None = 
 def pack_ticket(ticket: Ticket, recipe: Mapping[str, Any] | None = None) -> bytes:
     """A ticket's file: packed mask bits, kept values only, everything unpruned. Equal tickets give equal bytes.
 
-    ``recipe`` is the resolved recipe, from which the networks are built again.
+    ``recipe`` is the resolved recipe, from which the networks are built again. Raises TicketError (status 4) for a
+    number that is not finite, but in the ticket's ``constants``.
     """
+    _refuse_infinite(ticket.weights, ticket.optim, ticket.ema, ticket.constants)
     tensors: dict[str, Tensor] = {}
     for name, kept in ticket.mask.items():
         tensors[f"mask/{name}"] = _packed(kept)
@@ -43,6 +46,7 @@ def pack_ticket(ticket: Ticket, recipe: Mapping[str, Any] | None = None) -> byte
     shapes = {name: list(kept.shape) for name, kept in ticket.mask.items()}
     header: dict[str, Any] = {"origin": asdict(ticket.origin), "shapes": shapes}
     header["recipe"] = dict(recipe) if recipe else None
+    header |= _constants(ticket)
     if ticket.channels is not None:
         header["channels"] = {name: kept.numel() for name, kept in ticket.channels.items()}
     return pack("ticket", tensors, header)
@@ -57,7 +61,9 @@ def read_ticket(path: Path) -> tuple[Ticket, dict[str, Any] | None]:
         weights = dict(_restored("weights", tensors, mask))
         optim, ema = dict(_restored("optim", tensors, mask)), dict(_restored("ema", tensors, mask))
         channels = _channels(tensors, header.get("channels"))
-        return Ticket(mask, weights, _origin(header["origin"]), optim, ema, channels), _recipe(header["recipe"])
+        constants = _names(header.get("constants", []))
+        origin = _origin(header["origin"])
+        return Ticket(mask, weights, origin, optim, ema, channels, constants), _recipe(header["recipe"])
     except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, IndexError) as error:
         raise TicketError(f"{path} is no sound ticket: {error}", Status.TICKET) from error
 
@@ -65,10 +71,17 @@ def read_ticket(path: Path) -> tuple[Ticket, dict[str, Any] | None]:
 def write_snapshot(
     path: Path, snapshot: Snapshot, extra: Mapping[str, Any] | None = None, beside: Tensors | None = None
 ) -> None:
-    """Store a snapshot, with notes in JSON and tensors beside it: the best weights so far, say."""
+    """Store a snapshot, with notes in JSON and tensors beside it: the best weights so far, say.
+
+    Raises TicketError (status 4) for a number that is not finite, but in the snapshot's ``constants``.
+    """
+    _refuse_infinite(snapshot.weights, snapshot.optim, snapshot.ema, snapshot.constants)
+    refuse_infinite("the kept", beside or {}, snapshot.constants)
     parts = {"weights": snapshot.weights, "optim": snapshot.optim, "ema": snapshot.ema, "beside": beside or {}}
     tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
-    write_whole(path, pack("snapshot", tensors, {"step": snapshot.step, "extra": dict(extra or {})}))
+    write_whole(
+        path, pack("snapshot", tensors, {"step": snapshot.step, "extra": dict(extra or {}), **_constants(snapshot)})
+    )
 
 
 def read_snapshot(path: Path) -> tuple[Snapshot, dict[str, Any], dict[str, Tensor]]:
@@ -79,10 +92,29 @@ def read_snapshot(path: Path) -> tuple[Snapshot, dict[str, Any], dict[str, Tenso
         for key, value in tensors.items():
             part, name = key.split("/", 1)
             parts["beside" if part == "best" else part][name] = value  # best: what an earlier version wrote
-        snapshot = Snapshot(int(header["step"]), parts["weights"], parts["optim"], parts["ema"])
+        constants = _names(header.get("constants", []))
+        snapshot = Snapshot(int(header["step"]), parts["weights"], parts["optim"], parts["ema"], constants)
         return snapshot, dict(header["extra"]), parts["beside"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise TicketError(f"{path} is no sound snapshot: {error}", Status.TICKET) from error
+
+
+def _refuse_infinite(weights: Tensors, optim: Tensors, ema: Tensors, constants: frozenset[str]) -> None:
+    refuse_infinite("the weight", weights, constants)
+    refuse_infinite("the optimizer state", optim)
+    refuse_infinite("the average", ema, constants)
+
+
+def _constants(state: Ticket | Snapshot) -> dict[str, list[str]]:
+    """The header's key for what holds infinities by design, where anything does."""
+    found = sorted(state.constants & state.weights.keys())
+    return {"constants": found} if found else {}
+
+
+def _names(raw: Any) -> frozenset[str]:
+    if not isinstance(raw, list) or not all(isinstance(name, str) for name in raw):
+        raise TypeError("its constants are no list of names")
+    return frozenset(raw)
 
 
 def _origin(raw: Mapping[str, Any]) -> Origin:

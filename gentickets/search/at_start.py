@@ -70,5 +70,5 @@ def ticket_at_start(
         mask, tied = pruned(training.task, mask, density ** (cut / cuts), criterion, scope, seen, batches)
         Ticket(mask, dense.weights, dense.origin).load_into(training.task)
     origin = replace(dense.origin, method="at_start", round=round, tied=tied)
-    made = Ticket(mask, zeroed(dense.weights, mask), origin, dense.optim)
+    made = Ticket(mask, zeroed(dense.weights, mask), origin, dense.optim, constants=dense.constants)
     return made if fresh is None else beside(made, fresh)

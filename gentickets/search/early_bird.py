@@ -152,6 +152,8 @@ def early_bird(
     rewind_to = rewind_to if after == "rewind" else 0
 
     def emerged(step: int, losses: Losses) -> bool:
+        if step % every == 0:
+            training.divergence.check()
         if bird.look(step):
             chosen.append(ranked.at(density, multiple))
         return bird.done and step >= rewind_to
@@ -186,7 +188,8 @@ def paces_of(training: Training) -> dict[str, tuple[Pace, ...]]:
 
 def dense_at(snapshot: Snapshot, mask: Mask, origin: Origin) -> Ticket:
     """The dense ticket that starts at a snapshot; ``mask`` is full."""
-    return Ticket(mask, snapshot.weights, replace(origin, rewind_to=snapshot.step), snapshot.optim, snapshot.ema)
+    origin = replace(origin, rewind_to=snapshot.step)
+    return Ticket(mask, snapshot.weights, origin, snapshot.optim, snapshot.ema, constants=snapshot.constants)
 
 
 def cut(dense: Ticket, choice: Mask, groups: Mapping[str, Group]) -> Ticket:

@@ -89,7 +89,7 @@ def first_ticket(
     train(training, batches, range(0 if since is None else since.step, rewind_to), seed=seed, watch=watch)
     state = training.snapshot(rewind_to)
     optim = state.optim if optimizer_state == "rewound" else {}
-    return Ticket(mask, state.weights, Origin("iterative", rewind_to, 0, seed), optim)
+    return Ticket(mask, state.weights, Origin("iterative", rewind_to, 0, seed), optim, constants=state.constants)
 
 
 def next_ticket(
@@ -128,7 +128,7 @@ def next_ticket(
     if rewind != "weights":
         grown = training.snapshot(training.plan.steps)
         weights, optim = grown.weights, grown.optim if optimizer_state == "rewound" else {}
-    made = Ticket(mask, zeroed(weights, mask), origin, optim)
+    made = Ticket(mask, zeroed(weights, mask), origin, optim, constants=ticket.constants)
     if other == "rewound":
         return made
     if other == "trained":

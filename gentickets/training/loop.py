@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 
 import torch
 from torch import Tensor
 
 from gentickets.data import Batches
-from gentickets.errors import Status, TicketError
 from gentickets.masks import Hold, Mask
 from gentickets.seeds import derive
-from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Ticket
 from gentickets.training.training import Training
 from gentickets.untouched import seeded
@@ -23,7 +20,7 @@ Watcher = Callable[[int, Losses], object]
 """Called with the step reached after each step; a return of True ends the training there."""
 
 CHECK_EVERY = 50
-"""Steps between looks for a loss that is no longer a number: each look waits for the device."""
+"""Steps between readings of what an accelerator found not to be finite, since each waits for it; a CPU checks each."""
 
 
 def train(
@@ -42,9 +39,10 @@ def train(
     optimizer step (Traps 1, 2). A task that draws for itself (dropout) finds the global random state seeded per step,
     and the caller finds it as it was.
 
-    Raises TicketError (status 4) when a loss or a weight is no longer a number, naming objective and step.
+    Raises TicketError (status 4) when a loss, weight, buffer, optimizer state or average is not finite, naming the
+    first step after which that was so: the same wherever the training was stopped or stored (see `Divergence`).
     """
-    task, schedule = training.task, training.plan.schedule
+    task, schedule, divergence = training.task, training.plan.schedule, training.divergence
     if mask is not None:
         Hold(mask, dict(task.named_parameters())).apply()
     holds = [None if mask is None else Hold(mask, turn.parameters) for turn in training.turns]
@@ -62,13 +60,15 @@ def train(
                     losses[turn.objective.name] = turn.take(batch, draw, schedule.factor(step), hold)
             training.update_ema()
             reached = step + 1
-            if reached % CHECK_EVERY == 0:
-                _check_losses(losses, reached)
+            divergence.note(reached, losses)
+            if divergence.immediate or reached % CHECK_EVERY == 0:
+                divergence.check()
             asked_to_stop = [watcher(reached, losses) is True for watcher in watch]
             if any(asked_to_stop):
                 break
-    _check_losses(losses, reached)
-    _check_weights(task, reached)
+    if reached == steps.start:
+        divergence.note(reached, losses)
+    divergence.check()
     return reached
 
 
@@ -88,17 +88,3 @@ def grow(
         training.load(since)
     first = ticket.origin.rewind_to if since is None else since.step
     return train(training, batches, range(first, training.plan.steps), mask=ticket.mask, seed=seed, watch=watch)
-
-
-def _check_losses(losses: Losses, step: int) -> None:
-    for name, loss in losses.items():
-        if not bool(torch.isfinite(loss).all()):
-            message = f"diverged: the loss of objective '{name}' is {float(loss)} at step {step}; try a lower lr"
-            raise TicketError(f"{message} or [train] clip_norm", Status.DIVERGED)
-
-
-def _check_weights(task: Task, step: int) -> None:
-    for name, value in chain(task.named_parameters(), task.named_buffers()):
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            message = f"diverged: '{name}' holds values that are no numbers at step {step}; try a lower lr"
-            raise TicketError(f"{message} or [train] clip_norm", Status.DIVERGED)

@@ -16,6 +16,7 @@ from gentickets.seeds import derive
 from gentickets.spectral import settle
 from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Tensors, Ticket, check_fit, copied, load_weights, state_of, zeroed
+from gentickets.training.divergence import Divergence
 from gentickets.training.norms import estimate_norms
 from gentickets.training.plan import Plan
 from gentickets.training.turn import Turn
@@ -42,6 +43,7 @@ class Training:
             own = {id(parameter) for parameter in turn.parameters.values()}
             before = {id(p): p for earlier in self.turns[:number] for p in earlier.parameters.values()}
             turn.passed = [parameter for key, parameter in before.items() if key not in own]
+        self.divergence = Divergence(task, self.turns)
         self.ema: dict[str, Tensor] = {}
         self.renew_ema()
 
@@ -70,6 +72,7 @@ class Training:
                 raise TicketError(f"no component '{component}' to average. {nearest(component, self.task.components)}")
         parameters = dict(self.task.named_parameters())
         self.ema = copied({n: p for n, p in parameters.items() if component_of(n) in self.plan.ema})
+        self.divergence.forget(self.ema)
 
     def update_ema(self) -> None:
         """Move the averages by one step."""
@@ -77,18 +80,22 @@ class Training:
             return
         parameters = dict(self.task.named_parameters())
         for component, decay in self.plan.ema.items():
-            names = [name for name in self.ema if component_of(name) == component]
+            names = [n for n in self.ema if component_of(n) == component and n not in self.divergence.design]
             with torch.no_grad():
                 torch._foreach_lerp_([self.ema[n] for n in names], [parameters[n] for n in names], 1 - decay)
 
     def snapshot(self, step: int) -> Snapshot:
-        """Copies of the weights, buffers, optimizers and averages after ``step`` steps."""
+        """Copies of the weights, buffers, optimizers and averages after ``step`` steps.
+
+        Raises TicketError (status 4) where training has made something infinite: such a state is not stored.
+        """
+        self.divergence.check()
         optim = {
             f"{turn.objective.name}/{key}": value
             for turn in self.turns
             for key, value in read_state(turn.optimizer, turn.parameters).items()
         }
-        return Snapshot(step, copied(state_of(self.task)), optim, copied(self.ema))
+        return Snapshot(step, copied(state_of(self.task)), optim, copied(self.ema), self.divergence.constants)
 
     def load(self, snapshot: Snapshot) -> None:
         """Go to a snapshot, bit for bit; it is checked whole before anything changes."""
@@ -101,6 +108,7 @@ class Training:
     def _load_ema(self, ema: Tensors) -> None:
         for name, average in ema.items():
             self.ema[name].copy_(average)
+        self.divergence.forget(self.ema)
 
     def start(self, ticket: Ticket) -> None:
         """Go to a ticket's start: masked weights, buffers, its optimizer state without pruned moments, and averages.

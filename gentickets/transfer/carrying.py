@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gentickets.errors import Status, TicketError, nearest
+from gentickets.finite import infinite
 from gentickets.masks import Magnitudes, Mask, component_of, full_mask, keep_top, prunable, prunable_layers
 from gentickets.portable import signed
 from gentickets.seeds import derive
@@ -52,7 +53,8 @@ def transfer(
         source, target, routes, match=match, partial=partial, deepen=deepen, widths=widths, components=components
     )
     mask = full_mask(target, components=components, exempt=exempt)
-    start = Ticket(mask, copied(state_of(target)), Origin("transfer", 0, 0, seed))
+    weights = copied(state_of(target))
+    start = Ticket(mask, weights, Origin("transfer", 0, 0, seed), constants=frozenset(infinite(weights)))
     if widths and trained is not None and moves in ("signs", "trained"):  # the channels of the weights that move
         ticket = fitted(replace(ticket, weights=trained), source, target, pairing)
         trained = ticket.weights
@@ -122,7 +124,8 @@ def carried(
         moved = Mask({name: masks[name] for name in givers})
         weights = dict(perturbed(Ticket(moved, weights, start.origin), noise, derive(seed, "transfer")).weights)
     whole = {name: weights.get(name, value) for name, value in start.weights.items()}
-    made = Ticket(mask, zeroed(whole, mask), replace(start.origin, method="transfer", tied={}), channels=start.channels)
+    origin = replace(start.origin, method="transfer", tied={})
+    made = Ticket(mask, zeroed(whole, mask), origin, channels=start.channels, constants=start.constants)
     return made, _table(made, ticket, givers, pairing, moves, target)
 
 

@@ -58,12 +58,13 @@ def build(optim: Optim, parameters: list[nn.Parameter]) -> torch.optim.Optimizer
     others, wherever gradients are masked.
     """
     lr, decay = optim.lr, optim.weight_decay
+    fused = not any(parameter.is_complex() for parameter in parameters)
     if optim.name == "adam":
-        return torch.optim.Adam(parameters, lr, optim.betas, optim.eps, decay, fused=True)
+        return torch.optim.Adam(parameters, lr, optim.betas, optim.eps, decay, fused=fused)
     if optim.name == "adamw":
-        return torch.optim.AdamW(parameters, lr, optim.betas, optim.eps, decay, fused=True)
+        return torch.optim.AdamW(parameters, lr, optim.betas, optim.eps, decay, fused=fused)
     if optim.name == "sgd":
-        return torch.optim.SGD(parameters, lr, optim.momentum, weight_decay=decay, fused=True)
+        return torch.optim.SGD(parameters, lr, optim.momentum, weight_decay=decay, fused=fused)
     if optim.name == "rmsprop":
         smoothing, momentum = optim.alpha, optim.momentum
         return torch.optim.RMSprop(parameters, lr, smoothing, optim.eps, decay, momentum, foreach=True)
@@ -91,7 +92,8 @@ def check_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Pa
         if name not in parameters or slot not in SLOTS[type(optimizer)]:
             raise TicketError(f"optimizer state '{key}' is of nothing that is trained here", Status.TICKET)
         wanted = torch.Size() if slot == "step" else parameters[name].shape
-        if value.shape != wanted or not value.is_floating_point():
+        complex = slot != "step" and parameters[name].is_complex()
+        if value.shape != wanted or not (value.is_complex() if complex else value.is_floating_point()):
             theirs, ours = tuple(value.shape), tuple(wanted)
             raise TicketError(f"optimizer state '{key}' is {value.dtype} {theirs}, not float {ours}", Status.TICKET)
         found.setdefault(name, set()).add(slot)

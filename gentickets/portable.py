@@ -80,9 +80,17 @@ def portable_of(ticket: Ticket, trained: Tensors, task: nn.Module) -> Portable:
     found = {name: trained[name].cpu() for name in ticket.mask}
     ticket.mask.require_same_names(found, "the trained network")
     mask = ticket.mask.to("cpu")
-    positive = {name: (value >= 0) & mask[name] for name, value in found.items()}
+    positive = {name: positive_in(name, value) & mask[name] for name, value in found.items()}
     norms = {name: trained[name].detach().cpu().float().clone() for name in names}
     return Portable(mask, positive, norms, ticket.origin)
+
+
+def positive_in(name: str, weights: Tensor) -> Tensor:
+    """Where weights are not negative, bool; TicketError (status 3) for complex ones."""
+    if weights.is_complex():
+        message = f"'{name}' is complex, and complex numbers have no sign: carry weights or a mask instead"
+        raise TicketError(message, Status.TICKET)
+    return weights >= 0
 
 
 def norm_names(task: nn.Module, components: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
@@ -14,6 +14,7 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 from gentickets.errors import Status, TicketError, nearest
+from gentickets.storage import memory_of
 
 _Conv = nn.modules.conv._ConvNd
 _Norm = nn.modules.batchnorm._BatchNorm
@@ -106,7 +107,7 @@ def take_shapes(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     changed = {key for key, (shape, places) in shapes.items() if shape != places[0].tensor.shape}
     layers = [(path, layer, axes) for path, layer in module.named_modules() if (axes := axes_of(layer)) is not None]
     sizes = [_sizes(path, layer, axes, shapes) for path, layer, axes in layers]
-    movable = {_key(_inside(layer, axis.tensor)) for _, layer, axes in layers for axis in axes}
+    movable = {memory_of(_inside(layer, axis.tensor)) for _, layer, axes in layers for axis in axes}
     for key in changed - movable:
         place = shapes[key][1][0]
         kind = type(place.owner).__name__
@@ -128,14 +129,14 @@ class _Place:
     tensor: Tensor
 
 
-_Shapes = dict[tuple[object, ...], tuple[torch.Size, list[_Place]]]
+_Shapes = dict[Hashable, tuple[torch.Size, list[_Place]]]
 
 
 def _wanted(module: nn.Module, tensors: Mapping[str, Tensor]) -> _Shapes:
     """Storage -> the shape that it is to have, and every place where it stands."""
-    places: dict[tuple[object, ...], list[_Place]] = {}
+    places: dict[Hashable, list[_Place]] = {}
     for place in _places(module):
-        places.setdefault(_key(place.tensor), []).append(place)
+        places.setdefault(memory_of(place.tensor), []).append(place)
     known = {place.name for several in places.values() for place in several}
     for name in tensors:
         if name not in known:
@@ -144,6 +145,8 @@ def _wanted(module: nn.Module, tensors: Mapping[str, Tensor]) -> _Shapes:
     for key, several in places.items():
         given = [tensors[place.name].shape for place in several if place.name in tensors]
         place = several[0]
+        if other := next((one for one in several if one.tensor.shape != place.tensor.shape), None):
+            raise _unfit(f"'{other.name}' is '{place.name}' in another shape, and such ties cannot be made narrower")
         if not given:
             message = f"the weights have no '{place.name}', which the network needs. {nearest(place.name, tensors)}"
             raise _unfit(message)
@@ -165,7 +168,7 @@ def _places(module: nn.Module) -> Iterator[_Place]:
 
 def _sizes(path: str, layer: nn.Module, axes: tuple[Axis, ...], shapes: _Shapes) -> dict[str, int]:
     """The channels on each side of a layer, which all of its tensors must agree on."""
-    wanted = {axis.tensor: shapes[_key(_inside(layer, axis.tensor))][0] for axis in axes}
+    wanted = {axis.tensor: shapes[memory_of(_inside(layer, axis.tensor))][0] for axis in axes}
     sides: dict[str, int] = {}
     expected = {name: list(_inside(layer, name).shape) for name in wanted}
     for axis in axes:
@@ -200,13 +203,6 @@ def _inside(layer: nn.Module, name: str) -> Tensor:
     owner = layer.get_submodule(path)
     tensor: Tensor = getattr(owner, last)
     return tensor
-
-
-def _key(tensor: Tensor) -> tuple[object, ...]:
-    """What tied tensors share."""
-    if not tensor.numel():
-        return (id(tensor),)
-    return tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
 
 
 def _unfit(message: str) -> TicketError:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from gentickets.errors import Status, TicketError, nearest
-from gentickets.masks import Channels, Mask, require_prunable
+from gentickets.masks import Channels, Mask, named_tensors, require_maskable, require_prunable
 from gentickets.shapes import take_shapes
 from gentickets.spectral import settle
+from gentickets.storage import laid_out
 
 Tensors = Mapping[str, Tensor]
 """Name -> tensor. Optimizer state is flat: ``objective/parameter/slot``, as in ``generator/net.0.weight/exp_avg``."""
@@ -76,8 +78,11 @@ class Ticket:
         """
         if self.channels is not None:
             take_shapes(task, self.weights)
+        state = state_of(task)
+        self.mask.require_same_names({name: state[name] for name in self.mask if name in state}, "the network")
+        require_maskable(task, self.mask)
         require_prunable(task, self.mask, self.weights)
-        load_weights(task, self.masked_weights())
+        load_weights(task, zeroed(fitted(self.weights, state), self.mask))
         settle(task)
 
     def masked_weights(self) -> dict[str, Tensor]:
@@ -93,43 +98,95 @@ def zeroed(tensors: Tensors, mask: Tensors) -> dict[str, Tensor]:
     }
 
 
-def state_of(module: nn.Module) -> dict[str, Tensor]:
-    """The state dict with one name for each storage, the first: tied weights stand there once (Trap 6)."""
-    seen: set[tuple[object, ...]] = set()
-    state: dict[str, Tensor] = {}
-    for name, value in module.state_dict().items():
-        key = (value.untyped_storage().data_ptr(), value.storage_offset(), tuple(value.shape), value.stride())
-        if not value.numel() or key not in seen:
-            state[name] = value
-        seen.add(key)
+class State(dict[str, Tensor]):
+    """Name -> tensor, one name for all tied tensors; ``others`` holds what stands under their further names."""
+
+    def __init__(self, tensors: Tensors = MappingProxyType({})) -> None:
+        super().__init__(tensors)
+        self.others: dict[str, tuple[str, Tensor]] = {}
+        """Further name -> the first name of the same numbers, and the tensor: a transpose, say."""
+
+    def first(self, name: str) -> str:
+        """The first name of the tensor that has this name."""
+        return self.others[name][0] if name in self.others else name
+
+    def only(self, names: Iterable[str]) -> State:
+        """The part with these first names."""
+        part = State({name: self[name] for name in names})
+        part.others = {name: (first, tensor) for name, (first, tensor) in self.others.items() if first in part}
+        return part
+
+
+def state_of(module: nn.Module) -> State:
+    """The state dict with one name for all tied tensors, transposes included (Trap 6, see `masks.first_names`)."""
+    state = State()
+    named = named_tensors(module)
+    for name, (first, tensor) in named.items():
+        state.setdefault(first, named[first][1])
+        if name != first:
+            state.others[name] = first, tensor
     return state
 
 
 def load_weights(module: nn.Module, weights: Tensors) -> None:
-    """Copy a whole state (see `state_of`) in place, keeping strides; all of it is checked before the first copy."""
+    """Copy a whole state (see `state_of`) in place, keeping strides; all of it is checked before the first copy.
+
+    Tied tensors may stand in it under any of their names, or all of them, as in a plain state dict.
+    """
     target = state_of(module)
-    check_fit(weights, target)
+    values = fitted(weights, target)
     with torch.no_grad():
         for name, value in target.items():
-            value.copy_(weights[name])
+            value.copy_(values[name])
 
 
 def check_fit(weights: Tensors, target: Tensors) -> None:
-    """Raise TicketError (status 3) unless both hold the same names, shapes and kinds of number."""
+    """Raise TicketError (status 3) unless both hold the same names, shapes and kinds of number (see `fitted`)."""
+    fitted(weights, target)
+
+
+def fitted(weights: Tensors, target: Tensors) -> dict[str, Tensor]:
+    """The weights under the names of a `state_of`, in its layout; TicketError (status 3) where they do not fit.
+
+    What stands there under a further name of tied tensors is taken where the first is missing. Where both are there
+    they must agree, but for what is zero under the first: earlier versions masked that one alone.
+    """
+    others = target.others if isinstance(target, State) else {}
+    found: dict[str, Tensor] = {}
     for name, value in target.items():
-        if name not in weights:
+        under = next((other for other, (first, _) in others.items() if first == name and other in weights), name)
+        under = name if name in weights else under
+        if under not in weights:
             message = f"the weights have no '{name}', which the network needs. {nearest(name, weights)}"
             raise TicketError(message, Status.TICKET)
-        theirs, ours = tuple(weights[name].shape), tuple(value.shape)
-        if theirs != ours:
-            raise TicketError(f"'{name}' has shape {theirs}, the network needs {ours}", Status.TICKET)
-        if weights[name].is_floating_point() != value.is_floating_point():
-            message = f"'{name}' holds {weights[name].dtype}, the network needs {value.dtype}"
-            raise TicketError(message, Status.TICKET)
-    for name in weights:
-        if name not in target:
+        wanted = value if under == name else others[under][1]
+        _require_like(under, weights[under], wanted)
+        found[name] = laid_out(weights[under], wanted, value)
+    for name, value in weights.items():
+        if name not in target and name not in others:
             message = f"the weights have '{name}', which the network lacks. {nearest(name, target)}"
             raise TicketError(message, Status.TICKET)
+        if name in others:
+            first, tensor = others[name]
+            _require_like(name, value, tensor)
+            _require_same(name, laid_out(value, tensor, target[first]), first, found[first])
+    return found
+
+
+def _require_like(name: str, value: Tensor, target: Tensor) -> None:
+    theirs, ours = tuple(value.shape), tuple(target.shape)
+    if theirs != ours:
+        raise TicketError(f"'{name}' has shape {theirs}, the network needs {ours}", Status.TICKET)
+    if (value.is_floating_point(), value.is_complex()) != (target.is_floating_point(), target.is_complex()):
+        raise TicketError(f"'{name}' holds {value.dtype}, the network needs {target.dtype}", Status.TICKET)
+
+
+def _require_same(name: str, value: Tensor, first: str, kept: Tensor) -> None:
+    """Refuse two values for the same numbers; averages may be off by rounding."""
+    kept = kept.to(value.device)
+    if not bool((torch.isclose(value, kept.to(value.dtype), rtol=1e-4, equal_nan=True) | (kept == 0)).all()):
+        message = f"'{first}' and '{name}' are the same numbers in this network, but differ in the weights"
+        raise TicketError(message, Status.TICKET)
 
 
 def copied(tensors: Tensors) -> dict[str, Tensor]:

@@ -2,54 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from gentickets.errors import Status, TicketError
+from gentickets.preserving import Numbers, Part, Surroundings, once
+from gentickets.storage import LAZY, lazy_in
+
+_M = TypeVar("_M", bound=nn.Module)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 @contextmanager
 def untouched(module: nn.Module, seed: int) -> Iterator[None]:
-    """Evaluation mode without gradients; on leaving, everything is as it was.
+    """Evaluation mode without gradients; on leaving, everything is as it was (see `preserved`).
 
-    Put back exactly: each module's own mode (a frozen part of a training network stays frozen), every
-    buffer, and the global random state, which is forked and seeded here for modules that draw for themselves.
+    The global random state is forked and seeded here for modules that draw for themselves.
     """
-    with buffers_kept(module), modes_kept(module), torch.no_grad(), seeded(_device(module), seed):
+    with preserved(module), torch.no_grad(), seeded(_device(module), seed):
         module.eval()
         yield
 
 
-@contextmanager
-def buffers_kept(module: nn.Module) -> Iterator[Callable[[], None]]:
-    """Every buffer of a module, put back afterwards; yields the function that puts them back at once.
+def looking_only(look: Callable[Concatenate[_M, _P], _R]) -> Callable[Concatenate[_M, _P], _R]:
+    """A function that looks at its first argument, a module, and leaves it and all around it as it was.
 
-    So are plain tensors that a forward pass leaves on a module (the weight of the old spectral norm).
+    In the mode that the module has, so that copies have it too; random numbers are drawn from a seed of 0.
     """
-    buffers = [
-        (part, name, buffer, buffer.detach().clone())
-        for part in module.modules()
-        for name, buffer in part._buffers.items()
-        if buffer is not None
-    ]
-    plain = [(vars(part), name, value) for part in module.modules() for name, value in vars(part).items()]
-    plain = [entry for entry in plain if isinstance(entry[2], Tensor)]
 
-    def put_back() -> None:
-        _put_back(buffers)
-        for attributes, name, value in plain:
-            attributes[name] = value
+    @wraps(look)
+    def looks(module: _M, /, *arguments: _P.args, **keywords: _P.kwargs) -> _R:
+        with preserved(module), seeded(_device(module), 0):
+            return look(module, *arguments, **keywords)
+
+    return looks
+
+
+@contextmanager
+def preserved(module: nn.Module) -> Iterator[Callable[[], None]]:
+    """On leaving, by whatever way, a module is what it was, and so is what surrounds it.
+
+    Put back by construction, whoever changed it: the objects that stand in it (parameters, buffers, submodules, hooks
+    and their order, the classes of its parts, the tensors, lists and mappings that they hold), the numbers, memory and
+    kind of every tensor, gradients, ``requires_grad``, each part's mode; the random states of PyTorch, NumPy and Python
+    and of generators that a part holds; the default kind of number, the number of threads, whether gradients are
+    recorded. It takes the memory of one copy of the module's tensors. Yields the function that puts the module back at
+    once, but for modes.
+
+    Raises TicketError for a lazy layer that has seen no batch: looking would make it.
+    """
+    if (lazy := lazy_in(module)) is not None:
+        raise TicketError(f"'{lazy}' {LAZY}", Status.FAILED)
+    parts = [Part(part) for part in module.modules()]
+    tensors = [Numbers(tensor) for tensor in once(one for part in parts for one in part.tensors)]
+    around = Surroundings(_device(module))
+
+    def put_back(modes: bool = False) -> None:
+        for part in parts:
+            part.put_back(modes)
+        for tensor in tensors:
+            tensor.put_back()
 
     try:
         yield put_back
     finally:
-        put_back()
+        put_back(modes=True)
+        around.put_back()
+
+
+@contextmanager
+def substituted(module: nn.Module, tensors: Mapping[int, Tensor]) -> Iterator[None]:
+    """Inside, other tensors stand in place of a module's parameters and buffers, by identity, under all their names."""
+    parts = [Part(part) for part in module.modules()]
+    try:
+        for part in parts:
+            part.substitute(tensors)
+        yield
+    finally:
+        for part in parts:
+            part.put_back(modes=True)
 
 
 @contextmanager
 def seeded(device: torch.device, seed: int) -> Iterator[Callable[[int], None]]:
-    """The global random state of the CPU and of one device, forked, seeded, and put back afterwards.
+    """The global random state of the CPU and of one device, of NumPy and Python, seeded, and put back afterwards.
 
     Yields the function that seeds it anew.
     """
@@ -58,13 +103,18 @@ def seeded(device: torch.device, seed: int) -> Iterator[Callable[[int], None]]:
     def reseed(seed: int) -> None:
         # torch.manual_seed would also reseed the devices that are not forked here
         torch.default_generator.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
         if cuda:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
 
-    with torch.random.fork_rng(devices=[device] if cuda else []):
+    around = Surroundings(device)
+    try:
         reseed(seed)
         yield reseed
+    finally:
+        around.put_back_random()
 
 
 @contextmanager
@@ -89,6 +139,21 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def tensors_in(value: object) -> Iterator[Tensor]:
+    """The tensors in whatever a module returns: in tuples, lists, mappings, dataclasses and their like, in order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from tensors_in(one)
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from tensors_in(one)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from tensors_in(getattr(value, field.name))
+
+
 def has_float64(device: torch.device) -> bool:
     """Whether a device has float64 (Trap 37: MPS has not)."""
     return device.type != "mps"
@@ -97,11 +162,3 @@ def has_float64(device: torch.device) -> bool:
 def _device(module: nn.Module) -> torch.device:
     parameter = next(module.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
-
-
-def _put_back(buffers: list[tuple[nn.Module, str, Tensor, Tensor]]) -> None:
-    with torch.no_grad():
-        for part, name, buffer, value in buffers:
-            part._buffers[name] = buffer
-            if not torch.equal(buffer, value):
-                buffer.copy_(value)

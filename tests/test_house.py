@@ -12,7 +12,7 @@ import pytest
 
 HOUSE = Path(__file__).parents[1]
 FLOORS = [
-    {"errors", "seeds", "disk", "spectral", "effective"},
+    {"errors", "seeds", "disk", "spectral", "effective", "storage", "preserving"},
     {"definitions", "masks", "results", "provenance", "patches", "shapes", "untouched", "finite", "statistics"},
     {"tickets", "data", "tasks", "ledger"},
     {"optimizers", "tensorfile", "arithmetic", "channels", "portable"},

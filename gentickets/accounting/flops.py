@@ -113,7 +113,10 @@ def owners_in(task: Task) -> dict[str, Tensor]:
 
 def weights_in(task: Task) -> dict[str, Tensor]:
     """The prunable weights by name; unlike in `prunable`, there may be none."""
-    return dict(prunable_layers(task).values())
+    found: dict[str, Tensor] = {}
+    for layer in prunable_layers(task).values():
+        found.setdefault(*layer)
+    return found
 
 
 def dense_flops(task: Task) -> float:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import lcm
 
 import torch
-from torch.autograd.graph import increment_version
 
 from gentickets.accounting.counter import LayerCounter
 from gentickets.accounting.flops import densities_in, owners_in
@@ -114,12 +113,13 @@ def _count(task: Task, n: int, acting: Sequence[str]) -> dict[Part, int]:
                 continue
             before, trained = len(counter.works), list(task.trained_by(objective).values())
             with counter:
-                loss = objective.loss(batch, draw)
-                gradients = torch.autograd.grad(loss, trained, allow_unused=True)
+                loss = objective.value(batch, draw)
+                asked = bool(trained) and loss.requires_grad  # else all that it trains is frozen, or has no part in it
+                gradients = torch.autograd.grad(loss, trained, allow_unused=True) if asked else [None] * len(trained)
             for parameter, gradient in zip(trained, gradients, strict=True):
                 if gradient is not None:
                     counter.claim(parameter, gradient)
-                    increment_version(parameter)  # as its optimizer would: what was made of it is made anew
+            draw.updates.update(objective.trains)  # its optimizer would step now: what was made of them is made anew
             for work in counter.works[before:]:
                 counts[objective.name, work.kind, work.owner] += work.flops
     return counts

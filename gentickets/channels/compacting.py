@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gentickets.channels.dead import dead_channels, fold_constants
-from gentickets.channels.group import INSTEAD, Groups, require_fit, tensors_in, twin
+from gentickets.channels.group import INSTEAD, Groups, require_fit, twin
 from gentickets.channels.groups import groups_of
 from gentickets.channels.slicing import silenced, sliced
 from gentickets.errors import Status, TicketError
@@ -17,12 +17,13 @@ from gentickets.shapes import take_shapes
 from gentickets.tasks import Task
 from gentickets.tasks.base import Batch
 from gentickets.tickets import load_weights, state_of
-from gentickets.untouched import untouched
+from gentickets.untouched import looking_only, tensors_in, untouched
 
 TOLERANCE = 1e-3
 """How far compact outputs may be from silenced ones, relative to the largest: far above rounding, far below a fault."""
 
 
+@looking_only
 def compact(task: Task, channels: Channels, batch: Batch, *, groups: Groups | None = None) -> Task:
     """A new task with only these channels, which trains, samples and is saved as any other; the old one is untouched.
 
@@ -46,6 +47,7 @@ def compact(task: Task, channels: Channels, batch: Batch, *, groups: Groups | No
     return small
 
 
+@looking_only
 def without_dead(task: Task, mask: Mask, batch: Batch) -> tuple[Task, Mask, Channels]:
     """A new task without the units that an unstructured mask has cut off, the mask over what is left, and the channels.
 

@@ -13,9 +13,10 @@ from gentickets.channels.slicing import silenced
 from gentickets.masks import Channels, Mask
 from gentickets.tasks import Task
 from gentickets.tickets import load_weights, state_of, zeroed
-from gentickets.untouched import untouched
+from gentickets.untouched import looking_only, untouched
 
 
+@looking_only
 def dead_channels(task: Task, mask: Mask, groups: Groups) -> Channels:
     """What a mask over single weights leaves of each group, as the task's weights are: removing the rest is exact.
 
@@ -33,6 +34,7 @@ def dead_channels(task: Task, mask: Mask, groups: Groups) -> Channels:
     return _Cut(live, groups, _Seen.by(task, zeroed(state_of(task), mask), groups)).kept
 
 
+@looking_only
 def fold_constants(task: Task, mask: Mask, groups: Groups) -> tuple[Mask, dict[str, Tensor]]:
     """A mask and a state that compute the same, with the constants that only dense layers read moved into their biases.
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from gentickets.errors import Status, TicketError, nearest
-from gentickets.masks import Channels
+from gentickets.masks import Channels, require_initialized
+from gentickets.preserving import held_tensors, once
+from gentickets.storage import tie_copies
 
 _M = TypeVar("_M", bound=nn.Module)
 INSTEAD = 'search single weights instead ([search] by = "weights")'
@@ -93,28 +95,46 @@ def kept_entries(groups: Groups, channels: Mapping[str, Tensor]) -> dict[str, di
 
 
 def twin(module: _M) -> _M:
-    """A copy that shares nothing, without gradients.
+    """A copy that shares nothing, without gradients; tied tensors, transposes too, are tied in it as well.
 
-    The old form of spectral norm leaves a computed weight on its layer, which PyTorch refuses to copy as it is.
+    Computed tensors, which PyTorch refuses to copy (the old form of spectral norm leaves one on its layer), are copied
+    by value. Raises TicketError (FAILED) naming what else a module holds that cannot be copied: a lock, a generator.
     """
-    memo: dict[int, object] = {}
-    for part in module.modules():
-        for value in vars(part).values():
-            if isinstance(value, Tensor) and value.grad_fn is not None:
-                memo[id(value)] = value.detach().clone(memory_format=torch.preserve_format)
-    for parameter in module.parameters():
-        if parameter.grad is not None:
-            memo[id(parameter.grad)] = None
-    copy = deepcopy(module, memo)
+    require_initialized(module)
+    held = once(tensor for part in module.modules() for tensor in held_tensors(part))
+    memo = _computed(held)
+    for tensor in held:
+        if tensor.is_leaf and tensor.grad is not None:
+            memo[id(tensor.grad)] = None
+    try:
+        copy = deepcopy(module, memo)
+    except (TypeError, RuntimeError, AttributeError, NotImplementedError) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        message = f"{_uncopied(module)} cannot be copied ({said}), and this works on a copy of the networks"
+        raise TicketError(
+            f"{message}: keep it outside of them, or give its class __deepcopy__", Status.FAILED
+        ) from error
+    copied = [tensor for tensor in held if id(tensor) in memo]  # a class may have its own way to copy
+    tie_copies(copied, [memo[id(tensor)] for tensor in copied])
     for parameter in copy.parameters():
         parameter.grad = None
     return copy
 
 
-def tensors_in(value: object) -> Iterator[Tensor]:
-    """The tensors in whatever a component returns."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Iterable):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from tensors_in(one)
+def _computed(tensors: Iterable[Tensor]) -> dict[int, Any]:
+    """Copies of those that gradients flow through, by identity."""
+    computed = (tensor for tensor in tensors if tensor.grad_fn is not None)
+    return {id(one): one.detach().clone(memory_format=torch.preserve_format) for one in computed}
+
+
+def _uncopied(module: nn.Module) -> str:
+    """The first attribute of a module that cannot be copied, with its kind."""
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            if name in ("_modules", "_parameters", "_buffers"):
+                continue
+            try:
+                deepcopy(value, _computed(held_tensors(part)))
+            except (TypeError, RuntimeError, AttributeError, NotImplementedError):
+                return f"'{f'{path}.{name}'.lstrip('.')}' ({type(value).__name__})"
+    return f"'{type(module).__name__}'"

@@ -22,7 +22,7 @@ from gentickets.spectral import bare
 from gentickets.tasks import Task
 from gentickets.tasks.base import Batch
 from gentickets.tickets import state_of
-from gentickets.untouched import seeded, untouched
+from gentickets.untouched import looking_only, seeded, untouched
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class _Layer:
     shapes: Mapping[str, torch.Size]
 
 
+@looking_only
 def groups_of(
     task: Task, batch: Batch, *, exempt: Iterable[str] = (), components: Iterable[str] | None = None
 ) -> dict[str, Group]:

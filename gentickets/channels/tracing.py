@@ -19,7 +19,7 @@ import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
-from gentickets.channels.group import tensors_in
+from gentickets.untouched import tensors_in
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 Shape = tuple[int, ...]

@@ -15,12 +15,12 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from gentickets.arithmetic import eager
 from gentickets.criteria.judged import judge
-from gentickets.criteria.losses import laid_out
 from gentickets.effective import effective_weight, raw_weight
 from gentickets.errors import Status, TicketError
 from gentickets.masks import PRUNABLE, Scores, component_of, prunable, prunable_layers
+from gentickets.storage import laid_out
 from gentickets.tasks import Batch, Task
-from gentickets.untouched import has_float64, untouched
+from gentickets.untouched import has_float64, substituted, tensors_in, untouched
 
 _SHAPING = {"View", "UnsafeView", "ReshapeAlias", "Transpose", "T", "Permute", "Squeeze", "Unsqueeze", "Clone", "Alias"}
 _SQUASHING = {"Tanh", "Sigmoid", "Hardtanh", "Hardsigmoid", "Clamp", "Softmax", "LogSigmoid"}
@@ -52,11 +52,15 @@ def synflow(task: Task, batches: Sequence[Batch] = (), seed: int = 0) -> Scores:
     """
     weights, found, refused = prunable(task), dict[str, Tensor](), dict[str, TicketError]()
     layers = prunable_layers(task)
-    with untouched(task, seed), eager(task):
+    with eager(task), untouched(task, seed):
         inputs = _inputs(task)
         for component in dict.fromkeys(map(component_of, layers)):
             if component not in inputs:
                 refused[component] = TicketError(f"SynFlow needs Task.inputs to say what '{component}' takes")
+                continue
+            if any(one.is_complex() for one in getattr(task, component).parameters()):
+                message = f"'{component}' has complex weights, which SynFlow cannot make positive; use magnitude"
+                refused[component] = TicketError(message)
                 continue
             own = {
                 id(weight): (name, weight) for path, (name, weight) in layers.items() if component_of(path) == component
@@ -108,10 +112,12 @@ def _flows(component: nn.Module, arguments: tuple[object, ...], weights: Sequenc
     """w dR/dw of those of a component's weights that R depends on, by their identity."""
     place = _place(component)
     positive = {id(p): p.detach().to(place, torch.float64).abs().requires_grad_() for p in component.parameters()}
-    values = {name: positive[id(p)] for name, p in component.named_parameters(remove_duplicate=False)}
-    with torch.enable_grad(), _constant_sigmas(component):
-        output = torch.func.functional_call(component, values | _buffers(component, place), arguments)
-    outputs = [one for one in (output if isinstance(output, tuple | list) else [output]) if one.requires_grad]
+    with (
+        torch.enable_grad(),
+        _constant_sigmas(component),
+        substituted(component, positive | _buffers(component, place)),
+    ):
+        outputs = [one for one in tensors_in(component(*arguments)) if one.requires_grad]
     if not outputs:
         return {}
     for one in outputs:
@@ -122,18 +128,14 @@ def _flows(component: nn.Module, arguments: tuple[object, ...], weights: Sequenc
     return {id(weight): leaf.detach() * slope for weight, leaf, slope in found if slope is not None}
 
 
-def _buffers(component: nn.Module, place: torch.device) -> dict[str, Tensor]:
-    """The buffers in float64; running means negative, so that subtracting them adds."""
-    means = {
-        f"{path}.running_mean".lstrip(".")
-        for path, layer in component.named_modules(remove_duplicate=False)
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm)
-    }
+def _buffers(component: nn.Module, place: torch.device) -> dict[int, Tensor]:
+    """The buffers in float64, by their identity; running means negative, so that subtracting them adds."""
+    layers = [layer for layer in component.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    means = {id(layer.running_mean) for layer in layers}
     values = {}
-    for name, buffer in component.named_buffers(remove_duplicate=False):
-        values[name] = buffer.clone().to(place, torch.float64 if buffer.is_floating_point() else None)
-        if name in means:
-            values[name] = -values[name].abs()
+    for buffer in component.buffers():
+        value = buffer.detach().clone().to(place, torch.float64 if buffer.is_floating_point() else None)
+        values[id(buffer)] = -value.abs() if id(buffer) in means else value
     return values
 
 

@@ -13,8 +13,9 @@ from gentickets.arithmetic import eager
 from gentickets.errors import Status, TicketError
 from gentickets.masks import component_of, prunable, prunable_layers
 from gentickets.seeds import derive
+from gentickets.storage import laid_out
 from gentickets.tasks import Batch, Draw, Objective, Task
-from gentickets.untouched import buffers_kept, modes_kept, seeded
+from gentickets.untouched import preserved, seeded
 
 Tensors = dict[str, Tensor]
 _NOT_TWICE = {"torch::autograd::Error", "torch::autograd::NotImplemented"}
@@ -47,7 +48,7 @@ class Player:
 
     def _loss(self, batch: Batch, draw: Draw) -> Tensor:
         try:
-            return torch.stack([objective.loss(batch, draw) for objective in self.objectives]).sum()
+            return torch.stack([objective.value(batch, draw) for objective in self.objectives]).sum()
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -116,6 +117,9 @@ class Sight:
         for name, weight in prunable(self._task).items():
             if name in found:
                 scored[name] = found[name]
+            elif weight.is_complex():
+                why = f"'{name}' is complex, and this criterion is made for real weights"
+                scored[name] = TicketError(f"{why}: exempt it, or use magnitude or lamp")
             elif not weight.requires_grad:
                 why = f"'{name}' is frozen, so that it has no gradient to be scored by: unfreeze it, exempt it"
                 scored[name] = TicketError(f"{why}, or use a criterion without gradients (magnitude, lamp)")
@@ -147,7 +151,7 @@ def looking(
     if chunk is not None and chunk < 1:
         raise TicketError(f"chunk is the number of images that are scored at once, not {chunk}")
     sight = Sight(task, batches, seed, pooled, chunk)
-    with buffers_kept(task) as put_back, modes_kept(task), seeded(task.device, seed) as reseed, eager(task):
+    with eager(task), preserved(task) as put_back, seeded(task.device, seed) as reseed:
         task.train(not evaluation)
 
         def ready(seed: int) -> None:
@@ -167,18 +171,10 @@ def summed(answers: Mapping[Player, Tensors]) -> Tensors:
     return total
 
 
-def laid_out(values: Tensor, alias: Tensor, first: Tensor) -> Tensor:
-    """Values of an alias's entries in the layout of another tensor on the same memory (a transposed, tied weight)."""
-    if alias.shape == first.shape and alias.stride() == first.stride():
-        return values
-    own = torch.empty_strided(alias.shape, alias.stride(), dtype=values.dtype, device=values.device)
-    return own.copy_(values).as_strided(first.shape, first.stride())
-
-
 def _players(task: Task, pooled: bool) -> list[Player]:
     alike: dict[str, dict[int, nn.Parameter]] = {}
     for name, weight in prunable_layers(task).values():
-        if weight.requires_grad:
+        if weight.requires_grad and not weight.is_complex():
             alike.setdefault(name, {})[id(weight)] = weight
     objectives = list(task.objectives())
     if pooled:

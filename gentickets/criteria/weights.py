@@ -14,7 +14,10 @@ from gentickets.untouched import has_float64
 
 
 def magnitude(task: Task, batches: Sequence[Batch] = (), seed: int = 0) -> Scores:
-    """|w| (Han et al., 2015; Frankle and Carbin, 2019), read from the raw weights block by block, not copied."""
+    """|w| (Han et al., 2015; Frankle and Carbin, 2019), read from the raw weights block by block, not copied.
+
+    That of a complex weight is its absolute value.
+    """
     return Magnitudes({name: weight.detach() for name, weight in prunable(task).items()})
 
 
@@ -37,7 +40,7 @@ def lamp(task: Task, batches: Sequence[Batch] = (), seed: int = 0) -> Scores:
     """
     scores: dict[str, Tensor] = {}
     for name, weight in prunable(task).items():
-        made = _lamp(weight.detach().cpu().double().square().flatten(), derive(seed, "lamp ties", name))
+        made = _lamp(weight.detach().cpu().abs().double().square().flatten(), derive(seed, "lamp ties", name))
         exact = made if has_float64(weight.device) else made.float()
         scores[name] = exact.view(weight.shape).to(weight.device)
     return scores

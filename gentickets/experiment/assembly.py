@@ -24,6 +24,7 @@ from gentickets.optimizers import Schedule
 from gentickets.quality import Extractor, OwnFeatures, extractor, inception
 from gentickets.recipe.sections import CRITERION_OPTIONS
 from gentickets.seeds import derive
+from gentickets.storage import ties_kept
 from gentickets.tasks import FAMILIES, Optim, Task
 from gentickets.training import Plan, Training
 
@@ -127,7 +128,9 @@ class Assembly:
         family = keywords.pop("family")
         with torch.random.fork_rng([]):
             torch.default_generator.manual_seed(derive(seed, purpose))
-            return self._build(family, keywords).to(self.device)
+            task = self._build(family, keywords)
+            with ties_kept(task):
+                return task.to(self.device)
 
     def of(self, recipe: Mapping[str, Any]) -> Assembly:
         """What the recipe of a stored ticket describes, in the same place; its images' shape is the ticket's."""

@@ -18,6 +18,7 @@ from gentickets.export.parts import BATCH, RECONSTRUCTOR, SAMPLER, Part
 from gentickets.export.rebuild import FORMAT, LAYERS, assemble
 from gentickets.tasks import GAN, GDA, VAE, Autoencoder, Task
 from gentickets.tasks.networks.layers import Mean, Residual, View
+from gentickets.untouched import looking_only
 
 CLOSE = 1e-6
 """How far a rebuilt network may be from the original, absolute and relative."""
@@ -63,6 +64,7 @@ def chains_of(task: Task) -> dict[str, list[Node]]:
     return {name: known[way] for name, way in ways.items() if way in known}
 
 
+@looking_only
 def as_safetensors(
     task: Task, parts: Mapping[str, Part], about: Mapping[str, Any], component: str | None = None
 ) -> tuple[bytes, bytes, dict[str, str]]:

@@ -17,6 +17,7 @@ import torch
 from gentickets import __version__
 from gentickets.errors import Status, TicketError
 from gentickets.export.parts import BATCH, Part
+from gentickets.untouched import untouched
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 CLOSE = 1e-4
@@ -44,7 +45,7 @@ def as_onnx(part: Part, about: Mapping[str, str]) -> bytes:
     Raises TicketError (status 1) where PyTorch cannot export the part, or onnxruntime gives something else than it.
     """
     check_packages()
-    with _quietly():
+    with _quietly(), untouched(part.module, 0):
         model = _model(part)
         _clean(model)
         about = {**about, "part": part.name}

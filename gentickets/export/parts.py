@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gentickets.errors import Status, TicketError
 from gentickets.seeds import derive
 from gentickets.tasks import FAMILIES, GAN, GDA, VAE, Autoencoder, Batch, Draw, Task
+from gentickets.untouched import looking_only
 
 BATCH = 8
 """Images that inputs are made of: parts are compared on up to so many."""
@@ -51,6 +52,7 @@ class Part:
         return {"takes": takes, "gives": [_told(*self.gives, self.result(inputs))]}
 
 
+@looking_only
 def parts_of(task: Task, batch: Batch) -> tuple[dict[str, Part], dict[str, str]]:
     """The parts of a task by name, and what is not offered, with the reason.
 

@@ -9,18 +9,23 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from gentickets.channels.group import twin
 from gentickets.spectral import bare
+from gentickets.storage import ties_kept
 from gentickets.tasks import Task
 from gentickets.tasks.gda import Fixed
 from gentickets.tasks.networks.layers import Halve, PiecewiseLinear
+from gentickets.untouched import looking_only
 
 
+@looking_only
 def plain(task: Task) -> Task:
     """A copy on the CPU, in evaluation mode, without gradients, that gives the same; the task itself is untouched.
 
     Spectral norms and other reparametrizations are folded: the weights stand there as they act. Layers with a
     backward pass of their own are replaced by PyTorch's layers of the same values. Zeros stay zeros.
     """
-    copy = twin(task).cpu().eval().requires_grad_(False)
+    copy = twin(task)
+    with ties_kept(copy):
+        copy = copy.cpu().eval().requires_grad_(False)
     _fold(copy)
     _replace(copy)
     return copy

@@ -13,7 +13,10 @@ from .mask import (
     plain_name,
     prunable,
     prunable_layers,
+    require_initialized,
+    require_maskable,
 )
+from .names import first_names, named_tensors, sharing, under_all_names
 from .select import SCOPES, Magnitudes, Scores, keep_top, tied_share
 from .unprunable import require_prunable
 
@@ -29,17 +32,23 @@ __all__ = [
     "component_of",
     "erk",
     "erk_like",
+    "first_names",
     "from_torch_prune",
     "full_mask",
     "hold",
     "keep_top",
     "left_out",
     "masked_state_dict",
+    "named_tensors",
     "plain_name",
     "prunable",
     "prunable_layers",
+    "require_initialized",
+    "require_maskable",
     "require_prunable",
+    "sharing",
     "shuffled",
     "tied_share",
+    "under_all_names",
     "uniform",
 ]

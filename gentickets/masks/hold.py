@@ -13,7 +13,8 @@ from gentickets.errors import Status, TicketError, nearest
 from gentickets.spectral import settle
 
 from .blockwise import multiply
-from .mask import Mask, plain_name
+from .mask import Mask, plain_name, require_maskable
+from .names import sharing
 from .unprunable import require_prunable
 
 _T = TypeVar("_T", bound=Tensor)
@@ -68,11 +69,12 @@ def hold(mask: Mask, module: nn.Module, optimizer: torch.optim.Optimizer) -> Rem
         if name not in named:
             message = f"the module has no parameter '{name}' for the mask. {nearest(name, named)}"
             raise TicketError(message, Status.TICKET)
-    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    held = Hold(mask, {name: weight for name, weight in named.items() if id(weight) in trained})
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    held = Hold(mask, sharing(named, trained))
     if not held.names:
         message = "the optimizer trains none of the masked weights; was it built from another module's parameters?"
         raise TicketError(message, Status.TICKET)
+    require_maskable(module, mask)
     require_prunable(module, mask)
     apply_mask(mask, named)
     settle(module)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gentickets.errors import Status, TicketError, nearest
+from gentickets.storage import laid_out, memory_of
 
 from .mask import Mask, plain_name, prunable
 
@@ -64,7 +65,7 @@ def masked_state_dict(module: nn.Module, mask: Mask) -> dict[str, Tensor]:
             raise TicketError(f"'{name}' has shape {theirs}, its mask {ours}", Status.TICKET)
         plain[key].masked_fill_(~kept.to(plain[key].device), 0.0)
         for twin in _tied(key, sources):
-            plain[twin] = plain[key].as_strided(sources[twin].shape, sources[twin].stride()).clone()
+            plain[twin] = laid_out(plain[key], sources[key], sources[twin]).clone()
     return plain
 
 
@@ -83,7 +84,5 @@ def _prune_masks(module: nn.Module) -> dict[int, tuple[str, Tensor]]:
 def _tied(name: str, tensors: dict[str, Tensor]) -> list[str]:
     """The other names of a tensor's storage, transposed views included."""
 
-    def place(tensor: Tensor) -> tuple[int, int]:
-        return tensor.data_ptr(), tensor.numel()
-
-    return [n for n, tensor in tensors.items() if n != name and place(tensor) == place(tensors[name])]
+    own = memory_of(tensors[name])
+    return [n for n, tensor in tensors.items() if n != name and memory_of(tensor) == own]

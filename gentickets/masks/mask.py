@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from gentickets.effective import raw_weight
 from gentickets.errors import Status, TicketError, nearest
+from gentickets.storage import LAZY, lazy_in, memory_of, overlapping, repeats
 
 PRUNABLE = (
     nn.Linear,
@@ -127,11 +129,14 @@ def prunable(
     Biases, norm parameters and buffers are never in it. ``exempt`` lists names or shell patterns to leave out
     (``"decoder.out.weight"``, ``"*.out.*"``); ``components`` limits the set to some components. Under spectral
     norm the raw tensor stands for the weight, under weight norm the direction v, in both PyTorch APIs; layers whose
-    weight no raw tensor can make zero are left out (see `left_out`). A pattern that matches nothing is an error.
+    weight no raw tensor can make zero are left out (see `left_out`). A pattern that matches nothing is an error, and so
+    are weights without numbers: those of a lazy layer that has seen no batch, or on PyTorch's ``meta`` device.
     """
     found: dict[str, nn.Parameter] = {}
     for layer in prunable_layers(module).values():
         found.setdefault(*layer)
+    if empty := next((name for name, weight in found.items() if weight.is_meta), None):
+        raise TicketError(f"'{empty}' is on the meta device and has no numbers: load the network's weights first")
     if components is not None:
         found = _only(found, list(components))
     if not found and (refused := left_out(module)):
@@ -143,10 +148,11 @@ def prunable(
 def prunable_layers(module: nn.Module) -> dict[str, tuple[str, nn.Parameter]]:
     """Every layer with a prunable weight, by module name: the weight's one name in the prunable set, and the weight.
 
-    Layers that share a storage share a name, the first one's (Trap 6).
+    Layers whose weights cover the same numbers (see `storage.memory_of`) share a name, the first one's (Trap 6).
     """
+    require_initialized(module)
     layers: dict[str, tuple[str, nn.Parameter]] = {}
-    named: dict[tuple[int, ...], str] = {}
+    named: dict[Hashable, str] = {}
     for module_name, layer in module.named_modules():
         if not isinstance(layer, PRUNABLE):
             continue
@@ -154,8 +160,7 @@ def prunable_layers(module: nn.Module) -> dict[str, tuple[str, nn.Parameter]]:
         if weight_name is None:
             continue
         weight = layer.get_parameter(weight_name)
-        key = (weight.untyped_storage().data_ptr(), int(weight.storage_offset()), weight.numel())
-        name = named.setdefault(key, plain_name(f"{module_name}.{weight_name}".lstrip(".")))
+        name = named.setdefault(memory_of(weight), plain_name(f"{module_name}.{weight_name}".lstrip(".")))
         layers[module_name] = (name, weight)
     return layers
 
@@ -175,9 +180,38 @@ def left_out(module: nn.Module) -> dict[str, str]:
 
 
 def full_mask(module: nn.Module, *, exempt: Iterable[str] = (), components: Iterable[str] | None = None) -> Mask:
-    """The mask of the dense network: every weight of the prunable set is kept (see `prunable`)."""
+    """The mask of the dense network: every weight of the prunable set is kept (see `prunable`, `require_maskable`)."""
     weights = prunable(module, exempt=exempt, components=components)
+    require_maskable(module, weights)
     return Mask({name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()})
+
+
+def require_initialized(module: nn.Module) -> None:
+    """Raise TicketError where a lazy layer has not seen a batch yet, so that its tensors have no shape."""
+    if (lazy := lazy_in(module)) is not None:
+        raise TicketError(f"'{lazy}' {LAZY}")
+
+
+def require_maskable(module: nn.Module, names: Iterable[str]) -> None:
+    """Raise TicketError for a weight that shares some of its numbers with another tensor, or repeats its own.
+
+    Whole ties are no hindrance: they have one mask. But what is pruned of a part would come back by the other tensor.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in chain(
+        module.named_parameters(remove_duplicate=False), module.named_buffers(remove_duplicate=False)
+    ):
+        tensors[plain_name(name)] = tensor
+    masked = [name for name in names if name in tensors]
+    for name in masked:
+        if repeats(tensors[name]):
+            message = f"'{name}' holds the same numbers in several places (it was expanded), so that no mask fits it"
+            raise TicketError(f"{message}: make it a parameter of its own by .clone(), or exempt it", Status.FAILED)
+    for one, other in overlapping(tensors):
+        if one in masked or other in masked:
+            one, other = (one, other) if one in masked else (other, one)
+            message = f"'{one}' shares a part of its numbers with '{other}', by which pruned ones would come back"
+            raise TicketError(f"{message}: give it memory of its own by .clone(), or exempt it", Status.FAILED)
 
 
 def _only(weights: dict[str, nn.Parameter], components: list[str]) -> dict[str, nn.Parameter]:

@@ -29,6 +29,9 @@ class Part:
     """One tensor's scores and what may be kept of them. A weight's position is its index in logical order."""
 
     def __init__(self, name: str, scores: Tensor, within: Mask, *, magnitude: bool, seed: int) -> None:
+        if scores.is_complex() and not magnitude:
+            raise TicketError(f"the scores of '{name}' are complex, and complex numbers have no order: give real ones")
+        scores = scores.detach().abs() if scores.is_complex() else scores
         self.name = name
         self.size = scores.numel()
         self.kept = within.kept_in(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from gentickets import spectral
 from gentickets.errors import TicketError, nearest
-from gentickets.masks import component_of
+from gentickets.masks import component_of, first_names
 from gentickets.seeds import derive
 
 Batch = Tensor
@@ -26,6 +27,8 @@ class Draw(Mapping[str, Tensor]):
     def __init__(self, **values: Tensor) -> None:
         self._values = values
         self.shared: dict[str, tuple[tuple[int, bool], Tensor]] = {}
+        self.updates: Counter[str] = Counter()
+        """Component -> optimizer steps that are only counted, as FLOPs are: what is shared is made anew after them."""
 
     def __getitem__(self, name: str) -> Tensor:
         return self._values[name]
@@ -73,9 +76,24 @@ class Objective:
     optim: Optim | None = None
     after_step: Callable[[], None] | None = None
 
+    def value(self, batch: Batch, draw: Draw) -> Tensor:
+        """The loss, which must be one number; TicketError where it is anything else."""
+        loss: object = self.loss(batch, draw)
+        if not isinstance(loss, Tensor):
+            kind = type(loss).__name__
+            raise TicketError(f"the loss of objective '{self.name}' is a {kind}: give back one tensor, the loss itself")
+        if loss.numel() != 1 or loss.is_complex():
+            what = "complex" if loss.is_complex() else f"of shape {tuple(loss.shape)}"
+            raise TicketError(f"the loss of objective '{self.name}' is {what}: take the mean, one real number")
+        return loss.reshape(())
+
     def acts_at(self, step: int) -> bool:
         """Whether this objective has a turn in the step with that number."""
         return (step + 1) % self.every == 0
+
+
+class UndeclaredError(TicketError, NotImplementedError):
+    """What a family has to declare, and has not."""
 
 
 class Task(nn.Module):
@@ -102,7 +120,7 @@ class Task(nn.Module):
 
     def objectives(self) -> Sequence[Objective]:
         """The turns of one step, in order."""
-        raise NotImplementedError(f"{type(self).__name__} declares no objectives")
+        raise UndeclaredError(f"{type(self).__name__} declares no objectives: override objectives()")
 
     def draw(self, n: int, rng: torch.Generator) -> Draw:
         """Every random number that one step on n images uses, on the task's device. Default: none."""
@@ -110,7 +128,7 @@ class Task(nn.Module):
 
     def inputs(self, batch: Batch) -> dict[str, tuple[Tensor, ...]]:
         """Each component's arguments for this batch (for FLOPs, compacting, SynFlow and norm statistics)."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what its components take")
+        raise UndeclaredError(f"{type(self).__name__} does not say what its components take: override inputs()")
 
     def figures(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
         """Per-image figures of merit, lower is better, each (n,): a VAE's ``negative_elbo``. Default: none."""
@@ -144,15 +162,22 @@ class Task(nn.Module):
         return next(self.parameters()).device
 
     def trained_by(self, objective: Objective) -> dict[str, nn.Parameter]:
-        """The parameters that an objective trains, by name; an unknown component is an error."""
+        """The parameters that an objective trains, by name; an unknown component is an error.
+
+        A parameter that stands in several components belongs to each, and bears its first name (`masks.first_names`).
+        """
         for component in objective.trains:
             if component not in self.components:
                 known = nearest(component, self.components)
                 raise TicketError(f"objective '{objective.name}' trains '{component}', which does not exist. {known}")
+        names: dict[nn.Parameter, list[str]] = {}
+        for name, parameter in self.named_parameters(remove_duplicate=False):
+            names.setdefault(parameter, []).append(name)
+        first = first_names(self) if any(len(several) > 1 for several in names.values()) else {}
         return {
-            name: parameter
-            for name, parameter in self.named_parameters()
-            if component_of(name) in objective.trains and parameter.requires_grad
+            next((name for name in several if first.get(name) == name), several[0]): parameter
+            for parameter, several in names.items()
+            if parameter.requires_grad and any(component_of(name) in objective.trains for name in several)
         }
 
     def share(self, draw: Draw, key: str, component: str, make: Callable[[], Tensor]) -> Tensor:
@@ -163,6 +188,7 @@ class Task(nn.Module):
         impossible as long as updates are in place, as optimizers' are.
         """
         weights = sum(parameter._version for parameter in getattr(self, component).parameters())
+        weights += draw.updates[component]
         version = (weights, torch.is_grad_enabled())
         if key not in draw.shared or draw.shared[key][0] != version:
             draw.shared[key] = (version, make())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gentickets.data import Batches
-from gentickets.masks import Hold, Mask
+from gentickets.masks import Hold, Mask, require_maskable, sharing
 from gentickets.seeds import derive
 from gentickets.tickets import Snapshot, Ticket
 from gentickets.training.training import Training
@@ -43,9 +43,12 @@ def train(
     first step after which that was so: the same wherever the training was stopped or stored (see `Divergence`).
     """
     task, schedule, divergence = training.task, training.plan.schedule, training.divergence
+    holds: list[Hold | None] = [None for _ in training.turns]
     if mask is not None:
-        Hold(mask, dict(task.named_parameters())).apply()
-    holds = [None if mask is None else Hold(mask, turn.parameters) for turn in training.turns]
+        require_maskable(task, mask)
+        weights = dict(task.named_parameters(remove_duplicate=False))
+        Hold(mask, weights).apply()
+        holds = [Hold(mask, sharing(weights, turn.parameters.values())) for turn in training.turns]
     rng = torch.Generator(task.device)
     losses: dict[str, Tensor] = {}
     reached = steps.start

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,7 @@ def estimate_norms(task: Task, components: Sequence[str], batches: Sequence[Tens
     ]
     if not norms or not batches:
         return
-    momenta = [norm.momentum for norm in norms]
-    with modes_kept(task), torch.no_grad(), seeded(task.device, derive(0, "norms")):
+    with modes_kept(task), _momenta_kept(norms), torch.no_grad(), seeded(task.device, derive(0, "norms")):
         task.eval()
         inputs = task.inputs(torch.cat(list(batches)))
         for norm in norms:
@@ -31,5 +31,13 @@ def estimate_norms(task: Task, components: Sequence[str], batches: Sequence[Tens
             norm.momentum = None
         for component in components:
             getattr(task, component).train()(*inputs[component])
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+
+
+@contextmanager
+def _momenta_kept(norms: Sequence[nn.modules.batchnorm._BatchNorm]) -> Iterator[None]:
+    momenta = [norm.momentum for norm in norms]
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

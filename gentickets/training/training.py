@@ -10,17 +10,29 @@ from torch import Tensor, nn
 
 from gentickets.arithmetic import Arithmetic
 from gentickets.errors import Status, TicketError, nearest
-from gentickets.masks import Mask, component_of, require_prunable
+from gentickets.masks import Mask, component_of, require_prunable, under_all_names
 from gentickets.optimizers import check_state, read_state, write_state
 from gentickets.seeds import derive
 from gentickets.spectral import settle
+from gentickets.storage import ties_kept
 from gentickets.tasks import Task
-from gentickets.tickets import Snapshot, Tensors, Ticket, check_fit, copied, load_weights, state_of, zeroed
+from gentickets.tickets import (
+    Snapshot,
+    State,
+    Tensors,
+    Ticket,
+    check_fit,
+    copied,
+    fitted,
+    load_weights,
+    state_of,
+    zeroed,
+)
 from gentickets.training.divergence import Divergence
 from gentickets.training.norms import estimate_norms
 from gentickets.training.plan import Plan
 from gentickets.training.turn import Turn
-from gentickets.untouched import buffers_kept, modes_kept, seeded
+from gentickets.untouched import preserved, seeded
 
 
 class Training:
@@ -32,7 +44,8 @@ class Training:
     def __init__(self, task: Task, plan: Plan) -> None:
         self.task, self.plan = task, plan
         if any(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in task.modules()):
-            task.to(memory_format=torch.channels_last)
+            with ties_kept(task):
+                task.to(memory_format=torch.channels_last)
         objectives = list(task.objectives())
         for name in plan.per_objective:
             if name not in (known := [objective.name for objective in objectives]):
@@ -44,13 +57,13 @@ class Training:
             before = {id(p): p for earlier in self.turns[:number] for p in earlier.parameters.values()}
             turn.passed = [parameter for key, parameter in before.items() if key not in own]
         self.divergence = Divergence(task, self.turns)
-        self.ema: dict[str, Tensor] = {}
+        self.ema = State()
         self.renew_ema()
 
     def compile(self, batch: Tensor) -> None:
         """Have compiled code made now, for which the first step would wait; nothing else changes."""
         task = self.task
-        with buffers_kept(task), modes_kept(task), seeded(task.device, derive(0, "compile")):
+        with preserved(task), seeded(task.device, derive(0, "compile")):
             task.train()
             draw = task.draw(len(batch), torch.Generator(task.device).manual_seed(derive(0, "compile")))
             for turn in self.turns if self.plan.compile else ():
@@ -66,21 +79,30 @@ class Training:
             self.plan = before
 
     def renew_ema(self) -> None:
-        """Start the averages anew from the weights as they are."""
+        """Start the averages anew from the weights as they are.
+
+        Averaged is every parameter that an averaged component has, tied ones under their first name, by the decay of
+        the first of its components that is averaged.
+        """
         for component in self.plan.ema:
             if component not in self.task.components:
                 raise TicketError(f"no component '{component}' to average. {nearest(component, self.task.components)}")
-        parameters = dict(self.task.named_parameters())
-        self.ema = copied({n: p for n, p in parameters.items() if component_of(n) in self.plan.ema})
+        state = state_of(self.task)
+        self._decays: dict[str, float] = {}
+        for name, _ in self.task.named_parameters(remove_duplicate=False):
+            if (decay := self.plan.ema.get(component_of(name))) is not None:
+                self._decays.setdefault(state.first(name), decay)
+        self.ema = state.only(self._decays)
+        self.ema.update(copied(self.ema))
         self.divergence.forget(self.ema)
 
     def update_ema(self) -> None:
         """Move the averages by one step."""
         if not self.plan.ema:
             return
-        parameters = dict(self.task.named_parameters())
-        for component, decay in self.plan.ema.items():
-            names = [n for n in self.ema if component_of(n) == component and n not in self.divergence.design]
+        parameters = dict(self.task.named_parameters(remove_duplicate=False))
+        for decay in dict.fromkeys(self._decays.values()):
+            names = [name for name, own in self._decays.items() if own == decay and name not in self.divergence.design]
             with torch.no_grad():
                 torch._foreach_lerp_([self.ema[n] for n in names], [parameters[n] for n in names], 1 - decay)
 
@@ -106,7 +128,7 @@ class Training:
         self._load_ema(snapshot.ema)
 
     def _load_ema(self, ema: Tensors) -> None:
-        for name, average in ema.items():
+        for name, average in fitted(ema, self.ema).items() if ema else ():
             self.ema[name].copy_(average)
         self.divergence.forget(self.ema)
 
@@ -124,7 +146,7 @@ class Training:
         self._load_optim(ticket.optim, ticket.mask)
         ticket.load_into(self.task)
         self.renew_ema()
-        self._load_ema(zeroed(ticket.ema, ticket.mask))
+        self._load_ema(zeroed(fitted(ticket.ema, self.ema), ticket.mask) if ticket.ema else {})
 
     def _load_optim(self, optim: Tensors, mask: Mask | None) -> None:
         known = {turn.objective.name for turn in self.turns}
@@ -137,8 +159,9 @@ class Training:
             states[name][inner] = value
         for turn in self.turns:
             check_state(turn.optimizer, turn.parameters, states[turn.objective.name])
+        masks = None if mask is None else under_all_names(mask, self.task)
         for turn in self.turns:
-            write_state(turn.optimizer, turn.parameters, states[turn.objective.name], mask)
+            write_state(turn.optimizer, turn.parameters, states[turn.objective.name], masks)
 
     @contextlib.contextmanager
     def averaged(self, batches: Sequence[Tensor] = ()) -> Iterator[Task]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 
 from gentickets.arithmetic import Arithmetic
+from gentickets.errors import TicketError
 from gentickets.masks import Hold
 from gentickets.optimizers import build, like_parameter
 from gentickets.tasks import Draw, Objective, Task
@@ -21,6 +22,9 @@ class Turn:
     def __init__(self, task: Task, objective: Objective, plan: Plan, arithmetic: Arithmetic) -> None:
         self.objective = objective
         self.parameters = task.trained_by(objective)
+        if not self.parameters:
+            what = " and ".join(map(repr, objective.trains)) or "no component"
+            raise TicketError(f"objective '{objective.name}' has nothing to train: all of {what} is frozen")
         self.arithmetic = arithmetic
         self.passed: list[nn.Parameter] = []
         """Parameters that only earlier turns of the step train: this one asks nothing of them."""
@@ -32,7 +36,7 @@ class Turn:
 
     def gradients(self, batch: Tensor, draw: Draw) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         """The loss, and its gradients by what is trained."""
-        loss = self.objective.loss
+        loss = self.objective.value
         return self.arithmetic.gradients(lambda: loss(batch, draw), list(self.parameters.values()), self.passed)
 
     def take(self, batch: Tensor, draw: Draw, factor: float, hold: Hold | None) -> Tensor:

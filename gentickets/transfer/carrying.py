@@ -10,14 +10,22 @@ from torch import Tensor
 
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.finite import infinite
-from gentickets.masks import Magnitudes, Mask, component_of, full_mask, keep_top, prunable, prunable_layers
-from gentickets.portable import signed
+from gentickets.masks import (
+    Magnitudes,
+    Mask,
+    component_of,
+    first_names,
+    full_mask,
+    keep_top,
+    prunable,
+    prunable_layers,
+)
+from gentickets.portable import positive_in, signed
 from gentickets.seeds import derive
 from gentickets.tasks import Task
 from gentickets.tickets import Origin, Tensors, Ticket, check_fit, copied, state_of, zeroed
 
 from .pairing import Pairing, paired
-from .sides import first_names
 from .table import Entry, Table
 from .widths import fitted, perturbed
 
@@ -117,7 +125,9 @@ def carried(
     for name, giver in () if moves == "mask" else givers.items():
         fresh = start.weights[name]
         if moves == "signs":
-            weights[name] = signed(fresh, masks[name].to(fresh.device), (values[giver] >= 0).to(fresh.device))
+            weights[name] = signed(
+                fresh, masks[name].to(fresh.device), positive_in(giver, values[giver]).to(fresh.device)
+            )
         else:
             weights[name] = values[giver].detach().to(fresh)
     if noise and moves in ("weights", "trained"):
@@ -141,7 +151,18 @@ def _layers(pairing: Pairing, source: Task, target: Task) -> dict[str, str]:
     """Prunable weight of the target -> that of the source, for paired layers."""
     ours, theirs = prunable_layers(source), prunable_layers(target)
     pairs = [pair for pair in pairing.pairs if pair.target in theirs and pair.source in ours]
+    for pair in pairs:
+        if _turned(ours, pair.source) != _turned(theirs, pair.target):
+            message = f"'{pair.target}' cannot take from '{pair.source}': one of the two is a transposed tie"
+            raise TicketError(f"{message}, the other has a weight of its own; leave it out", Status.TICKET)
     return {theirs[pair.target][0]: ours[pair.source][0] for pair in pairs}
+
+
+def _turned(layers: Mapping[str, tuple[str, Tensor]], path: str) -> bool:
+    """Whether a layer's weight is tied to one of another layout, by whose name tickets hold it."""
+    name, weight = layers[path]
+    first = next(tensor for other, tensor in layers.values() if other == name)
+    return first.shape != weight.shape or first.stride() != weight.stride()
 
 
 def _beside(pairing: Pairing, source: Task, target: Task, moves: str) -> dict[str, str]:

@@ -8,18 +8,19 @@ import torch
 from torch import Tensor
 
 from gentickets.channels import rearranged
-from gentickets.channels.group import Group, Member, tensors_in, twin
+from gentickets.channels.group import Group, Member, twin
 from gentickets.masks import component_of
 from gentickets.shapes import Axis, axes_of
 from gentickets.tasks import Batch, Task
 from gentickets.tickets import load_weights, state_of
-from gentickets.untouched import untouched
+from gentickets.untouched import looking_only, tensors_in, untouched
 
 MAKER, READER = "encoder", "decoder"
 TOLERANCE = 1e-4
 """How far outputs may move when codes change places, relative to the largest: rounding alone."""
 
 
+@looking_only
 def code_group(task: Task, batch: Batch) -> dict[str, Group]:
     """The group of a task's codes (latents), as `groups_of` would name it, or nothing where there is none.
 

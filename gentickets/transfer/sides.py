@@ -105,16 +105,6 @@ def layers_below(task: Task, path: str) -> list[Layer]:
     return found
 
 
-def first_names(task: Task) -> dict[str, str]:
-    """Every parameter's and buffer's name -> the first one of its storage, by which tickets hold it."""
-    first: dict[tuple[object, ...], str] = {}
-    names = {}
-    for name, value in task.state_dict().items():
-        place = (value.untyped_storage().data_ptr(), value.storage_offset(), tuple(value.shape), value.stride())
-        names[name] = first.setdefault(place, name) if value.numel() else name
-    return names
-
-
 def within(name: str, path: str) -> bool:
     """Whether a module's name is a path, or lies below it."""
     return name == path or name.startswith(f"{path}.")

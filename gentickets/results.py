@@ -95,6 +95,9 @@ class Result:
     early bird's), ``compact``, ``compile``, ``evaluate``, ``store``."""
     spent: dict[str, float] = field(default_factory=dict)
     """FLOPs executed, by the same phases; optimizers and element-wise work count nothing."""
+    uncounted: dict[str, list[str]] = field(default_factory=dict)
+    """Phase of ``spent``, or ``forward`` and ``step`` of ``flops`` -> names of operators that were met in it and whose
+    FLOPs are not known: that figure is "at least" what it says. Empty where all is counted."""
     memory: int | None = None
     """Bytes at the peak of training, where the device tells: allocated on a GPU, beyond the start's on a CPU."""
     energy: float | None = None

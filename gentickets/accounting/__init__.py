@@ -5,10 +5,12 @@ from gentickets.accounting.counter import Counter
 from gentickets.accounting.flops import (
     FlopTable,
     LayerFlops,
+    NetworkFlops,
     dense_flops,
     forward_flops,
     layer_flops,
     masked_flops,
+    network_flops,
     weights,
     width_at,
 )
@@ -19,6 +21,7 @@ __all__ = [
     "Counter",
     "FlopTable",
     "LayerFlops",
+    "NetworkFlops",
     "StepFlops",
     "Timing",
     "dense_flops",
@@ -27,6 +30,7 @@ __all__ = [
     "interleaved",
     "layer_flops",
     "masked_flops",
+    "network_flops",
     "peak_memory",
     "step_flops",
     "synchronize",

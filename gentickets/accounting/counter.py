@@ -1,22 +1,31 @@
 """Counting the FLOPs of whatever runs, forward, backward and backward again.
 
-What is counted, and how, stands in `gentickets.accounting.formulas`.
+What is counted, and how, stands in `gentickets.accounting.formulas`; what counts nothing, in
+`gentickets.accounting.free`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from functools import cache, partial
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch._C import DispatchKey
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from gentickets.accounting.formulas import CONVOLUTION, FORMULAS, KINDS, LINEAR
+from gentickets.accounting.formulas import CONVOLUTION, KINDS, LINEAR, Formula, formula_of
+from gentickets.accounting.free import is_free
+
+HIGHER_ORDER = "higher_order::"
+"""Before the names of operators that take functions (`torch.cond`): what they run is not looked into."""
 
 
 class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -25,45 +34,75 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         with Counter() as counter:
             loss(batch).backward()
         counter.total, counter.kinds["norm"]
+        counter.uncounted  # empty, or the total is a lower bound
 
     It sees operations below autograd, where a gradient inside a loss (a gradient penalty) runs as any other code,
     whereas PyTorch's own `FlopCounterMode` follows modules and cannot take one. It counts what is computed: a
-    gradient that nobody asks for costs nothing. Compiled code is not looked into. Fused attention, which has no
-    formula here, counts by PyTorch's, as linear.
+    gradient that nobody asks for costs nothing.
+
+    An operator that has no formula and does not stand in the table of those that count nothing is in `uncounted`, and
+    the total is "at least" what it says. A formula registered with `torch.utils.flop_counter.register_flop_formula`
+    is taken for an operator that has none here, as linear.
+
+    While it counts, layers go the way that they go in training: the fused evaluation of `nn.TransformerEncoder` is off,
+    and functions given to `torch.compile` run as written. What does not pass through PyTorch's operators is not seen:
+    numpy, kernels that are started by hand (Triton, CUDA graphs), the backward pass of compiled code that ran before.
     """
+
+    supports_higher_order_operators = True
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kinds: dict[str, int] = dict.fromkeys(KINDS, 0)
         """Kind -> FLOPs until now."""
+        self.uncounted: set[str] = set()
+        """Names of the operators met until now whose FLOPs are not known."""
+        self._settings: list[ExitStack] = []
 
     @property
     def total(self) -> int:
-        """FLOPs until now."""
+        """FLOPs until now; at least so many, where `uncounted` has names."""
         return sum(self.kinds.values())
+
+    def __enter__(self) -> Self:
+        stack = ExitStack()
+        if not self._settings:
+            stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
+            torch.backends.mha.set_fastpath_enabled(False)
+            if "torch._dynamo" in sys.modules:  # without it nothing is compiled
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+        self._settings.append(stack)
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self._settings.pop().close()
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run an operation, and book what it costs."""
         kwargs = kwargs or {}
-        packet = getattr(func, "_overloadpacket", None)
-        known = packet in FORMULAS or packet in flop_registry
-        if not known and isinstance(func, OpOverload):
-            with self:  # in inference mode layers arrive whole
-                parts = func.decompose(*args, **kwargs)
-            if parts is not NotImplemented:
-                return parts
-        out = func(*args, **kwargs)
-        if packet in FORMULAS:
-            kind, formula = FORMULAS[packet]
-            given = _named(func, args, kwargs)
-            self.book(func, given, out, kind, formula(given, out))
-        elif known:
-            flops = int(flop_registry[packet](*args, **kwargs, out_val=out))
-            self.book(func, _named(func, args, kwargs), out, LINEAR, flops)
-        else:
+        if any(hasattr(kind, "__tensor_flatten__") for kind in types):
+            return NotImplemented  # made of other tensors (nested, distributed): it comes back as operations on those
+        if is_free(name := _name(func)):
+            out = func(*args, **kwargs)
             self.note(func, (args, kwargs), out)
+            return out
+        known, nested = formula_of(name), _is_nested((args, kwargs))
+        if known is None and not nested and (parts := _composite(func)) is not None:
+            with self:  # in inference mode layers arrive whole
+                return parts(*args, **kwargs)
+        out = func(*args, **kwargs)
+        kind, formula = known or (LINEAR, _registered(func, args, kwargs))
+        given = _named(func, args, kwargs)
+        flops = None if formula is None or nested else formula(given, out)
+        if flops is None:
+            self.uncounted.add(name)
+            self.note(func, (args, kwargs), out)
+        else:
+            self.book(func, given, out, kind, flops)
         return out
 
     def book(self, func: Any, given: Mapping[str, Any], out: Any, kind: str, flops: int) -> None:
@@ -71,7 +110,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.kinds[kind] += flops
 
     def note(self, func: Any, given: Any, out: Any) -> None:
-        """Called with every operation that costs nothing."""
+        """Called with every operation that costs nothing, or nobody knows what."""
 
 
 @dataclass
@@ -89,7 +128,8 @@ class LayerCounter(Counter):  # type: ignore[no-untyped-call]
     A layer's work forward and for its input's gradient multiplies its weight. Its weight's gradient does not: it is
     known by where it ends up (`claim`). So this follows tensors: what is made of parameters and buffers alone (a
     weight divided by its norm, transposed, rounded) stands for the largest of them, and what is made of products
-    without a weight keeps in mind which. All tensors are kept until the counter goes.
+    without a weight keeps in mind which. A product of two weights stands for neither: it is dense where they are not.
+    All tensors are kept until the counter goes.
     """
 
     def __init__(self, parameters: Mapping[str, Tensor], buffers: Iterable[Tensor] = ()) -> None:
@@ -119,7 +159,7 @@ class LayerCounter(Counter):  # type: ignore[no-untyped-call]
         owners = [owner for factor in factors if (owner := self._owners.get(_memory(factor))) is not None]
         self.works.append(Work(kind, flops, owners[-1] if owners else None))
         new = frozenset() if owners else frozenset([len(self.works) - 1])
-        self._follow(_tensors(given), out, new, steady=True)
+        self._follow(_tensors(given), out, new, steady=True, multiplied=True)
 
     def note(self, func: Any, given: Any, out: Any) -> None:
         """Follow tensors through an operation that costs nothing."""
@@ -128,8 +168,10 @@ class LayerCounter(Counter):  # type: ignore[no-untyped-call]
         through = frozenset[int]().union(*(self._products.get(_memory(tensor), ()) for tensor in came))
         self._follow(came, out, through, steady)
 
-    def _follow(self, came: Sequence[Tensor], out: Any, products: frozenset[int], steady: bool) -> None:
-        """``steady``: whether the same comes of the same, and nothing is drawn."""
+    def _follow(
+        self, came: Sequence[Tensor], out: Any, products: frozenset[int], steady: bool, multiplied: bool = False
+    ) -> None:
+        """``steady``: whether the same comes of the same, and nothing is drawn; ``multiplied``: by a product."""
         fixed = steady and all(_memory(tensor) in self._owners for tensor in came)
         owned = [tensor for tensor in came if self._owners.get(_memory(tensor)) is not None]
         owner = self._owners[_memory(max(owned, key=Tensor.numel))] if owned else None
@@ -138,7 +180,8 @@ class LayerCounter(Counter):  # type: ignore[no-untyped-call]
             if memory not in self._given:
                 self._owners.pop(memory, None)
                 if fixed:
-                    self._owners[memory] = owner
+                    a_matrix = multiplied and tensor.ndim > 1 and min(tensor.shape[-2:]) > 1
+                    self._owners[memory] = None if a_matrix else owner
             if products:
                 self._products[memory] = self._products.get(memory, frozenset()) | products
         self._kept.append(out)
@@ -152,8 +195,36 @@ def _factors(given: Mapping[str, Any], kind: str) -> list[Any]:
     return [value for name, value in given.items() if name != added]
 
 
+def _name(func: Any) -> str:
+    """With its namespace, ``aten::mm``."""
+    return func._schema.name if isinstance(func, OpOverload) else f"{HIGHER_ORDER}{func}"
+
+
+@cache
+def _composite(func: Any) -> Callable[..., Any] | None:
+    """How PyTorch itself takes an operator apart; None where it does not."""
+    key = DispatchKey.CompositeImplicitAutograd
+    if not isinstance(func, OpOverload):
+        return None
+    name: str = func.name()  # type: ignore[no-untyped-call]
+    return partial(func._op_dk, key) if torch._C._dispatch_has_kernel_for_dispatch_key(name, key) else None
+
+
+def _registered(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Formula | None:
+    """The formula that others have registered with PyTorch, for these arguments."""
+    found = flop_registry.get(getattr(func, "_overloadpacket", func))
+    return None if found is None else lambda given, out: int(found(*args, **kwargs, out_val=out))
+
+
+def _is_nested(given: Any) -> bool:
+    """Whether a tensor has rows of several lengths, whose shapes no formula can take."""
+    return any(tensor.is_nested for tensor in _tensors(given))
+
+
 def _named(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments by the names of an operation's schema, defaults included."""
+    if not isinstance(func, OpOverload):
+        return {**{str(place): value for place, value in enumerate(args)}, **kwargs}
     named = {argument.name: argument.default_value for argument in func._schema.arguments}
     named.update(zip(named, args, strict=False))
     return {**named, **kwargs}
@@ -164,5 +235,5 @@ def _tensors(tree: Any) -> list[Tensor]:
 
 
 def _memory(tensor: Tensor) -> int:
-    """What views of one tensor have in common."""
-    return int(tensor.untyped_storage()._cdata)
+    """What views of one tensor have in common; sparse tensors and oneDNN's have no storage to be asked for."""
+    return int(tensor.untyped_storage()._cdata) if tensor.layout == torch.strided else id(tensor)

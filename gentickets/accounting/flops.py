@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from gentickets.accounting.counter import LayerCounter
+from gentickets.accounting.formulas import NORM
 from gentickets.arithmetic import eager
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.masks import Mask, plain_name, prunable, prunable_layers
@@ -40,6 +41,13 @@ class FlopTable:
     """Forward FLOPs per image of a task's networks, each component run once, in evaluation mode."""
 
     rows: tuple[LayerFlops, ...]
+    unknown: tuple[tuple[str, str], ...] = ()
+    """(component, operator) of what was met and has no known count."""
+
+    @property
+    def uncounted(self) -> frozenset[str]:
+        """Operators whose FLOPs are not known: where there are any, all that is counted is a lower bound."""
+        return frozenset(operator for _, operator in self.unknown)
 
     @property
     def dense(self) -> float:
@@ -53,14 +61,26 @@ class FlopTable:
 
     def of(self, component: str) -> FlopTable:
         """One component's part."""
-        known = list(dict.fromkeys(row.component for row in self.rows))
+        known = list(dict.fromkeys([row.component for row in self.rows] + [one for one, _ in self.unknown]))
         if component not in known:
             raise TicketError(f"no FLOPs of component '{component}' are counted. {nearest(component, known)}")
-        return FlopTable(tuple(row for row in self.rows if row.component == component))
+        unknown = tuple(one for one in self.unknown if one[0] == component)
+        return replace(self, rows=tuple(row for row in self.rows if row.component == component), unknown=unknown)
 
     def kind(self, kind: str) -> FlopTable:
         """One kind's part: ``convolution``, ``linear`` or ``norm``."""
-        return FlopTable(tuple(row for row in self.rows if row.kind == kind))
+        return replace(self, rows=tuple(row for row in self.rows if row.kind == kind))
+
+
+@dataclass(frozen=True)
+class NetworkFlops:
+    """Forward FLOPs per image of all products but those of layers that are never trained; norms are left out."""
+
+    dense: float
+    masked: float
+    """*Theoretical*: each layer's times the kept fraction of its weight; what is done for no masked weight is dense."""
+    uncounted: frozenset[str]
+    """Operators whose FLOPs are not known: where there are any, both are lower bounds."""
 
 
 def forward_flops(task: Task, mask: Mask | None = None) -> FlopTable:
@@ -68,20 +88,39 @@ def forward_flops(task: Task, mask: Mask | None = None) -> FlopTable:
 
     Every component runs once on the inputs that `Task.inputs` gives it, in evaluation mode. Work that does not grow
     with the batch (spectral norm's) is no image's and left out; `gentickets.accounting.step_flops` has it. For a
-    compact network give the compact task. Raises TicketError for a mask that is not the task's.
+    compact network give the compact task. Under a mask, work that is done for no masked weight (attention's products,
+    a parameter that is not prunable) stays dense. Raises TicketError for a mask that is not the task's.
     """
     density = {} if mask is None else densities_in(task, mask)
     counts: dict[tuple[str, str, str], int] = defaultdict(int)
+    unknown: set[tuple[str, str]] = set()
     for sign, n in zip((-1, 1), SIZES, strict=True):
         with eager(task), untouched(task, 0):
             inputs = task.inputs(torch.zeros(n, *task.image, device=task.device))
             for component, arguments in inputs.items():
                 with LayerCounter(owners_in(task), task.buffers()) as counter:
                     getattr(task, component)(*arguments)
+                unknown |= {(component, operator) for operator in counter.uncounted}
                 for work in counter.works:
                     counts[component, work.owner or "", work.kind] += sign * work.flops
     rows = (LayerFlops(*key, float(flops), flops * density.get(key[1], 1.0)) for key, flops in counts.items())
-    return FlopTable(tuple(row for row in rows if row.dense))
+    return FlopTable(tuple(row for row in rows if row.dense), tuple(sorted(unknown)))
+
+
+def network_flops(task: Task, mask: Mask | None = None) -> NetworkFlops:
+    """Forward FLOPs per image, dense and under a mask, as results hold them; `forward_flops` has norms as well.
+
+    Raises TicketError for a mask that is not the task's.
+    """
+    density = {} if mask is None else densities_in(task, mask)
+    counts = dict.fromkeys(weights_in(task), 0.0)
+    counts |= {name: 0.0 for name, parameter in owners_in(task).items() if parameter.requires_grad} | {"": 0.0}
+    table = forward_flops(task)
+    for row in table.rows:
+        if row.kind != NORM and row.layer in counts:
+            counts[row.layer] += row.dense
+    masked = sum(flops * density.get(name, 1.0) for name, flops in counts.items())
+    return NetworkFlops(sum(counts.values()), masked, table.uncounted)
 
 
 def layer_flops(task: Task) -> dict[str, float]:
@@ -120,17 +159,20 @@ def weights_in(task: Task) -> dict[str, Tensor]:
 
 
 def dense_flops(task: Task) -> float:
-    """Forward FLOPs per image of the layers with prunable weights; `forward_flops` has norms and all else as well."""
-    return sum(layer_flops(task).values())
+    """Forward FLOPs per image of all products but those of layers that are never trained; norms are left out.
+
+    At least so many, where ``network_flops(task).uncounted`` has names.
+    """
+    return network_flops(task).dense
 
 
 def masked_flops(task: Task, mask: Mask) -> float:
     """*Theoretical* forward FLOPs per image under a mask: what a kernel that skipped every pruned weight would do.
 
-    No such kernel gains time on common hardware (Trap 24).
+    No such kernel gains time on common hardware (Trap 24). Of the same products as `dense_flops`; those of no masked
+    weight stay dense.
     """
-    densities = densities_in(task, mask)
-    return sum(flops * densities.get(name, 1.0) for name, flops in layer_flops(task).items())
+    return network_flops(task, mask).masked
 
 
 def weights(task: Task) -> float:

@@ -38,6 +38,8 @@ class StepFlops:
     turns: Mapping[str, float]
     kinds: Mapping[str, float]
     layers: Mapping[str, float]
+    uncounted: frozenset[str] = frozenset()
+    """Operators whose FLOPs are not known: where there are any, all that is counted is a lower bound."""
 
     @property
     def total(self) -> float:
@@ -74,8 +76,9 @@ def step_flops(task: Task, batch_size: int, mask: Mask | None = None) -> StepFlo
     steps = lcm(*(objective.every for objective in objectives))
     parts: dict[Part, float] = defaultdict(float)
     acted: dict[str, int] = defaultdict(int)
+    uncounted: set[str] = set()
     for acting, times in _phases(objectives, steps).items():
-        for part, flops in _at(batch_size, [_count(task, n, acting) for n in SIZES]).items():
+        for part, flops in _at(batch_size, [_count(task, n, acting, uncounted) for n in SIZES]).items():
             parts[part] += times * flops
         for name in acting:
             acted[name] += times
@@ -88,6 +91,7 @@ def step_flops(task: Task, batch_size: int, mask: Mask | None = None) -> StepFlo
             owner: sum(f for part, f in parts.items() if (part[2] or "") == owner) / steps
             for owner in dict.fromkeys(part[2] or "" for part in parts)
         },
+        frozenset(uncounted),
     )
 
 
@@ -100,8 +104,8 @@ def _phases(objectives: Sequence[Objective], steps: int) -> dict[tuple[str, ...]
     return phases
 
 
-def _count(task: Task, n: int, acting: Sequence[str]) -> dict[Part, int]:
-    """What these objectives' turns cost in one step on n images."""
+def _count(task: Task, n: int, acting: Sequence[str], uncounted: set[str]) -> dict[Part, int]:
+    """What these objectives' turns cost in one step on n images; adds the operators that have no known count."""
     counts: dict[Part, int] = defaultdict(int)
     with eager(task), untouched(task, 0), torch.enable_grad():
         task.train()
@@ -122,6 +126,7 @@ def _count(task: Task, n: int, acting: Sequence[str]) -> dict[Part, int]:
             draw.updates.update(objective.trains)  # its optimizer would step now: what was made of them is made anew
             for work in counter.works[before:]:
                 counts[objective.name, work.kind, work.owner] += work.flops
+        uncounted |= counter.uncounted
     return counts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -38,6 +38,8 @@ class Notes:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """FLOPs, by the same phases."""
+    uncounted: dict[str, list[str]] = field(default_factory=dict)
+    """Phase -> operators whose FLOPs are not known."""
     memory: int | None = None
     energy: float | None = None
     bird: dict[str, Any] = field(default_factory=dict)
@@ -78,6 +80,12 @@ class Notes:
                 yield
             finally:
                 self.spent[phase] += counter.total
+                self.name(phase, counter.uncounted)
+
+    def name(self, phase: str, uncounted: Collection[str]) -> None:
+        """Name operators that were met in a phase and whose FLOPs are not known."""
+        if uncounted:
+            self.uncounted[phase] = sorted({*self.uncounted.get(phase, ()), *uncounted})
 
     @contextmanager
     def weighed(self, device: torch.device) -> Iterator[None]:
@@ -94,6 +102,7 @@ class Notes:
         return {
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "spent": dict(self.spent),
+            "uncounted": dict(self.uncounted),
             "memory": self.memory,
             "energy": self.energy,
         }

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gentickets.accounting import dense_flops, masked_flops, step_flops
+from gentickets.accounting import network_flops, step_flops
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
@@ -138,7 +138,9 @@ class Work:
         if self.training.plan.compile:
             with notes.timed("compile", device):
                 self.training.compile(self.batches(0))
-        self.step_flops = step_flops(task, self.assembly.recipe["data"]["batch_size"]).total
+        step = step_flops(task, self.assembly.recipe["data"]["batch_size"])
+        self.step_flops = step.total
+        notes.name("step", step.uncounted)
 
     def _plan(self) -> Plan:
         return self.assembly.plan(self.unit.span)
@@ -189,7 +191,9 @@ class Work:
     def _watch(self, step: int, losses: Losses) -> bool:
         self.at = step
         self.notes.taken += 1
-        self.notes.spent["train" if self.notes.phase == "grow" else "warm-up"] += self.step_flops
+        phase = "train" if self.notes.phase == "grow" else "warm-up"
+        self.notes.spent[phase] += self.step_flops
+        self.notes.name(phase, self.notes.uncounted.get("step", ()))
         self.report(self.notes.taken)
         if step % max(1, self.unit.span // LOSS_POINTS) == 0:
             values = {name: float(loss) for name, loss in losses.items()}
@@ -249,8 +253,8 @@ class Work:
             checkpoints=notes.checkpoints,
             losses=notes.losses,
             transfer=notes.moved,
+            **self._sizes(ticket),  # which names what it cannot count, for the costs
             **notes.costs(),
-            **self._sizes(ticket),
         )
 
     def _sizes(self, ticket: Ticket) -> dict[str, Any]:
@@ -261,9 +265,10 @@ class Work:
         parameters = sum(parameter.numel() for parameter in wide.parameters())
         exempt, components = self.assembly.recipe["search"]["exempt"], self.assembly.components
         total = full_mask(wide, exempt=exempt, components=components).total
-        own = dense_flops(task)
-        dense = own if wide is task else dense_flops(wide)
-        flops = {"dense": dense, "masked": masked_flops(task, ticket.mask), "own": own}
+        own = network_flops(task, ticket.mask)
+        whole = own if wide is task else network_flops(wide)
+        self.notes.name("forward", own.uncounted | whole.uncounted)
+        flops = {"dense": whole.dense, "masked": own.masked, "own": own.dense}
         channels: Mapping[str, Tensor] = ticket.channels or {}
         return {
             "densities": densities,

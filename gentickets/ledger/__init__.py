@@ -20,6 +20,8 @@ seen, the dense steps on the way there that the search did not take. Several lev
 cost is what it would cost alone.
 
 Evaluating and storing are booked to the part that does them, but are no part of a level's costs: nothing needs them.
+Where an operator was met whose FLOPs are not known, a cost has ``uncounted``, its name: ``flops`` is then a lower
+bound, of which no ratio and no break-even is given (null).
 Seconds were taken side by side with other workers, each like the other. FLOPs are executed ones (a mask saves none).
 """
 

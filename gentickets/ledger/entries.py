@@ -23,23 +23,36 @@ class Cost:
 
     seconds: float = 0.0
     flops: float | None = 0.0
+    uncounted: frozenset[str] = frozenset()
+    """Operators in it whose FLOPs are not known: ``flops`` is "at least" what it says, where there are any."""
 
     def __add__(self, other: Cost) -> Cost:
         unknown = self.flops is None or other.flops is None
-        return Cost(self.seconds + other.seconds, None if unknown else (self.flops or 0.0) + (other.flops or 0.0))
+        flops = None if unknown else (self.flops or 0.0) + (other.flops or 0.0)
+        return Cost(self.seconds + other.seconds, flops, self.uncounted | other.uncounted)
 
     def times(self, factor: float) -> Cost:
         """A part or a multiple of it."""
-        return Cost(self.seconds * factor, None if self.flops is None else self.flops * factor)
+        flops = None if self.flops is None else self.flops * factor
+        return Cost(self.seconds * factor, flops, self.uncounted if factor else frozenset())
+
+    @property
+    def exact(self) -> float | None:
+        """The FLOPs, for whoever divides or subtracts them; None where they are not known, or only a lower bound."""
+        return None if self.uncounted else self.flops
 
     def in_units_of(self, other: Cost) -> dict[str, float | None]:
-        """How many times the other it is: by ``seconds`` and by ``flops``, None where that cannot be said."""
-        by_flops = self.flops / other.flops if self.flops is not None and other.flops else None
+        """How many times the other it is: by ``seconds`` and by ``flops``, None where that cannot be said.
+
+        Of two lower bounds no ratio is known.
+        """
+        by_flops = self.exact / other.exact if self.exact is not None and other.exact else None
         return {"seconds": self.seconds / other.seconds if other.seconds else None, "flops": by_flops}
 
-    def as_dict(self) -> dict[str, float | None]:
-        """As JSON has it."""
-        return {"seconds": round(self.seconds, 3), "flops": self.flops}
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it; ``uncounted`` only where there is something to name."""
+        told = {"seconds": round(self.seconds, 3), "flops": self.flops}
+        return {**told, "uncounted": sorted(self.uncounted)} if self.uncounted else told
 
 
 @dataclass(frozen=True)
@@ -106,7 +119,11 @@ def _entries(result: Result, rewind: int) -> list[Entry]:
     return [
         Entry(
             result.seed, result.arm, result.round, phase,
-            Cost(seconds.get(phase, 0.0), spent.get(phase, 0.0) if result.spent else None), steps.get(phase, 0),
+            Cost(
+                seconds.get(phase, 0.0), spent.get(phase, 0.0) if result.spent else None,
+                frozenset(result.uncounted.get(phase, ())),
+            ),
+            steps.get(phase, 0),
         )
         for phase in phases
     ]  # fmt: skip

@@ -46,14 +46,22 @@ class Level:
 
     @property
     def break_even(self) -> dict[str, int | None]:
-        """After how many trainings of the ticket its search is repaid, by ``seconds`` and ``flops``; None: never."""
+        """After how many trainings of the ticket its search is repaid, by ``seconds`` and ``flops``.
+
+        None: never; or by FLOPs, where some are not counted (`counted` is False), not known.
+        """
         (dense, ticket), search = self.again, self.search
         by_flops = None
-        if search.flops is not None and dense.flops is not None and ticket.flops is not None:
-            by_flops = trainings(search.flops, dense.flops, ticket.flops)
+        if search.exact is not None and dense.exact is not None and ticket.exact is not None:
+            by_flops = trainings(search.exact, dense.exact, ticket.exact)
         # a masked network that was timed as quicker was lucky
         by_seconds = trainings(search.seconds, dense.seconds, ticket.seconds) if self.smaller else None
         return {"seconds": by_seconds, "flops": by_flops}
+
+    @property
+    def counted(self) -> bool:
+        """Whether all FLOPs that it rests on are known, so that they can be compared."""
+        return all(cost.exact is not None for cost in (self.search, self.ticket, self.dense))
 
     @property
     def whole_in_dense(self) -> dict[str, float | None]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gentickets.errors import Status, TicketError, nearest
-from gentickets.masks import Channels, require_initialized
+from gentickets.masks import Channels, require_initialized, unhold
 from gentickets.preserving import held_tensors, once
 from gentickets.storage import tie_copies
 
@@ -116,6 +116,7 @@ def twin(module: _M) -> _M:
         ) from error
     copied = [tensor for tensor in held if id(tensor) in memo]  # a class may have its own way to copy
     tie_copies(copied, [memo[id(tensor)] for tensor in copied])
+    unhold(copy)
     for parameter in copy.parameters():
         parameter.grad = None
     return copy

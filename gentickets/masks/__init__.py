@@ -2,7 +2,8 @@
 
 from .channels import Channels
 from .densities import erk, erk_like, shuffled, uniform
-from .hold import Hold, apply_mask, hold
+from .held import unhold
+from .hold import Hold, Holding, apply_mask, hold
 from .interop import from_torch_prune, masked_state_dict
 from .mask import (
     PRUNABLE,
@@ -25,6 +26,7 @@ __all__ = [
     "SCOPES",
     "Channels",
     "Hold",
+    "Holding",
     "Magnitudes",
     "Mask",
     "Scores",
@@ -50,5 +52,6 @@ __all__ = [
     "shuffled",
     "tied_share",
     "under_all_names",
+    "unhold",
     "uniform",
 ]

@@ -72,14 +72,18 @@ def show(path: Path, as_json: bool) -> None:
 def _show_run(path: Path, as_json: bool) -> None:
     settle_matplotlib()
     from gentickets.experiment.places import progress_of, resuming
-    from gentickets.report import read_run
+    from gentickets.report import kept, read_run
     from gentickets.report import table as rows_of
     from gentickets.runs.folder import RunFolder
+    from gentickets.runs.record import WITHOUT_CHECKSUMS, has_checksums
 
-    summary, run = read_run(path).summary, RunFolder(path)
+    read, run = read_run(path), RunFolder(path)
+    summary = read.summary
+    if not has_checksums(read.record):
+        note(f"{path} was {WITHOUT_CHECKSUMS}")
     done, rounds = progress_of(run)
     if as_json:
-        emit({**summary.as_dict(), "rounds_done": done, "rounds": rounds}, True)
+        emit({**summary.as_dict(), **kept(read.record), "rounds_done": done, "rounds": rounds}, True)
         return
     table(*rows_of(summary), spare=summary.secondary, more="more figures: report.html")
     _print_troubles(summary)
@@ -91,9 +95,12 @@ def _show_run(path: Path, as_json: bool) -> None:
 def _show_ticket(path: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from gentickets.recipe import ticket_recipe
     from gentickets.runs.formats import read_ticket
 
     ticket, recipe = read_ticket(path)
+    if recipe is not None:
+        ticket_recipe(recipe, path)
     facts: dict[str, Any] = {
         "file": str(path),
         "bytes": path.stat().st_size,
@@ -126,9 +133,12 @@ def _show_portable(path: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     from gentickets.experiment.portables import WHAT
+    from gentickets.recipe import ticket_recipe
     from gentickets.runs.portable import read_portable
 
     portable, recipe = read_portable(path)
+    if recipe is not None:
+        ticket_recipe(recipe, path)
     mask, positive = portable.mask, portable.positive
     facts: dict[str, Any] = {
         "file": str(path),

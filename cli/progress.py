@@ -124,6 +124,10 @@ class Progress:
             share = f"{self.taken / self.steps:.0%} of all steps"
             self._say(", ".join(filter(None, (f"{self.finished} of {self.rounds} rounds", share, left))))
 
+    def note(self, sentence: str) -> None:
+        """Something that whoever started the run should know."""
+        self._say(sentence)
+
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self.bar is not None:

@@ -95,6 +95,7 @@ def _asked(
 
 def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
     """The recipe with everything that a verdict asks for, and with the seeds of the look that is asked for."""
+    from gentickets.recipe import stored_recipe
     from gentickets.recipe.asked import complete
     from gentickets.runs.folder import RunFolder
     from gentickets.statistics import LEAST_SEEDS
@@ -109,7 +110,7 @@ def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
             raise TicketError(f"{message}: --seeds {LEAST_SEEDS}")
         return complete(asked.recipe)
     record = run.read_record()
-    have = int(record["recipe"]["search"]["seeds"])
+    have = stored_recipe(record["recipe"], where=str(run.record)).search.seeds
     return seeds_for(complete(asked.recipe), look_of(record), have, more=more, seeds=seeds)
 
 

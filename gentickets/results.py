@@ -1,17 +1,20 @@
-"""Result: what one round of one cell came to, as `result.json` holds it. Torch-free, so that reports start fast."""
+"""Result: what one round of one cell came to, as `result.json` holds it, and whether it is what and where it says.
+
+Torch-free, so that reports start fast.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from gentickets.errors import Status, TicketError
+from gentickets.files import json_bytes, parse_json, read_json
+from gentickets.files.belonging import FORMAT, RESULT, check_files, check_gaps, check_place
+from gentickets.files.result_fields import check_fields
 
-FORMAT = 1
 Figures = dict[str, float]
 """Figure of merit -> value, e.g. ``{"negative_elbo": 101.8, "frechet": 12.3}``."""
 HIGHER = frozenset(
@@ -35,8 +38,6 @@ SILENT = frozenset({"kl", "discriminator_loss"})
 
 Key = tuple[int, str, int]
 """(seed, arm, round)."""
-BESIDE: dict[str, type] = {"arms": dict, "classes": list, "paths": list, "skipped": dict}
-"""What `Result.beside` holds."""
 
 
 def better(figure: str) -> Literal["lower", "higher"] | None:
@@ -114,28 +115,35 @@ class Result:
     """``done``, ``failed``, ``diverged``, or ``not run`` behind one that failed."""
     why: str | None = None
     """Where it is not done: a sentence."""
+    run: str | None = None
+    """The identity of its run, as `run.json` has it; of a training, the SHA-256 of what was given."""
+    ticket: str | None = None
+    """The SHA-256 that `ticket.safetensors` states of itself; None where there is none."""
+    network: str | None = None
+    """The same of `trained.safetensors`, which a run may drop later."""
+    taken_from: str | None = None
+    """The identity of the run that has found it, where that is another one."""
 
     def to_json(self) -> str:
         """The text of `result.json`."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=False) + "\n"
+        return json_bytes(asdict(self), FORMAT).decode()
 
 
-def parse_result(text: str, where: Path) -> Result:
+def parse_result(text: str | bytes, where: Path) -> Result:
     """The Result in the text of a `result.json`; TicketError names the file where it is damaged or newer."""
-    try:
-        raw: Mapping[str, Any] = json.loads(text)
-        if raw["format"] > FORMAT:
-            message = f"{where} has format {raw['format']}; this gentickets reads up to {FORMAT}"
-            raise TicketError(message, Status.TICKET)
-        result = Result(**{name: value for name, value in raw.items() if name != "format"})
-        for split in (result.train, result.valid, result.test):
-            if not all(isinstance(value, int | float) for value in split.values()):
-                raise TypeError("a figure is no number")
-        if not all(isinstance(result.beside.get(key, kind()), kind) for key, kind in BESIDE.items()):
-            raise TypeError("what is beside has another form")
-        return result
-    except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise TicketError(f"{where} is damaged: {error}", Status.TICKET) from error
+    return Result(**check_fields(parse_json(text, where, FORMAT), where))
+
+
+def read_result(path: Path) -> Result:
+    """The result in a `result.json`, sound and where it belongs (see `gentickets.files.belonging`).
+
+    Raises TicketError (status 3), which names the file.
+    """
+    raw = read_json(path, FORMAT)
+    told = check_fields(raw, path)
+    check_place(raw, path)
+    check_files(raw, path)
+    return Result(**told)
 
 
 def why_not_run(seed: int, arm: str, round: int, status: str) -> str:
@@ -165,7 +173,15 @@ def _stands(result: Result, results: Mapping[Key, Result]) -> bool:
 
 
 def read_results(run: Path) -> list[Result]:
-    """Every result of a run folder that counts (see `standing`), by seed, arm and round."""
-    paths = sorted(run.glob("seed-*/*/round-*/result.json"))
-    found = [parse_result(path.read_text(encoding="utf-8"), path) for path in paths]
-    return list(standing({(one.seed, one.arm, one.round): one for one in found}).values())
+    """Every result of a run folder that counts (see `standing`), by seed, arm and round; each as `read_result` has it.
+
+    Raises TicketError (status 3) also where a round of the ticket has a result, and one that it rests on has none.
+    """
+    found = [read_result(path) for path in sorted(run.glob(f"seed-*/*/round-*/{RESULT}"))]
+    counting = list(standing({(one.seed, one.arm, one.round): one for one in found}).values())
+    rounds: dict[int, list[int]] = {}
+    for one in counting:
+        if one.arm == "ticket" and one.run is not None:
+            rounds.setdefault(one.seed, []).append(one.round)
+    check_gaps(run, rounds)
+    return counting

@@ -14,10 +14,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from gentickets.errors import Status, TicketError
+from gentickets.files import split_header
+from gentickets.files.belonging import check_beside
+from gentickets.files.tensor_header import FORMAT, KEY
 from gentickets.tickets import Tensors
 
-FORMAT = 1
-_KEY = "gentickets"
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
@@ -40,7 +41,7 @@ def pack(kind: str, tensors: Tensors, header: Mapping[str, Any]) -> bytes:
     """
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     told = {**_told(kind, header), "sha256": content_hash(kind, plain, header)}
-    return safetensors.torch.save(plain, {_KEY: _sorted_json(told)})
+    return safetensors.torch.save(plain, {KEY: _sorted_json(told)})
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -59,25 +60,18 @@ def unpack(data: bytes, kind: str, where: Path) -> tuple[dict[str, Tensor], dict
     Raises TicketError (status 3) when they are damaged, of a newer format, or hold something else.
     """
     try:
-        length = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        told = split_header(data, where)
         tensors = safetensors.torch.load(data)
-    except (SafetensorError, ValueError, AttributeError, RecursionError) as error:
+    except (SafetensorError, ValueError, RecursionError) as error:
+        if isinstance(error, TicketError):
+            raise
         raise TicketError(f"{where} {_what_else(data, where)}", Status.TICKET) from error
-    try:
-        told = json.loads(metadata[_KEY])
-        form, digest, found, header = told["format"], told["sha256"], told["kind"], dict(told["header"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise TicketError(f"{where} is a safetensors file, but not one of gentickets", Status.TICKET) from error
-    if type(form) is not int or form < 1:
-        raise TicketError(f"{where} is damaged: {form!r} is no format", Status.TICKET)
-    if form > FORMAT:
-        message = f"{where} has format {form}; this gentickets reads up to {FORMAT}: upgrade gentickets"
-        raise TicketError(message, Status.TICKET)
-    if found != kind:
-        raise TicketError(f"{where} holds '{found}', not '{kind}'", Status.TICKET)
-    if content_hash(kind, tensors, header) != digest:
+    header = dict(told.header)
+    if told.kind != kind:
+        raise TicketError(f"{where} holds '{told.kind[:40]}', not '{kind}'", Status.TICKET)
+    if content_hash(kind, tensors, header) != told.sha256:
         raise TicketError(f"{where} is damaged: its content does not match its SHA-256", Status.TICKET)
+    check_beside(where, told.sha256)
     return tensors, header
 
 

@@ -13,9 +13,9 @@ import pytest
 HOUSE = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "seeds", "disk", "spectral", "effective", "storage", "preserving"},
-    {"definitions", "masks", "results", "provenance", "patches", "shapes", "untouched", "finite", "statistics"},
-    {"tickets", "data", "tasks", "ledger"},
-    {"optimizers", "tensorfile", "arithmetic", "channels", "portable"},
+    {"definitions", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"},
+    {"tickets", "data", "tasks", "results"},
+    {"optimizers", "ledger", "tensorfile", "arithmetic", "channels", "portable"},
     {"criteria", "training", "accounting", "quality", "recipe", "runs", "earlybird", "transfer"},
     {"search", "controls", "export"},
     {"experiment", "report", "simulation"},

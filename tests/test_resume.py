@@ -75,14 +75,14 @@ def recipe(tmp_path: Path, family: str, *more: str) -> Recipe:
 
 
 def content(run: Path) -> dict[str, bytes]:
-    """Every ticket and every trained network, and every result without its seconds, memory and energy.
+    """Every ticket and every trained network; every result without seconds, memory, energy and the checksum over them.
 
     And without the FLOPs of evaluating: features of real images are taken by whoever comes first.
     """
     found = {str(p.relative_to(run)): p.read_bytes() for p in sorted(run.glob("seed-*/*/*/*.safetensors"))}
     for path in sorted(run.glob("seed-*/*/*/result.json")):
         told = json.loads(path.read_text())
-        told |= {"seconds": None, "memory": None, "energy": None}
+        told |= {"seconds": None, "memory": None, "energy": None, "checksum": None}
         told["spent"].pop("evaluate", None)
         found[str(path.relative_to(run))] = json.dumps(told, sort_keys=True).encode()
     return found
@@ -96,7 +96,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, count: int, moment: str) -> None:
     def dying(source: object, target: object) -> None:
         left[0] -= 1
         if left[0] == 0 and moment == "before":
-            Path(str(target)).with_name(f".{Path(str(target)).name}.1.draft").write_bytes(b"half a file")
+            Path(str(target)).with_name(f".gentickets-{count:032x}.draft").write_bytes(b"half a file")
             raise Killed
         replace(source, target)  # type: ignore[arg-type]
         if left[0] == 0:

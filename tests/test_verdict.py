@@ -187,7 +187,7 @@ def test_the_claim_is_told_as_it_was_declared(tmp_path: Path) -> None:
     assert (judged.hash, judged.stored, judged.claim) == (stored["hash"], True, stored["declared"])
     changed = RunFolder(path).read_record()
     changed["recipe"]["claim"]["margin"] = 0.5
-    (path / "run.json").write_text(json.dumps(changed), encoding="utf-8")
+    (path / "run.json").write_bytes(RunFolder(path).record_text(changed))
     ran = call("verdict", path)
     assert (ran.exit_code, "margin" in ran.stderr) == (3, True)
 
@@ -196,7 +196,7 @@ def test_a_run_of_an_earlier_version_is_judged_and_said_to_have_stored_no_claim(
     path = make_run(tmp_path / "run", complete(recipe(3)))
     record = RunFolder(path).read_record()
     del record["claim"]
-    (path / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    (path / "run.json").write_bytes(RunFolder(path).record_text(record))
     judged = judge_run(path)
     assert (judged.word, judged.stored, judged.status) == ("UNDECIDED", False, 7)
     assert "no record of what was declared" in judged.sentence

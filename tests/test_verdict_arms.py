@@ -106,7 +106,7 @@ def content(run: Path) -> dict[str, bytes]:
     """Every ticket and every trained network, and every result without what differs between two equal runs."""
     found = {str(p.relative_to(run)): p.read_bytes() for p in sorted(run.glob("seed-*/*/*/*.safetensors"))}
     for path in sorted(run.glob("seed-*/*/*/result.json")):
-        told = json.loads(path.read_text()) | {"seconds": None, "memory": None, "energy": None}
+        told = json.loads(path.read_text()) | {"seconds": None, "memory": None, "energy": None, "checksum": None}
         told["spent"].pop("evaluate", None)
         found[str(path.relative_to(run))] = json.dumps(told, sort_keys=True).encode()
     return found

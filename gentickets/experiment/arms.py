@@ -34,6 +34,11 @@ class Arm:
         self.search: dict[str, Any] = assembly.recipe["search"]
         self.narrowed: dict[str, object] = {}
 
+    @property
+    def seed(self) -> int:
+        """The seed that its ticket is of."""
+        return self.unit.seed
+
     def settled(self) -> Unit:
         """The unit with its true length, which some know only when what they need is done."""
         return self.unit

@@ -19,7 +19,7 @@ from gentickets.experiment.places import place_in_run, progress_of, resuming, ti
 from gentickets.experiment.planted import Place, networks_of, open_ticket
 from gentickets.experiment.repaid import Spent, spent_on
 from gentickets.ledger import Level, levels_of
-from gentickets.recipe import Recipe, load_recipe, recipe_from, shipped_recipes
+from gentickets.recipe import Recipe, load_recipe, shipped_recipes, stored_recipe
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket
 from gentickets.seeds import derive
@@ -186,7 +186,7 @@ def _thinned(task: Task, assembly: Assembly, fraction: float, multiple: int) -> 
 
 
 def _recipe_of(run: RunFolder) -> Recipe:
-    return recipe_from(run.read_record()["recipe"], where=str(run.record))
+    return stored_recipe(run.read_record()["recipe"], where=str(run.record))
 
 
 def _about(kind: str, name: str, assembly: Assembly) -> dict[str, Any]:

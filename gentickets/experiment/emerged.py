@@ -16,6 +16,7 @@ from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.transferred import TransferredArm
 from gentickets.experiment.units import SCRATCH, SEARCH, TRANSFER, Unit
+from gentickets.files.belonging import foreign
 from gentickets.masks import Channels, full_mask
 from gentickets.recipe.sections import OF_CHANNELS
 from gentickets.runs.folder import RunFolder
@@ -150,7 +151,12 @@ class EmergedArm(Arm):
         """The dense state in which this unit's level emerged; TicketError with the reason where none has."""
         searched = self.run.round(self.unit.seed, SEARCH, 0)
         if (path := searched.level(self.unit.round)).is_file():
-            return read_snapshot(path)[0]
+            found, told, _ = read_snapshot(path)
+            owner = self.run.owner
+            wanted = {"run": owner and owner.identity, "seed": self.unit.seed, "arm": SEARCH, "round": 0}
+            if told.get("place", wanted := {**wanted, "level": self.unit.round}) != wanted:
+                raise foreign(path, "it is the state of another level, or of another run's")
+            return found
         result = searched.read_result()
         levels = result.early_bird.get("levels", []) if result else []
         why = next((level["why"] for level in levels if level["round"] == self.unit.round and level["why"]), None)

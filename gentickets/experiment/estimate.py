@@ -11,8 +11,9 @@ import torch
 from gentickets.definitions import CURRENT
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.blame import check_family
-from gentickets.experiment.find import Options, jobs_for, record_of
+from gentickets.experiment.find import Options, jobs_for
 from gentickets.experiment.growing import results_so_far
+from gentickets.experiment.recorded import record_of
 from gentickets.experiment.units import plan_units
 from gentickets.masks import full_mask
 from gentickets.recipe import Recipe
@@ -29,7 +30,8 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
     """
     record = record_of(recipe, options)
     units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
-    done = results_so_far(RunFolder(folder), units)
+    run = RunFolder(folder)
+    done = results_so_far(run, units)
     left = [unit for unit in units if unit.key not in done]
     assembly = Assembly(
         record["recipe"], root=options.root, device=record["device"], plugins=options.plugins, download=False,

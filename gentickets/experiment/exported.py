@@ -13,10 +13,11 @@ from gentickets import __version__
 from gentickets.channels import without_dead
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.places import TRAINED, ticket_at, untrained
+from gentickets.experiment.places import ticket_at, untrained
 from gentickets.experiment.planted import Place, _grown, networks_of, open_ticket
 from gentickets.export import BATCH, Part, as_onnx, as_safetensors, check_packages, parts_of, plain, reader
 from gentickets.export.parts import RECONSTRUCTOR, SAMPLER
+from gentickets.files.belonging import TRAINED
 from gentickets.runs.formats import read_snapshot
 from gentickets.tasks import Task
 from gentickets.tickets import Ticket

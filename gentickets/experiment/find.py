@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
-import re
-import shutil
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from gentickets.definitions import CURRENT, definitions_of
+from gentickets.definitions import definitions_of
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.growing import grown, grows, keeping_levels, results_so_far, settled
+from gentickets.experiment.owning import claimed, require_free
 from gentickets.experiment.pool import Pool
+from gentickets.experiment.recorded import available_cores, going_on, record_of
 from gentickets.experiment.units import SEARCH, TRANSFER, Key, Unit, plan_units
 from gentickets.ledger import write_ledger
-from gentickets.recipe import Recipe, diff, recipe_from
-from gentickets.recipe.declared import claim_record
+from gentickets.recipe import Recipe, diff, recipe_from, stored_recipe
 from gentickets.results import Result
-from gentickets.runs.folder import SOURCE, RunFolder, locked
-
-OF_SOURCE = re.compile(
-    r"source\.json|seed-\d+/ticket/round-\d+/(ticket|trained|portable)\.safetensors|(.*/)?\..*\.draft"
-)
-"""What a transfer keeps of its source; nothing else in a folder of that name is ever removed."""
+from gentickets.runs.folder import RunFolder
+from gentickets.runs.record import WITHOUT_CHECKSUMS, has_checksums
 
 
 class Listener(Protocol):
@@ -42,6 +32,9 @@ class Listener(Protocol):
     def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
         """A unit has taken so many steps; with a message, it is done."""
 
+    def note(self, sentence: str) -> None:
+        """Something that whoever started the run should know."""
+
 
 class Silent:
     """A listener that does not listen."""
@@ -50,6 +43,9 @@ class Silent:
         """Nothing."""
 
     def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
+        """Nothing."""
+
+    def note(self, sentence: str) -> None:
         """Nothing."""
 
 
@@ -91,13 +87,11 @@ def find(
     run = RunFolder(out)
     if resume and not run.record.is_file():
         raise TicketError(f"no run to resume at {out}; without --resume it would start there")
-    if out.exists() and not out.is_dir():
-        raise TicketError(f"{out} is a file, not a folder for a run")
-    if out.is_dir() and not run.record.is_file() and any(not _ours(p) for p in out.iterdir()):
-        raise TicketError(f"{out} holds other files and is no run; choose another --out")
-    with locked(out), _left_as_found(out):
+    require_free(out, run.record.name, "run", run.read_record)
+    record = record_of(recipe, options)
+    with claimed(out, run.record, run.record_text(record)):
         clear_drafts(out)
-        record = _settle(run, recipe, options)
+        record = _settle(run, recipe, options, record, listener.note)
         # what is there may have grown beyond what is asked
         recipe = recipe_from(record["recipe"], name=recipe.name, text=recipe.text)
         prepare(run)
@@ -120,127 +114,64 @@ def find(
         write_ledger(out, results_of(run, recipe), record["recipe"])
 
 
-def _ours(path: Path) -> bool:
-    """What a start that was killed at once may have left."""
-    if path.name == SOURCE and path.is_dir():
-        files = [file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir()]
-        return bool(files) and all(OF_SOURCE.fullmatch(file) for file in files)
-    return path.name in (".lock", "recipe.toml", "run.json") or path.name.endswith(".draft")
-
-
 def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:
     """The results of a run's units, in the order of the plan; unfinished ones are left out."""
     units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
     return list(results_so_far(run, units).values())
 
 
-def _settle(run: RunFolder, recipe: Recipe, options: Options) -> dict[str, Any]:
-    """The record of the run: the one that is there, if it is of the same recipe, else a new one."""
-    started = any(run.path.glob("seed-*"))
-    record = record_of(recipe, options)
-    if started and run.record.is_file():
-        before = run.read_record()
-        # what an earlier version stored, with the defaults of keys that came later
-        stored = recipe_from(before["recipe"], where=str(run.record))
-        wanted = keeping_levels(recipe, stored)
-        changes = diff(stored, wanted)
-        if changes and grows(wanted, stored):
-            wanted, changes = stored, []  # the run has been given more than that, by a verdict perhaps
-        elif changes and not grows(stored, wanted):
-            told = "\n  ".join(changes)
-            raise TicketError(f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}")
-        if before["plugins"] != record["plugins"]:
-            raise TicketError(f"{run.path} was started with other plugins; choose another --out")
-        for key, asked in (("device", options.device), ("threads", options.threads)):
-            if asked not in (None, "auto", before[key]):
-                message = f"{run.path} was started with {key} {before[key]}, and {asked} would give other bits"
-                raise TicketError(f"{message}; leave --{key} out, or choose another --out")
-        return grown(run, before, stored, wanted) if changes else before
-    write_whole(run.recipe, recipe.text.encode())
-    write_whole(run.record, run.record_text(record))
+def _settle(
+    run: RunFolder, recipe: Recipe, options: Options, record: dict[str, Any], note: Callable[[str], object]
+) -> dict[str, Any]:
+    """The record of the run: the one that is there, if it is of the same recipe and has begun, else the new one."""
+    before = run.read_record()
+    # what an earlier version stored, with the defaults of keys that came later
+    stored = stored_recipe(before["recipe"], where=str(run.record))
+    if not any(run.path.glob("seed-*")):
+        return _restarted(run, recipe, before, record)
+    wanted = keeping_levels(recipe, stored)
+    changes = diff(stored, wanted)
+    if changes and grows(wanted, stored):
+        wanted, changes = stored, []  # the run has been given more than that, by a verdict perhaps
+    elif changes and not grows(stored, wanted):
+        told = "\n  ".join(changes)
+        raise TicketError(f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}")
+    if before.get("plugins", {}) != record["plugins"]:
+        raise TicketError(f"{run.path} was started with other plugins; choose another --out")
+    for key, asked in (("device", options.device), ("threads", options.threads)):
+        if asked not in (None, "auto", before.get(key, asked)):
+            message = f"{run.path} was started with {key} {before[key]}, and {asked} would give other bits"
+            raise TicketError(f"{message}; leave --{key} out, or choose another --out")
+    record, differences = going_on(before, record, len([*run.path.glob("seed-*/*/round-*/result.json")]))
+    if differences:
+        note(f"this run goes on with {', '.join(differences)}: its next rounds may differ in their last digits")
+    if not has_checksums(record):
+        note(f"{run.path} was {WITHOUT_CHECKSUMS}")
+    if changes:
+        return grown(run, record, stored, wanted)
+    if record != before:
+        write_whole(run.record, run.record_text(record))
     return record
 
 
-@contextmanager
-def _left_as_found(out: Path) -> Iterator[None]:
-    """Where a run fails before its first round, nothing of it stays."""
-    try:
-        yield
-    except Exception:
-        if not any(out.glob("seed-*")) and (not out.is_dir() or all(_ours(path) for path in out.iterdir())):
-            for path in [*out.glob("*"), *out.glob(".*")]:
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
-            with suppress(OSError):
-                out.rmdir()
-        raise
-
-
-def record_of(recipe: Recipe, options: Options) -> dict[str, Any]:
-    """What run.json holds beside its format."""
-    plugins = {path.name: hashlib.sha256(_plugin_bytes(path)).hexdigest() for path in options.plugins}
-    resolved = recipe.resolved()
-    return {
-        **({} if recipe.claim is None else {"claim": claim_record(resolved)}),
-        "recipe": resolved,
-        "name": recipe.name,
-        "seeds": recipe.seeds,
-        "device": _device(options.device),
-        "threads": options.threads or 1,
-        "plugins": plugins,
-        "versions": _versions(),
-        "definitions": CURRENT.record(),
-        "machine": {"system": platform.system(), "processor": processor(), "cores": _cores()},
-    }
-
-
-def _plugin_bytes(path: Path) -> bytes:
-    if not path.is_file():
-        raise TicketError(f"no plugin file {path}")
-    return path.read_bytes()
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("gentickets", "torch", "numpy", "scipy", "scikit-learn"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def _device(asked: str) -> str:
-    """What ``auto`` means here, without importing torch where no accelerator can be."""
-    if asked != "auto":
-        return asked
-    if not (shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists() or sys.platform == "darwin"):
-        return "cpu"
-    from gentickets.experiment.assembly import pick_device
-
-    return str(pick_device("auto"))
-
-
-def processor() -> str:
-    """The processor's name."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _restarted(run: RunFolder, recipe: Recipe, before: Mapping[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run of which no round has begun, with the recipe's text beside it."""
+    text = recipe.text.encode()
+    there = run.recipe.read_bytes() if run.recipe.is_file() else text
+    if hashlib.sha256(there).hexdigest() not in (before.get("text"), record["text"]):
+        raise TicketError(f"{run.recipe} is not what the run there was started with; choose another --out")
+    if run.record_text(before) != run.record_text(record):
+        write_whole(run.record, run.record_text(record))
+    if there != text or not run.recipe.is_file():
+        write_whole(run.recipe, text)
+    return record
 
 
 def jobs_for(record: Mapping[str, Any], options: Options) -> int:
     """Workers side by side: as asked, else one per core, or one on an accelerator."""
     if options.jobs is not None:
         return options.jobs
-    return max(1, _cores() // int(record["threads"])) if record["device"] == "cpu" else 1
+    return max(1, available_cores() // int(record["threads"])) if record["device"] == "cpu" else 1
 
 
 def _setup(run: RunFolder, record: Mapping[str, Any], options: Options) -> dict[str, Any]:

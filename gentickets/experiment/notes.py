@@ -8,15 +8,26 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
 from gentickets.accounting import Counter, energy, peak_memory, synchronize
 from gentickets.errors import TicketError
+from gentickets.files.belonging import foreign
 from gentickets.runs.folder import RoundFolder
 from gentickets.runs.formats import read_snapshot, write_snapshot
 from gentickets.tickets import Snapshot, Tensors
+
+
+class Place(TypedDict):
+    """Where a stored state belongs."""
+
+    run: str | None
+    """The identity of its run."""
+    seed: int
+    arm: str
+    round: int
 
 
 @dataclass
@@ -46,6 +57,8 @@ class Notes:
     """What the watcher of an early bird has seen, but for its masks."""
     moved: dict[str, Any] = field(default_factory=dict)
     """Of a transfer: the source, and what every layer got."""
+    ticket: str | None = None
+    """The SHA-256 of the unit's ticket, once it is made."""
     beside: Tensors = field(default_factory=dict)
     """The best weights so far, or the masks that an early bird remembers."""
 
@@ -116,27 +129,32 @@ class Notes:
         return {int(point["step"]) for point in self.curve}
 
 
-def save(folder: RoundFolder, snapshot: Snapshot, notes: Notes) -> None:
+def save(folder: RoundFolder, snapshot: Snapshot, notes: Notes, place: Place) -> None:
     """Store the state of an unfinished round, keeping the one before."""
     notes.until_now()
     told = {one.name: getattr(notes, one.name) for one in fields(notes) if one.name != "beside"}
     if folder.progress.is_file():
         os.replace(folder.progress, folder.older_progress)
-    write_snapshot(
-        folder.progress, snapshot, {**told, "seconds": dict(notes.seconds), "spent": dict(notes.spent)}, notes.beside
-    )
+    told |= {"seconds": dict(notes.seconds), "spent": dict(notes.spent), "place": place}
+    write_snapshot(folder.progress, snapshot, told, notes.beside)
 
 
-def resume(folder: RoundFolder) -> tuple[Snapshot | None, Notes]:
-    """The newest sound stored state of a round, or none and empty notes."""
+def resume(folder: RoundFolder, place: Place) -> tuple[Snapshot | None, Notes]:
+    """The newest sound stored state of a round, or none and empty notes.
+
+    Raises TicketError (status 3) where one is sound and another round's.
+    """
     for path in (folder.progress, folder.older_progress):
         if not path.is_file():
             continue
         try:
             snapshot, told, beside = read_snapshot(path)
-            return snapshot, _notes(told, beside)
+            notes = _notes(told, beside)
         except (TicketError, TypeError):
             continue  # half a disk's worth of damage is no reason to start over: there is an older one
+        if told.get("place", place) != place:
+            raise foreign(path, "it is the state of another round, or of another run's")
+        return snapshot, notes
     return None, Notes()
 
 
@@ -148,4 +166,5 @@ def clear(folder: RoundFolder) -> None:
 
 def _notes(told: Mapping[str, Any], beside: Tensors) -> Notes:
     sums = {name: defaultdict(float, told.get(name, {})) for name in ("seconds", "spent")}
-    return Notes(**{**told, **sums, "beside": beside})
+    own = {key: value for key, value in told.items() if key != "place"}
+    return Notes(**{**own, **sums, "beside": beside})

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from gentickets.definitions import CURRENT, Definitions
-from gentickets.errors import Status, TicketError
+from gentickets.errors import TicketError
 from gentickets.experiment.units import plan_units
-from gentickets.recipe import Recipe, diff, parse_recipe, recipe_from
+from gentickets.files.belonging import GIVEN, RESULT, TICKET, TRAINED
+from gentickets.recipe import Recipe, diff, parse_recipe, stored_recipe
+from gentickets.results import read_result
 from gentickets.runs.folder import RunFolder
 
-TICKET, TRAINED, GIVEN = "ticket.safetensors", "trained.safetensors", "given.safetensors"
 PORTABLE = "portable.safetensors"
 _LEVELS = (TICKET, f"round-*/{TICKET}", f"*/round-*/{TICKET}", f"seed-*/*/round-*/{TICKET}")
 
@@ -96,13 +97,10 @@ def dense_beside(ticket: Path) -> Path | None:
 
 def untrained(ticket: Path) -> str:
     """What to say of a ticket that has no trained network beside it, with commands that give one."""
-    result = ticket.with_name("result.json")
-    try:
-        told = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
-    except ValueError:
-        told = {}
-    if told.get("status", "done") != "done":
-        return f"{ticket} has no trained network beside it: its training {told['status']}: {told.get('why')}"
+    path = ticket.with_name(RESULT)
+    result = read_result(path) if path.is_file() else None
+    if result is not None and result.status != "done":
+        return f"{ticket} has no trained network beside it: its training {result.status}: {result.why}"
     train = shlex.join(["gentickets", "train", str(ticket)])
     sample = shlex.join(["gentickets", "sample", str(training_folder(ticket))])
     return f"{ticket} has no trained network ({TRAINED}) beside it; first {train}, and then {sample}"
@@ -142,11 +140,8 @@ def resuming(run: RunFolder) -> str:
 def recipe_of(run: RunFolder) -> Recipe:
     """The recipe of a run as its record has it; TicketError (status 3) where that is no recipe."""
     text = run.recipe.read_text(encoding="utf-8", errors="replace") if run.recipe.is_file() else ""
-    try:
-        name = run.path.resolve().name
-        return recipe_from(run.read_record()["recipe"], name=name, text=text, where=str(run.record))
-    except (KeyError, TicketError) as error:
-        raise TicketError(str(error), Status.TICKET) from error
+    name = run.path.resolve().name
+    return stored_recipe(run.read_record()["recipe"], name=name, text=text, where=str(run.record))
 
 
 def _at(recipe: Mapping[str, Any], key: str) -> Any:

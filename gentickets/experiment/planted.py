@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from gentickets.data import Batches
-from gentickets.disk import write_whole
+from gentickets.disk import clear_drafts
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.blame import check_family
 from gentickets.experiment.evaluation import NORM_BATCHES, check_measures
+from gentickets.experiment.owning import claimed, require_free
 from gentickets.experiment.places import definitions_at, ticket_at, unplanted, untrained
+from gentickets.experiment.stored import check_size
 from gentickets.experiment.units import Unit
 from gentickets.experiment.work import Work
+from gentickets.files.belonging import GIVEN
 from gentickets.quality import grid_png, reconstruction_grid
 from gentickets.quality.evaluate import drawn
+from gentickets.recipe import ticket_recipe
 from gentickets.results import Result
-from gentickets.runs.folder import RunFolder, locked
+from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket
 from gentickets.runs.portable import is_portable
 from gentickets.shapes import take_shapes
@@ -52,13 +56,15 @@ def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = No
     if is_portable(path):
         raise TicketError(unplanted(path))
     ticket, recipe = read_ticket(path)
-    return ticket, described(path, recipe, place, changes)
+    wanted = ticket_recipe(recipe, path)
+    stored = sum(value.numel() for value in ticket.weights.values())
+    check_size(wanted, stored, path, compact=ticket.channels is not None)
+    return ticket, described(path, wanted, place, changes)
 
 
 def described(path: Path, recipe: dict[str, Any] | None, place: Place, changes: Mapping[str, Any] | None) -> Assembly:
     """What the recipe stored in a file describes; TicketError as `open_ticket`."""
-    if recipe is None:
-        raise TicketError(f"{path} holds no recipe, so that its networks cannot be built; load it from Python")
+    recipe = ticket_recipe(recipe, path)
     missing = sorted(set(recipe.get("plugins", [])) - {plugin.name for plugin in place.plugins})
     if missing:
         raise TicketError(f"{path} needs its plugin: give --plugin {missing[0]}", Status.TICKET)
@@ -147,6 +153,11 @@ class Planted(Arm):
         super().__init__(assembly, run, unit)
         self.given = replace(ticket, origin=replace(ticket.origin, arm=ARM))
 
+    @property
+    def seed(self) -> int:
+        """That of the run that found it, whatever the order of data now."""
+        return self.given.origin.seed
+
     def task(self) -> Task:
         """The networks that the ticket was found in."""
         return networks_of(self.given, self.assembly)
@@ -196,13 +207,17 @@ def grow_into(
     if train["steps"] <= max(least, train["warmup"]):
         raise TicketError(f"--steps {train['steps']}: must be above {max(least, train['warmup'])}, the ticket's start")
     check_fit(ticket.weights, state_of(networks_of(ticket, assembly)))
-    with locked(out):
-        given, fresh = out / "given.safetensors", pack_ticket(ticket, assembly.recipe)
-        if given.is_file() and given.read_bytes() != fresh:
-            raise TicketError(
-                f"{out} holds the training of another ticket, or with other settings; choose another --out"
-            )
-        write_whole(given, fresh)
+    given, fresh = out / GIVEN, pack_ticket(ticket, assembly.recipe)
+
+    def check() -> None:
+        if given.read_bytes() != fresh:
+            message = f"{out} holds the training of another ticket, or with other settings; choose another --out"
+            raise TicketError(message)
+
+    require_free(out, GIVEN, "training", check)
+    with claimed(out, given, fresh):
+        check()
+        clear_drafts(out)
         run, span = RunFolder(out), assembly.recipe["train"]["steps"]
         unit = Unit(assembly.recipe["seed"], ARM, ticket.origin.round, span, span - ticket.origin.rewind_to)
         arm = Planted(ticket, assembly, run, unit)

@@ -2,7 +2,7 @@
 
 A run of a transfer holds copies of what it takes, in ``source/``, so that it stands by itself::
 
-    source/source.json                                  name, which seed and round serve which, SHA-256 of each file
+    source/source.json                                  name, whose it is, which seed and round serve which, and SHA-256
     source/seed-0/ticket/round-00/ticket.safetensors    the source's dense ticket: its early weights, all of them
     source/seed-0/ticket/round-02/ticket.safetensors    a level; trained or portable.safetensors beside it if they move
 """
@@ -10,20 +10,26 @@ A run of a transfer holds copies of what it takes, in ``source/``, so that it st
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
 
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.places import PORTABLE, dense_beside, place_in_run, ticket_at
+from gentickets.experiment.places import PORTABLE, dense_beside, place_in_run, recipe_of, ticket_at
 from gentickets.experiment.units import TRANSFER
+from gentickets.files import json_bytes, read_json, wrong_field
+from gentickets.files.belonging import FORMAT, foreign, owner_of
+from gentickets.files.json_file import UNCHECKED
 from gentickets.portable import Portable, portable_of
+from gentickets.recipe import ticket_recipe
 from gentickets.runs.folder import SOURCE, RoundFolder, RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.runs.portable import is_portable, pack_portable, read_portable
@@ -31,6 +37,19 @@ from gentickets.tasks import Task
 from gentickets.tickets import Tensors, Ticket
 
 RECORD = "source.json"
+
+
+@with_config(ConfigDict(extra="allow", strict=True))
+class Told(TypedDict):
+    """What `source.json` holds. An earlier version stored no format, no run and no source's run."""
+
+    name: str
+    seeds: dict[str, int]
+    rounds: dict[str, int]
+    files: dict[str, str]
+    notes: NotRequired[list[str]]
+    run: NotRequired[str | None]
+    source: NotRequired[str | None]
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,8 @@ class Found:
     name: str
     path: Path
     levels: Mapping[int, Mapping[int, Level]]
+    identity: str | None = None
+    """Of the run that it is, or lies in."""
 
     @property
     def first(self) -> Level:
@@ -70,11 +91,11 @@ def find_source(path: Path) -> Found:
     """
     if (path / "run.json").is_file():
         levels = _levels_of_run(RunFolder(path))
-        if not levels and RunFolder(path).read_record()["recipe"]["search"]["method"] == "widths":
+        if not levels and recipe_of(RunFolder(path)).search.method == "widths":
             raise TicketError(f"{path} is a sweep of widths, which finds no tickets")
         if not levels:
             raise TicketError(f"{path} is a run without a finished ticket to carry over; go on with it first")
-        return Found(path.resolve().name, path, levels)
+        return Found(path.resolve().name, path, levels, _identity(path))
     file = ticket_at(path)
     if is_portable(file):
         portable, _ = read_portable(file)
@@ -83,7 +104,14 @@ def find_source(path: Path) -> Found:
     if ticket.mask.density == 1:
         raise TicketError(f"{file} is a dense ticket, with nothing pruned to carry over; name one of a later round")
     level = Level(file, _dense_of(file))
-    return Found(_name_of(file), path, {ticket.origin.seed: {ticket.origin.round: level}})
+    place = place_in_run(file)
+    identity = None if place is None else _identity(place[0])
+    return Found(_name_of(file), path, {ticket.origin.seed: {ticket.origin.round: level}}, identity)
+
+
+def _identity(run: Path) -> str | None:
+    owner = owner_of(run)
+    return owner and owner.identity
 
 
 def _dense_of(file: Path) -> Path | None:
@@ -157,6 +185,8 @@ class Kept:
 
     def __init__(self, run: RunFolder) -> None:
         self.folder = RunFolder(run.path / SOURCE)
+        owner = run.owner
+        self._run = owner and owner.identity
 
     @property
     def record(self) -> Path:
@@ -166,15 +196,16 @@ class Kept:
     @cached_property
     def told(self) -> dict[str, Any]:
         """What `source.json` holds; TicketError where it is gone or damaged."""
+        if not self.record.is_file():
+            raise TicketError(f"{self.record} is gone: start the transfer again, from its source", Status.TICKET)
+        told = read_json(self.record, FORMAT, unstated=UNCHECKED)
         try:
-            told: dict[str, Any] = json.loads(self.record.read_text(encoding="utf-8"))
-            numbers = {key: {name: int(to) for name, to in told[key].items()} for key in ("seeds", "rounds")}
-            return {**told, **numbers, "files": dict(told["files"]), "name": str(told["name"])}
-        except FileNotFoundError as error:
-            message = f"{self.record} is gone: start the transfer again, from its source"
-            raise TicketError(message, Status.TICKET) from error
-        except (AttributeError, ValueError, KeyError, TypeError) as error:
-            raise TicketError(f"{self.record} is damaged: {error}", Status.TICKET) from error
+            TypeAdapter(Told).validate_python(told)
+        except ValidationError as error:
+            raise TicketError(f"{self.record} is damaged: {wrong_field(error)}", Status.TICKET) from error
+        if told.get("run") not in (None, self._run):
+            raise foreign(self.record, "it is of another run")
+        return told
 
     def seed(self, target: int) -> int:
         """The source's seed that serves a target's."""
@@ -223,13 +254,21 @@ class Kept:
             if changed := [name for name, value in theirs.items() if ours.get(name, value) != value]:
                 message = f"{self.folder.path.parent} was started from another source ({what} {changed[0]} differs)"
                 raise TicketError(f"{message}; choose another --out")
-        for name, data in files.items():
-            if name not in before["files"] or not (self.folder.path / name).is_file():
-                write_whole(self.folder.path / name, data)
+        self._require_free(files, before["files"])
         merged = {key: {**told.get(key, {}), **before[key]} for key in ("seeds", "rounds")}
-        record = {**told, **merged, "files": {**before["files"], **digests}}
-        write_whole(self.record, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+        record = {**told, **merged, "files": {**before["files"], **digests}, "run": self._run}
+        write_whole(self.record, json_bytes(record, FORMAT, sort_keys=True))  # first: it says which files are the run's
+        for name, data in files.items():
+            if not (self.folder.path / name).is_file():
+                write_whole(self.folder.path / name, data)
         self.__dict__.pop("told", None)
+
+    def _require_free(self, files: Mapping[str, bytes], known: Mapping[str, str]) -> None:
+        """Raise TicketError where a file that is to be kept is there, is another one, and is not the run's."""
+        for name, data in files.items():
+            path = self.folder.path / name
+            if name not in known and path.exists() and path.read_bytes() != data:
+                raise TicketError(f"{path} is no file of this run; choose another --out")
 
     def _checked(self, path: Path) -> Path:
         """The path, where its bytes are those that were kept; TicketError (status 3) else."""
@@ -296,7 +335,5 @@ def _grown(path: Path, of: str) -> bytes:
 
 
 def with_recipe(path: Path, recipe: dict[str, Any] | None) -> dict[str, Any]:
-    """The recipe in a source's file; TicketError where it holds none."""
-    if recipe is None:
-        raise TicketError(f"{path} holds no recipe, so that its networks cannot be built; load it from Python")
-    return recipe
+    """The recipe in a source's file; TicketError where it holds none, or one that is damaged."""
+    return ticket_recipe(recipe, path)

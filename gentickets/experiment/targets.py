@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gentickets.errors import TicketError
-from gentickets.recipe import Recipe, load_recipe, recipe_from
+from gentickets.recipe import Recipe, load_recipe, recipe_from, stored_recipe
 from gentickets.runs.folder import RunFolder
 
 
@@ -37,7 +37,8 @@ def load_target(
             f"--set would change the recipe of the run {to}, so that its rounds do not count; name a recipe"
         )
     resolved = run.read_record()["recipe"]
-    text = run.recipe.read_text(encoding="utf-8") if run.recipe.is_file() else ""
+    stored_recipe(resolved, where=str(run.record))
+    text = run.recipe.read_text("utf-8", errors="replace") if run.recipe.is_file() else ""
     name = run.path.resolve().name
     # a run that is a transfer itself, of another source perhaps, lends its native rounds alone
     return Target(recipe_from({**resolved, "transfer": dict(section)}, name=name, text=text, where=to), run)
@@ -51,8 +52,8 @@ def started(out: Path) -> Recipe:
     resolved = run.read_record()["recipe"]
     if not resolved.get("transfer"):
         raise TicketError(f"{out} is a run of 'gentickets find', not a transfer; go on with it by that")
-    text = run.recipe.read_text(encoding="utf-8") if run.recipe.is_file() else ""
-    return recipe_from(resolved, name=out.resolve().name, text=text, where=str(run.record))
+    text = run.recipe.read_text("utf-8", errors="replace") if run.recipe.is_file() else ""
+    return stored_recipe(resolved, name=out.resolve().name, text=text, where=str(run.record))
 
 
 def default_folder(source: str, target: Recipe) -> Path:

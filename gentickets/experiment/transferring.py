@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,18 @@ from gentickets import data
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly, settle_device
-from gentickets.experiment.find import Options, record_of
+from gentickets.experiment.find import Options
+from gentickets.experiment.recorded import record_of
 from gentickets.experiment.sources import Found, Kept, files_of, find_source, nearest_levels, served, with_recipe
+from gentickets.experiment.stored import check_size
 from gentickets.experiment.transferred import Carrier, of_signs, source_networks
 from gentickets.experiment.units import TRANSFER
 from gentickets.masks import Mask, full_mask, prunable_layers
 from gentickets.recipe import Recipe, diff
-from gentickets.runs.folder import RunFolder
+from gentickets.runs.folder import RoundFolder, RunFolder
 from gentickets.runs.formats import read_ticket
 from gentickets.runs.portable import is_portable, read_portable
+from gentickets.tensorfile import read_tensors
 from gentickets.tickets import Origin, Ticket, copied, state_of
 from gentickets.transfer import Table
 from gentickets.transfer.alignment import require_alike
@@ -81,7 +84,8 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
         needed = "the source's dense weights, which its run keeps: name its run, or a ticket inside it"
         raise TicketError(f"the controls 'shuffle' and 'unmasked' need {needed}; or --set transfer.controls=['mask']")
     told = {
-        "name": found.name, "notes": notes, "seeds": {str(target): source for target, source in seeds.items()},
+        "name": found.name, "source": found.identity, "notes": notes,
+        "seeds": {str(target): source for target, source in seeds.items()},
         "rounds": {str(target): source for target, source in rounds.items()},
     }  # fmt: skip
     ticket, _ = _read(found.levels[seeds[recipe.seed]][next(iter(rounds.values()))].ticket)
@@ -162,10 +166,14 @@ def _needs_dense(section: Mapping[str, Any]) -> bool:
 def _read(path: Path) -> tuple[Ticket, dict[str, Any]]:
     """A ticket, or a portable one as a ticket of signs, and its recipe."""
     if is_portable(path):
-        portable, recipe = read_portable(path)
-        return of_signs(portable), with_recipe(path, recipe)
-    ticket, recipe = read_ticket(path)
-    return ticket, with_recipe(path, recipe)
+        portable, stored = read_portable(path)
+        ticket, recipe = of_signs(portable), with_recipe(path, stored)
+    else:
+        ticket, stored = read_ticket(path)
+        recipe = with_recipe(path, stored)
+    held = max(ticket.mask.total, sum(value.numel() for value in ticket.weights.values()))
+    check_size(recipe, held, path, compact=ticket.channels is not None)
+    return ticket, recipe
 
 
 def _density(mask: Mask, layers: set[str]) -> float:
@@ -223,15 +231,29 @@ def adopt(natives: RunFolder, run: RunFolder, recipe: Recipe, options: Options) 
     if changes := diff(before, own):
         told = "\n  ".join(changes)
         raise TicketError(f"{natives.path} is a run of another recipe; its rounds cannot be taken over:\n  {told}")
-    if others := [key for key in SAME if theirs[key] != ours[key]]:
-        message = f"{natives.path} was run with another {others[0]} ({theirs[others[0]]}, not {ours[others[0]]})"
+    if others := [key for key in SAME if theirs.get(key) != ours[key]]:
+        message = f"{natives.path} was run with another {others[0]} ({theirs.get(others[0])}, not {ours[others[0]]})"
         raise TicketError(f"{message}; its rounds cannot be taken over")
     taken = 0
     for result in sorted(natives.path.glob("seed-*/*/round-*/result.json")):
         place = result.parent.relative_to(natives.path)
         if place.parts[1].startswith(TRANSFER) or (run.path / place / result.name).exists():
             continue
-        for name in [*(name for name in ADOPTED if (result.parent / name).is_file()), result.name]:
-            write_whole(run.path / place / name, (result.parent / name).read_bytes())
+        _take_over(RoundFolder(result.parent), RoundFolder(run.path / place), run)
         taken += 1
     return taken
+
+
+def _take_over(theirs: RoundFolder, ours: RoundFolder, run: RunFolder) -> None:
+    """Copy the files of a finished round, its result last, which says then whose it is now and who has found it."""
+    if (result := theirs.read_result()) is None:
+        return
+    for path, kind in ((theirs.ticket, "ticket"), (theirs.trained, "snapshot")):
+        if path.is_file():
+            read_tensors(path, kind)  # damage is told here, and not taken over
+    for name in ADOPTED:
+        if (theirs.path / name).is_file():
+            write_whole(ours.path / name, (theirs.path / name).read_bytes())
+    owner = run.owner
+    mine = replace(result, run=owner and owner.identity, taken_from=result.taken_from or result.run)
+    write_whole(ours.result, mine.to_json().encode())

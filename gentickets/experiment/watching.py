@@ -27,7 +27,7 @@ class Searching(Work):
     arm: EmergedArm
 
     def _worked_out(self) -> Result:
-        snapshot, self.notes = resume(self.folder)
+        snapshot, self.notes = resume(self.folder, self.place)
         self._build()
         self.bird = self._bird()
         if snapshot is None:
@@ -69,7 +69,9 @@ class Searching(Work):
                 emerged = self.bird.look(step)
             for density in emerged:
                 with self.notes.timed("store", self.assembly.device):
-                    write_snapshot(self.folder.level(self.levels[density]), self.training.snapshot(step))
+                    round = self.levels[density]
+                    place = {**self.place, "level": round}
+                    write_snapshot(self.folder.level(round), self.training.snapshot(step), {"place": place})
         return self.bird.done
 
     def _save(self) -> None:

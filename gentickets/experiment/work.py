@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -18,12 +19,14 @@ from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.emerged import arm_of
 from gentickets.experiment.evaluation import Examiner, mean
-from gentickets.experiment.notes import Notes, clear, resume, save
+from gentickets.experiment.notes import Notes, Place, clear, resume, save
 from gentickets.experiment.units import NARROW, SEARCH, TWICE, WIDTH, Key, Unit
+from gentickets.files import split_header
+from gentickets.files.belonging import foreign, sha256_of
 from gentickets.masks import full_mask, prunable
 from gentickets.results import NOT_RUN, Result, why_not_run
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
-from gentickets.runs.formats import read_ticket, write_snapshot, write_ticket
+from gentickets.runs.formats import pack_ticket, read_ticket, write_snapshot
 from gentickets.tickets import Snapshot, Ticket, copied, state_of, zeroed
 from gentickets.training import Losses, Plan, Training, train
 
@@ -81,9 +84,21 @@ class Work:
                 self._take_back()
                 told = {"losses": self.notes.losses, **self.notes.costs()}
                 result = replace(self._blank(), status=status, why=str(error), **told)
+            result = self._signed(result)
             write_whole(self.folder.result, result.to_json().encode())
             clear(self.folder)
         return result
+
+    def _signed(self, result: Result) -> Result:
+        """The result, saying whose it is and of which files."""
+        ticket, network = sha256_of(self.folder.ticket), sha256_of(self.folder.trained)
+        return replace(result, run=self.place["run"], ticket=ticket, network=network)
+
+    @cached_property
+    def place(self) -> Place:
+        """What its stored states and its result say of where they belong."""
+        owner = self.run.owner
+        return Place(run=owner and owner.identity, seed=self.unit.seed, arm=self.unit.arm, round=self.unit.round)
 
     def _required(self) -> Sequence[Key]:
         """The units without whose success this one cannot be; all that it needs, as a rule. Of twins one will do."""
@@ -110,7 +125,7 @@ class Work:
         return result.status
 
     def _worked_out(self) -> Result:
-        snapshot, self.notes = resume(self.folder)
+        snapshot, self.notes = resume(self.folder, self.place)
         self._build()
         ticket = self._start(snapshot)
         examiner = Examiner(self.assembly, self.run, self.unit, self.training, self.batches, self.notes)
@@ -161,12 +176,14 @@ class Work:
             self._end_if_stopping()
             made = replace(made, constants=self.training.divergence.constants)
             self.notes.moved = self.arm.told()
-            self._save()  # what the ticket has cost, before it is there
+            packed = pack_ticket(made, self.arm.recipe())
+            self.notes.ticket = split_header(packed, self.folder.ticket).sha256
+            self._save()  # what the ticket has cost, and which one it is, before it is there
             with self.notes.timed("store", device):
-                write_ticket(self.folder.ticket, made, self.arm.recipe())
+                write_whole(self.folder.ticket, packed)
             snapshot = None
         # what is trained is what was stored, in a run that goes on and in one that was never interrupted
-        ticket, _ = read_ticket(self.folder.ticket)
+        ticket = self._own_ticket()
         ticket = replace(ticket, mask=ticket.mask.to(device))
         if ticket.origin.rewind == "none":
             self.training.plan = self.training.plan.finetuning()
@@ -178,6 +195,14 @@ class Work:
             self.at, self.notes.phase = ticket.origin.rewind_to, "grow"
             self.notes.losses = []  # curves begin at the ticket's start, in every arm and after any crash
         return ticket
+
+    def _own_ticket(self) -> Ticket:
+        """The unit's stored ticket; TicketError (status 3) where it is another one's."""
+        path = self.folder.ticket
+        stored, _ = read_ticket(path)
+        if self.notes.ticket not in (None, sha256_of(path)) or stored.origin.seed != self.arm.seed:
+            raise foreign(path, "it is not the one that this round has made")
+        return stored
 
     def _train_to(self, point: int, ticket: Ticket) -> None:
         device = self.assembly.device
@@ -220,7 +245,7 @@ class Work:
             raise Stopped
 
     def _save(self) -> None:
-        save(self.folder, self.training.snapshot(self.at), self.notes)
+        save(self.folder, self.training.snapshot(self.at), self.notes, self.place)
         self.saved_at = time.monotonic()
 
     def _finished(self, examiner: Examiner, ticket: Ticket) -> Result:

@@ -2,10 +2,11 @@
 
 from gentickets.recipe.compare import diff
 from gentickets.recipe.families import FAMILIES, Keywords
-from gentickets.recipe.load import load_recipe, parse_recipe, recipe_from
+from gentickets.recipe.load import load_recipe, parse_recipe, recipe_from, stored_recipe
 from gentickets.recipe.schema import Recipe
 from gentickets.recipe.sections import Claim, Data, Objective, Quality, Search, TaskChoice, Train, Transfer
 from gentickets.recipe.shipped import recipe_text, shipped_recipes
+from gentickets.recipe.stored import ticket_recipe
 
 __all__ = [
     "FAMILIES",
@@ -25,4 +26,6 @@ __all__ = [
     "recipe_from",
     "recipe_text",
     "shipped_recipes",
+    "stored_recipe",
+    "ticket_recipe",
 ]

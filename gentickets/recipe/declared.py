@@ -26,6 +26,12 @@ def without_arms(resolved: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in resolved.items() if key != "verdict"}, "search": search}
 
 
+def run_identity(resolved: Mapping[str, Any]) -> str:
+    """What names a run: SHA-256 of its resolved recipe at the start, without what lets it grow."""
+    told = json.dumps(without_arms(resolved), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
 def declared(recipe: Recipe) -> dict[str, Any]:
     """The claim of a recipe as it is declared: every key of [claim], its levels written out, and ``seeds``.
 

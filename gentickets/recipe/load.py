@@ -105,6 +105,16 @@ def recipe_from(resolved: Mapping[str, Any], *, name: str = "recipe", text: str 
     return _checked(Source(where or name, _without_nones(resolved)), text=text, name=name, plugins=True)
 
 
+def stored_recipe(resolved: Mapping[str, Any], *, where: str, name: str = "recipe", text: str = "") -> Recipe:
+    """The recipe in a stored file; TicketError (status 3), on one line with the file's name, where it is none."""
+    try:
+        return recipe_from(resolved, name=name, text=text, where=where)
+    except TicketError as error:
+        first, *others = str(error).splitlines()
+        more = f" (and {len(others)} more)" if others else ""
+        raise TicketError(f"{first}{more}: the recipe in this file is damaged", Status.TICKET) from error
+
+
 def _checked(source: Source, *, text: str, name: str, plugins: bool) -> Recipe:
     found: list[Problem] = []
     for key in source.values:

@@ -63,12 +63,14 @@ seed's ticket:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
+from gentickets.recipe import stored_recipe
 from gentickets.report.carried import Level, Transferred
 from gentickets.report.claim import claim_round, judge
 from gentickets.report.gallery import Run
@@ -82,6 +84,7 @@ from gentickets.report.verdict import Comparison, Paired, Trial, Verdict, paired
 from gentickets.report.words import Spread
 from gentickets.results import read_results
 from gentickets.runs.folder import RunFolder
+from gentickets.runs.record import has_checksums
 
 __all__ = [
     "Comparison",
@@ -131,16 +134,28 @@ def read_run(path: Path) -> Run:
     """Read a run folder, finished or not; TicketError names a folder that is no run, or a damaged file."""
     folder = RunFolder(path)
     record = folder.read_record()
-    recipe = record.get("recipe")
-    if not isinstance(recipe, dict):
-        raise TicketError(f"{folder.record} is damaged: it holds no recipe", Status.TICKET)
+    recipe, name = record["recipe"], path.resolve().name
+    if "identity" in record:
+        stored_recipe(recipe, where=str(folder.record))
     text = folder.recipe.read_text("utf-8", errors="replace") if folder.recipe.is_file() else ""
     results = read_results(path)
     try:
         declared = record["claim"]["declared"]["seeds"] if record.get("claim") else None
     except (KeyError, TypeError) as error:
         raise TicketError(f"{folder.record} is damaged: its record of the claim", Status.TICKET) from error
-    return Run(path, record, text, results, summarize(results, recipe, path.resolve().name, declared))
+    try:
+        return Run(path, record, text, results, summarize(results, recipe, name, declared))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, TicketError) or has_checksums(record):
+            raise
+        # of format 1, whose fields nothing vouches for
+        message = f"{folder.record} is damaged, or a result is: {type(error).__name__}: {error}"
+        raise TicketError(message, Status.TICKET) from error
+
+
+def kept(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report tells of how a run's figures are kept: whether by checksums, and with what it went on."""
+    return {"checksums": has_checksums(record), "attempts": record.get("attempts", [])}
 
 
 def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:
@@ -156,7 +171,7 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:
     read = [read_run(path) for path in runs]
     page = _place(runs[0] if out is None else out)
     data = page.with_suffix(".json")
-    entries = [{"path": str(run.path), **run.summary.as_dict()} for run in read]
+    entries = [{"path": str(run.path), **run.summary.as_dict(), **kept(run.record)} for run in read]
     document = json.dumps({"format": FORMAT, "runs": entries}, indent=1, allow_nan=False, ensure_ascii=False)
     html = render(read)
     try:

@@ -29,6 +29,7 @@ from gentickets.report.words import (
     heading,
     percent,
 )
+from gentickets.runs.record import WITHOUT_CHECKSUMS, has_checksums
 from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LOSES, MATCHES, UNDECIDED, WINS
 
 if TYPE_CHECKING:
@@ -247,8 +248,14 @@ def _is_shown(row: Row, summary: Summary) -> bool:
 def facts_of(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Machine, versions, seeds and command from `run.json`, flat."""
     found: list[tuple[str, str]] = []
+    if not prefix and not has_checksums(record):
+        found.append(("results", WITHOUT_CHECKSUMS))
     for name, value in record.items():
-        if not prefix and name in ("recipe", "format"):
+        if not prefix and name in ("recipe", "format", "checksum", "unchecked"):
+            continue
+        if name == "attempts" and isinstance(value, list):
+            for attempt in value:
+                found += facts_of(attempt, f"after {attempt.get('done', 0)} rounds: ")
             continue
         if isinstance(value, Mapping):
             found += facts_of(value, f"{prefix}{name}: ")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import errno
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,11 +12,19 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from gentickets.definitions import Definitions, definitions_of
-from gentickets.errors import Status, TicketError
-from gentickets.results import Result, parse_result
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
-RUN_FORMAT = 1
+from gentickets.definitions import Definitions, definitions_of
+from gentickets.disk import make_folder, record
+from gentickets.errors import Status, TicketError
+from gentickets.files import json_bytes, read_json
+from gentickets.files.belonging import FORMAT, Owner, owner_of
+from gentickets.results import Result, read_result
+from gentickets.runs.record import check_record
+
 SOURCE = "source"
 """The folder of what a run of a transfer takes from elsewhere."""
 
@@ -56,10 +65,8 @@ class RoundFolder:
         return self.path / "result.json"
 
     def read_result(self) -> Result | None:
-        """The result, or None where the round is not done."""
-        if not self.result.is_file():
-            return None
-        return parse_result(self.result.read_text(encoding="utf-8"), self.result)
+        """The result, checked to belong where it lies, or None where the round is not done."""
+        return read_result(self.result) if self.result.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -90,31 +97,52 @@ class RunFolder:
         """What run.json holds; TicketError where this is no run, is damaged, or newer."""
         if not self.record.is_file():
             raise TicketError(f"{self.path} is no run: it has no run.json")
-        try:
-            record: dict[str, Any] = json.loads(self.record.read_text(encoding="utf-8"))
-            form = record["format"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise TicketError(f"{self.record} is damaged: {error}", Status.TICKET) from error
-        if form > RUN_FORMAT:
-            message = f"{self.path} has format {form}; this gentickets reads up to {RUN_FORMAT}: upgrade gentickets"
-            raise TicketError(message, Status.TICKET)
-        definitions_of(record, self.record)
-        return record
+        found = read_json(self.record, FORMAT)
+        check_record(found, self.record)
+        definitions_of(found, self.record)
+        return found
 
     def definitions(self) -> Definitions:
         """What the words of its recipe mean: the definitions with which it began."""
         return definitions_of(self.read_record(), self.record)
 
     def record_text(self, record: Mapping[str, Any]) -> bytes:
-        """The bytes of run.json."""
-        return (json.dumps({"format": RUN_FORMAT, **record}, indent=1, sort_keys=True) + "\n").encode()
+        """The bytes of run.json, of the newest format and with its checksum."""
+        told = {key: value for key, value in record.items() if key not in ("format", "checksum")}
+        return json_bytes(told, FORMAT, sort_keys=True)
+
+    @property
+    def owner(self) -> Owner | None:
+        """Whose its rounds are."""
+        return owner_of(self.path)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether another process holds a folder, as far as this can be told without writing there."""
+    if fcntl is None:
+        return False
+    try:
+        handle = os.open(folder / ".lock", os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+    finally:
+        os.close(handle)
+    return False
 
 
 def locked(folder: Path, wait: float = 0.0) -> AbstractContextManager[object]:
     """Hold a folder for writing, or raise TicketError (status 6) when another process does after ``wait`` seconds."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    was_there = os.path.lexists(folder / ".lock")
     lock = FileLock(folder / ".lock", timeout=wait)
     try:
-        return lock.acquire()
+        held = lock.acquire()
+        if not was_there:
+            record(folder / ".lock")
+        return held
     except Timeout as error:
         raise TicketError(f"{folder} is being written by another process", Status.LOCKED) from error

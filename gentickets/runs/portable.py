@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
+from gentickets.files import read_header
+from gentickets.files.belonging import RESULT, TICKET, foreign
 from gentickets.masks import Mask
 from gentickets.portable import Portable
-from gentickets.runs.formats import _bits, _origin, _packed, _recipe
+from gentickets.runs.formats import _bits, _origin, _packed, _recipe, read_ticket
 from gentickets.tensorfile import pack, read_tensors
 
 KIND = "portable"
@@ -60,18 +60,31 @@ def read_portable(path: Path) -> tuple[Portable, dict[str, Any] | None]:
         _check(tensors, shapes, norms)
         mask = Mask({name: _mask(tensors[f"mask/{name}"], shape) for name, shape in shapes.items()})
         positive = {name: _signs(tensors[f"signs/{name}"], mask[name]) for name in shapes}
-        return Portable(mask, positive, norms, _origin(header["origin"])), _recipe(header["recipe"])
+        portable = Portable(mask, positive, norms, _origin(header["origin"]))
+        recipe = _recipe(header["recipe"])
     except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, IndexError, zlib.error) as error:
         raise TicketError(f"{path} is no sound portable ticket: {error}", Status.TICKET) from error
+    _check_beside(path, portable)
+    return portable, recipe
+
+
+def _check_beside(path: Path, portable: Portable) -> None:
+    """Raise TicketError (status 3) where the ticket of its round lies beside it, and has another origin or mask."""
+    if not path.with_name(RESULT).is_file() or not path.with_name(TICKET).is_file():
+        return
+    ticket, _ = read_ticket(path.with_name(TICKET))
+    same = set(ticket.mask) == set(portable.mask) and all(
+        torch.equal(ticket.mask[name], portable.mask[name]) for name in ticket.mask
+    )
+    if not same or (ticket.origin.seed, ticket.origin.round) != (portable.origin.seed, portable.origin.round):
+        raise foreign(path, f"it is not of the ticket beside it ({TICKET})")
 
 
 def is_portable(path: Path) -> bool:
     """Whether a file says that it is a portable ticket; its content is not checked."""
     try:
-        with safe_open(path, "pt") as file:
-            told = json.loads(file.metadata()["gentickets"])
-        return bool(told["kind"] == KIND)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+        return read_header(path).kind == KIND
+    except (OSError, TicketError):
         return False
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gentickets.errors import Status
-from gentickets.recipe import Recipe, recipe_from
+from gentickets.recipe import Recipe, stored_recipe
 from gentickets.recipe.asked import missing
 from gentickets.recipe.declared import check_declared, claim_hash, declared
 from gentickets.report import read_run
@@ -40,7 +40,7 @@ def judge_run(path: Path) -> Judged:
     """
     stored = check_declared(RunFolder(path).read_record())
     run = read_run(path)
-    recipe = recipe_from(dict(run.record["recipe"]), where=str(RunFolder(path).record))
+    recipe = stored_recipe(dict(run.record["recipe"]), where=str(RunFolder(path).record))
     verdict, cells = run.summary.verdict, Cells(run.results, run.record["recipe"])
     lacking = _lacking(recipe, cells, verdict.seeds)
     withheld = _withheld(lacking, stored, path)

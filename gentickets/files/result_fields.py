@@ -1,0 +1,212 @@
+"""The kinds of value that the fields of a `result.json` hold, checked before anything is made of them. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from gentickets.errors import Status, TicketError
+from gentickets.files.json_file import wrong_field
+
+Count = Annotated[int, Field(ge=0)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Figures = dict[str, Number]
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+open_ended = with_config(ConfigDict(extra="allow", strict=True))
+"""Later versions, and a plugin's figures, may say more."""
+
+
+@open_ended
+class Checkpoint(TypedDict):
+    """An evaluation, or a point of a curve."""
+
+    step: Count
+    valid: Figures
+    test: NotRequired[Figures]
+
+
+@open_ended
+class Emerged(TypedDict):
+    """A level of an early bird."""
+
+    round: Count
+    density: Number
+    step: NotRequired[Count | None]
+    why: NotRequired[str | None]
+
+
+@open_ended
+class Looked(TypedDict):
+    """A look of an early bird at its masks."""
+
+    round: Count
+    step: Count
+    component: NotRequired[str]
+    distance: NotRequired[Number | None]
+    initial: NotRequired[Number | None]
+    limit: NotRequired[Number | None]
+    share: NotRequired[Number | None]
+    share_limit: NotRequired[Number | None]
+
+
+@open_ended
+class EarlyBird(TypedDict, total=False):
+    """Of the arm ``search``."""
+
+    rule: str
+    by: str
+    every: Count
+    tolerance: Number
+    patience: Count
+    gamma_l1: Number
+    levels: list[Emerged]
+    trace: list[Looked]
+    null: dict[str, Any]
+    vacuous: list[str]
+
+
+@open_ended
+class Entry(TypedDict):
+    """What one layer got in a transfer."""
+
+    target: str
+    source: str | None
+    got: str
+    weights: Count
+    kept: Count
+    density: NotRequired[Number | None]
+
+
+@open_ended
+class Transfer(TypedDict, total=False):
+    """Of the arms of a transfer."""
+
+    source: str
+    family: str
+    data: str
+    seed: Count
+    round: Count
+    sparsity: Number
+    notes: list[str]
+    routes: dict[str, str]
+    match: str
+    moves: str
+    partial: bool
+    entries: list[Entry]
+    left: list[str]
+    covered: Number
+    density: Number
+    carried: Number
+
+
+@open_ended
+class Latents(TypedDict):
+    """Latents that carry something."""
+
+    active: Number
+    of: Count
+
+
+@open_ended
+class Nearest(TypedDict):
+    """How near samples come to training images."""
+
+    samples: Number
+    test: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    copies: Number
+
+
+@open_ended
+class Seen(TypedDict, total=False):
+    """What was looked at in one arm's networks."""
+
+    classes: list[Number]
+    latents: Latents | None
+    nearest: Nearest | None
+
+
+@open_ended
+class Between(TypedDict):
+    """A path between two trained networks."""
+
+    step: Count
+    relative: Number | None
+    places: list[Number]
+    values: list[Number | None]
+    metric: NotRequired[str | None]
+
+
+@open_ended
+class Beside(TypedDict, total=False):
+    """Of the arm ``beside``."""
+
+    arms: dict[str, Seen]
+    classes: list[Number]
+    paths: list[Between]
+    skipped: dict[str, str]
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Place(TypedDict):
+    """What every result has."""
+
+    arm: str
+    seed: Count
+    round: Count
+    sparsity: Annotated[float, Field(ge=0, le=1)]
+    steps: Count
+    trained: Count
+    selection: str
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Fields(Place, total=False):
+    """A whole result; see `gentickets.results.Result` for what each field means."""
+
+    valid: Figures
+    test: Figures
+    provenance: dict[str, str]
+    collapsed: str | None
+    checkpoints: list[Checkpoint]
+    train: Figures
+    curve: list[Checkpoint]
+    losses: list[dict[str, Number]]
+    densities: Figures
+    tied: Figures
+    weights: dict[str, Count]
+    channels: dict[str, Annotated[list[Count], Field(min_length=2, max_length=2)]]
+    width: int | None
+    flops: Figures
+    seconds: Figures
+    spent: Figures
+    memory: int | None
+    energy: Number | None
+    early_bird: EarlyBird
+    transfer: Transfer
+    beside: Beside
+    status: Literal["done", "failed", "diverged", "not run"]
+    why: str | None
+    run: Hash | None
+    ticket: Hash | None
+    network: Hash | None
+    taken_from: Hash | None
+
+
+@cache
+def _fields() -> TypeAdapter[Fields]:
+    return TypeAdapter(Fields)
+
+
+def check_fields(raw: Mapping[str, Any], where: Path) -> dict[str, Any]:
+    """The fields of a result, which are of their kinds; TicketError (status 3) names the first that is not."""
+    told = {name: value for name, value in raw.items() if name not in ("format", "checksum")}
+    try:
+        _fields().validate_python(told)
+    except ValidationError as error:
+        raise TicketError(f"{where} is damaged: {wrong_field(error)}", Status.TICKET) from error
+    return told

@@ -36,6 +36,10 @@ def run_matrix(
     wanted = [one for one in overrides if one not in own]
     models = models_of(names, folder, overrides=wanted, plugins=options.plugins)
     cells = list(cells_of(models, folder))
+    settle_matplotlib()
+    from gentickets.report.matrix import check_folder
+
+    check_folder(folder)  # before days of work, whose table could not be written
     skipped: dict[tuple[str, str], str] = {}
     with resumable(folder):
         for place, model in enumerate(models):
@@ -46,7 +50,6 @@ def run_matrix(
             if (why := _transfer(cell, options, section)) is not None:
                 skipped[cell.source.name, cell.target.name] = why
                 note(f"nothing is carried over: {why}")
-        settle_matplotlib()
         _report(cells, folder, skipped, as_json)
     statuses = [_status(model.native) for model in models]
     statuses += [_status(cell.folder) for cell in cells if (cell.source.name, cell.target.name) not in skipped]

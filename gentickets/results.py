@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gentickets.errors import Status, TicketError
 from gentickets.files import json_bytes, parse_json, read_json
 from gentickets.files.belonging import FORMAT, RESULT, check_files, check_gaps, check_place
 from gentickets.files.result_fields import check_fields
@@ -131,7 +132,7 @@ class Result:
 
 def parse_result(text: str | bytes, where: Path) -> Result:
     """The Result in the text of a `result.json`; TicketError names the file where it is damaged or newer."""
-    return Result(**check_fields(parse_json(text, where, FORMAT), where))
+    return _made(check_fields(parse_json(text, where, FORMAT), where), where)
 
 
 def read_result(path: Path) -> Result:
@@ -143,7 +144,14 @@ def read_result(path: Path) -> Result:
     told = check_fields(raw, path)
     check_place(raw, path)
     check_files(raw, path)
-    return Result(**told)
+    return _made(told, path)
+
+
+def _made(told: Mapping[str, Any], where: Path) -> Result:
+    try:
+        return Result(**told)
+    except TypeError as error:
+        raise TicketError(f"{where} is damaged: {error}", Status.TICKET) from error
 
 
 def why_not_run(seed: int, arm: str, round: int, status: str) -> str:

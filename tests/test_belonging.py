@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import safetensors.torch
@@ -21,10 +22,11 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment import recorded
 from gentickets.experiment.find import find
 from gentickets.files import json_bytes, parse_json, read_header
+from gentickets.files.result_fields import Fields
 from gentickets.files.tensor_header import MOST_TENSORS
 from gentickets.recipe.declared import run_identity
 from gentickets.report import read_run, write_report
-from gentickets.results import parse_result, read_result, read_results
+from gentickets.results import Result, parse_result, read_result, read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket, write_ticket
 
@@ -151,8 +153,14 @@ WRONG: dict[str, Any] = {
     "checkpoints": [{"step": 6}], "curve": {}, "losses": [3], "densities": {"a": None}, "tied": 3,
     "weights": {"kept": "many"}, "channels": {"a": [1]}, "width": "8", "flops": [], "seconds": {"train": "long"},
     "spent": None, "memory": "much", "energy": "some", "early_bird": {"levels": [3]}, "transfer": {"entries": [{}]},
-    "beside": {"paths": [1]}, "status": "well", "why": 3, "run": "x", "ticket": 3, "network": {}, "unknown": 1,
+    "beside": {"paths": [1]}, "uncounted": {"train": 3},
+    "status": "well", "why": 3, "run": "x", "ticket": 3, "network": {}, "unknown": 1,
 }  # fmt: skip
+
+
+def test_the_kinds_of_all_fields_are_told() -> None:
+    """A field that joins `Result` joins what is checked."""
+    assert {field.name for field in dataclasses.fields(Result)} == get_type_hints(Fields).keys()
 
 
 @pytest.mark.parametrize("form", [1, 2])

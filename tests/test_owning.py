@@ -18,6 +18,8 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment.find import Options, find
 from gentickets.experiment.planted import Place, train_ticket
 from gentickets.experiment.sources import Kept
+from gentickets.report import write_report
+from gentickets.report.matrix import check_folder
 from gentickets.runs.folder import RunFolder, locked
 
 NO_DATA = ["data.name=mnist"]
@@ -299,3 +301,27 @@ def test_many_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     assert failed.empty()
     assert len(set((tmp_path / "f").read_bytes())) == 1
     assert os.listdir(tmp_path) == ["f"]
+
+
+# -- pages ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.json", "thesis.html", "thesis.json"])
+def test_a_report_overwrites_reports_alone(name: str, ticket: Path, tmp_path: Path) -> None:
+    run, out = ticket.parents[3], tmp_path / ("thesis.html" if name.startswith("thesis") else "")
+    (tmp_path / name).write_text('{"years": "of work"}' if name.endswith("json") else "<!DOCTYPE html><p>mine")
+    before = seen(tmp_path)
+    with pytest.raises(TicketError, match=name):
+        write_report([run], out)
+    assert seen(tmp_path) == before
+    (tmp_path / name).unlink()
+    first = write_report([run], out)
+    assert write_report([run], out).page.read_bytes() == first.page.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["matrix.html", "matrix.json"])
+def test_a_matrix_overwrites_matrices_alone(name: str, tmp_path: Path) -> None:
+    assert check_folder(tmp_path) == (tmp_path / "matrix.html", tmp_path / "matrix.json")
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(TicketError, match=name):
+        check_folder(tmp_path)

@@ -151,7 +151,7 @@ class Beside(TypedDict, total=False):
     skipped: dict[str, str]
 
 
-@with_config(ConfigDict(extra="forbid", strict=True))
+@open_ended
 class Place(TypedDict):
     """What every result has."""
 
@@ -164,7 +164,7 @@ class Place(TypedDict):
     selection: str
 
 
-@with_config(ConfigDict(extra="forbid", strict=True))
+@open_ended
 class Fields(Place, total=False):
     """A whole result; see `gentickets.results.Result` for what each field means."""
 
@@ -182,6 +182,7 @@ class Fields(Place, total=False):
     channels: dict[str, Annotated[list[Count], Field(min_length=2, max_length=2)]]
     width: int | None
     flops: Figures
+    uncounted: dict[str, list[str]]
     seconds: Figures
     spent: Figures
     memory: int | None

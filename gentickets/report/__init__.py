@@ -76,6 +76,7 @@ from gentickets.report.claim import claim_round, judge
 from gentickets.report.gallery import Run
 from gentickets.report.matrix import Matrix, matrix_of, write_matrix
 from gentickets.report.page import render
+from gentickets.report.place import require_own
 from gentickets.report.rows import Row
 from gentickets.report.stopping import Stops, early_stop
 from gentickets.report.summary import Summary, summarize
@@ -171,6 +172,8 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:
     read = [read_run(path) for path in runs]
     page = _place(runs[0] if out is None else out)
     data = page.with_suffix(".json")
+    if out is not None:
+        require_own(page, data, "format", "runs")
     entries = [{"path": str(run.path), **run.summary.as_dict(), **kept(run.record)} for run in read]
     document = json.dumps({"format": FORMAT, "runs": entries}, indent=1, allow_nan=False, ensure_ascii=False)
     html = render(read)

@@ -25,6 +25,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.report.carried import UNDECIDED, Level
 from gentickets.report.heat import heat_map, heat_svg
 from gentickets.report.page import render_matrix
+from gentickets.report.place import require_own
 from gentickets.report.summary import Summary
 from gentickets.report.tables import Table
 from gentickets.report.transfer_tables import relative, with_loss
@@ -180,16 +181,23 @@ def _line(pair: Pair) -> list[str]:
     ]
 
 
+def check_folder(folder: Path) -> tuple[Path, Path]:
+    """Where the page and the JSON of a matrix go; TicketError where other files of these names are there."""
+    page, table = folder / "matrix.html", folder / "matrix.json"
+    require_own(page, table, "format", "cells")
+    return page, table
+
+
 def write_matrix(matrix: Matrix, folder: Path) -> Path:
     """Write `matrix.json`, `matrix.png` and `matrix.html` into a folder; returns the page's path.
 
-    TicketError on a failed write.
+    TicketError on a failed write, and where files of these names are there that are not gentickets'.
     """
-    page = folder / "matrix.html"
+    page, table = check_folder(folder)
     data = json.dumps(matrix.as_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     html = render_matrix(matrix, heat_svg(matrix))
     try:
-        write_whole(folder / "matrix.json", data.encode())
+        write_whole(table, data.encode())
         write_whole(folder / "matrix.png", heat_map(matrix))
         write_whole(page, html.encode())
     except OSError as error:

@@ -1,0 +1,39 @@
+"""Where a page is written: over one of the same kind, or where nothing is, and never over somebody else's file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from gentickets.errors import TicketError
+
+_HEAD = b'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+_POLICY = b'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:'
+"""How every page of every version begins, and what it has near its beginning."""
+
+
+def require_own(page: Path, data: Path, *keys: str) -> None:
+    """Raise TicketError where a page, or the JSON beside it, would overwrite what gentickets has not written.
+
+    ``keys`` are those that the JSON has at its top.
+    """
+    if page.exists() and not _is_page(page):
+        raise TicketError(f"{page} is no page of gentickets, and is not overwritten; choose another --out")
+    if data.exists() and not _has(data, keys):
+        raise TicketError(f"{data} is not gentickets', and is not overwritten; choose another --out")
+
+
+def _is_page(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        start = file.read(1024)
+    return start.startswith(_HEAD) and _POLICY in start
+
+
+def _has(path: Path, keys: tuple[str, ...]) -> bool:
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and all(key in told for key in keys)

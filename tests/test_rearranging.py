@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm
 
 from gentickets.channels import Group, groups_of, rearranged, sliced
-from gentickets.channels.group import Groups, tensors_in, twin
+from gentickets.channels.group import Groups, twin
 from gentickets.channels.rearranging import reread
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Channels, Mask, full_mask, keep_top
@@ -19,7 +19,7 @@ from gentickets.shapes import take_shapes
 from gentickets.spectral import settle
 from gentickets.tasks import Task
 from gentickets.tickets import load_weights, state_of, zeroed
-from gentickets.untouched import untouched
+from gentickets.untouched import tensors_in, untouched
 
 TRACED = [case for case in FAMILY_CASES if case != "tied-mlp"]
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gentickets.accounting import dense_flops, layer_flops, masked_flops, step_flops
 from gentickets.channels.group import twin
 from gentickets.criteria import CRITERIA, lamp, magnitude
 from gentickets.data import Batches
@@ -213,6 +214,22 @@ def test_plain_state_dicts_are_masked_under_both_names() -> None:
     state = masked_state_dict(task, mask)
     assert torch.equal(state["decoder.weight"], state["encoder.weight"].t())
     assert int(state["decoder.weight"].count_nonzero()) == mask.kept
+
+
+def test_flops_are_booked_to_the_one_name_of_tied_weights_and_to_each_part_of_packed_ones() -> None:
+    """2 FLOPs for each weight and image, in either use of a tie; a step goes forward, and back but to the images."""
+    task = coder()
+    layer = 2 * 6 * SIZE
+    assert layer_flops(task) == {"encoder.weight": 2 * layer}
+    mask = sparse(task).mask
+    assert masked_flops(task, mask) == 0.25 * dense_flops(task) == 0.5 * layer
+    assert step_flops(task, 8).layers["encoder.weight"] == 8 * (2 + 3) * layer
+    packed = torch.randn(SIZE + 6, SIZE)
+    net = Net(nn.Sequential(nn.Linear(SIZE, 6), nn.Linear(6, SIZE)))
+    net.net[0].weight, net.net[1].weight = nn.Parameter(packed[:6]), nn.Parameter(packed[6:, :6])
+    assert layer_flops(net) == {"net.0.weight": layer, "net.1.weight": layer}
+    steps = step_flops(net, 8).layers
+    assert (steps["net.0.weight"], steps["net.1.weight"]) == (8 * 2 * layer, 8 * 3 * layer)
 
 
 # --- training ---------------------------------------------------------------------------------------------------------
@@ -484,8 +501,6 @@ def test_an_objective_without_anything_to_train_is_named() -> None:
 
 
 def test_what_a_family_does_not_declare_is_one_sentence() -> None:
-    from gentickets.accounting import dense_flops
-
     class Bare(Task):
         image = (1, 8, 8)
 

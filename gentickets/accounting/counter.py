@@ -7,7 +7,7 @@ What is counted, and how, stands in `gentickets.accounting.formulas`; what count
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
@@ -23,6 +23,7 @@ from torch.utils.flop_counter import flop_registry
 
 from gentickets.accounting.formulas import CONVOLUTION, KINDS, LINEAR, Formula, formula_of
 from gentickets.accounting.free import is_free
+from gentickets.storage import memory_of
 
 HIGHER_ORDER = "higher_order::"
 """Before the names of operators that take functions (`torch.cond`): what they run is not looked into."""
@@ -135,10 +136,12 @@ class LayerCounter(Counter):  # type: ignore[no-untyped-call]
     def __init__(self, parameters: Mapping[str, Tensor], buffers: Iterable[Tensor] = ()) -> None:
         super().__init__()
         self.works: list[Work] = []
-        self._owners: dict[int, str | None] = {_memory(buffer): None for buffer in buffers}
-        self._owners |= {_memory(parameter): name for name, parameter in parameters.items()}
+        buffers = list(buffers)
+        self._memory = _Memories([*buffers, *parameters.values()])
+        self._owners: dict[Hashable, str | None] = {self._memory(buffer): None for buffer in buffers}
+        self._owners |= {self._memory(parameter): name for name, parameter in parameters.items()}
         self._given = frozenset(self._owners)
-        self._products: dict[int, frozenset[int]] = {}
+        self._products: dict[Hashable, frozenset[int]] = {}
         self._kept: list[Any] = []  # memory that is free would be given to other tensors
 
     def claim(self, parameter: Tensor, gradient: Tensor) -> None:
@@ -148,15 +151,15 @@ class LayerCounter(Counter):  # type: ignore[no-untyped-call]
         """
         if parameter.ndim < 2:
             return
-        for number in self._products.get(_memory(gradient), ()):
+        for number in self._products.get(self._memory(gradient), ()):
             if self.works[number].owner is None:
-                self.works[number].owner = self._owners[_memory(parameter)]
+                self.works[number].owner = self._owners[self._memory(parameter)]
 
     def book(self, func: Any, given: Mapping[str, Any], out: Any, kind: str, flops: int) -> None:
         """Book an operation to the parameter that it multiplies."""
         super().book(func, given, out, kind, flops)
         factors = _tensors(_factors(given, kind))
-        owners = [owner for factor in factors if (owner := self._owners.get(_memory(factor))) is not None]
+        owners = [owner for factor in factors if (owner := self._owners.get(self._memory(factor))) is not None]
         self.works.append(Work(kind, flops, owners[-1] if owners else None))
         new = frozenset() if owners else frozenset([len(self.works) - 1])
         self._follow(_tensors(given), out, new, steady=True, multiplied=True)
@@ -165,18 +168,18 @@ class LayerCounter(Counter):  # type: ignore[no-untyped-call]
         """Follow tensors through an operation that costs nothing."""
         came = _tensors(given)
         steady = isinstance(func, OpOverload) and torch.Tag.nondeterministic_seeded not in func.tags
-        through = frozenset[int]().union(*(self._products.get(_memory(tensor), ()) for tensor in came))
+        through = frozenset[int]().union(*(self._products.get(self._memory(tensor), ()) for tensor in came))
         self._follow(came, out, through, steady)
 
     def _follow(
         self, came: Sequence[Tensor], out: Any, products: frozenset[int], steady: bool, multiplied: bool = False
     ) -> None:
         """``steady``: whether the same comes of the same, and nothing is drawn; ``multiplied``: by a product."""
-        fixed = steady and all(_memory(tensor) in self._owners for tensor in came)
-        owned = [tensor for tensor in came if self._owners.get(_memory(tensor)) is not None]
-        owner = self._owners[_memory(max(owned, key=Tensor.numel))] if owned else None
+        fixed = steady and all(self._memory(tensor) in self._owners for tensor in came)
+        owned = [tensor for tensor in came if self._owners.get(self._memory(tensor)) is not None]
+        owner = self._owners[self._memory(max(owned, key=Tensor.numel))] if owned else None
         for tensor in _tensors(out):
-            memory = _memory(tensor)
+            memory = self._memory(tensor)
             if memory not in self._given:
                 self._owners.pop(memory, None)
                 if fixed:
@@ -234,6 +237,21 @@ def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
-def _memory(tensor: Tensor) -> int:
-    """What views of one tensor have in common; sparse tensors and oneDNN's have no storage to be asked for."""
+class _Memories:
+    """What views of one tensor have in common: its storage; where several of the given ones lie in one, its numbers."""
+
+    def __init__(self, given: Iterable[Tensor]) -> None:
+        inside: dict[int, set[Hashable]] = {}
+        for tensor in given:
+            if tensor.layout == torch.strided:
+                inside.setdefault(_storage(tensor), set()).add(memory_of(tensor))
+        self._packed = {storage for storage, memories in inside.items() if len(memories) > 1}
+
+    def __call__(self, tensor: Tensor) -> Hashable:
+        storage = _storage(tensor)
+        return (storage, memory_of(tensor)) if storage in self._packed else storage
+
+
+def _storage(tensor: Tensor) -> int:
+    """The identity of a tensor's storage; sparse tensors and oneDNN's have no storage to be asked for."""
     return int(tensor.untyped_storage()._cdata) if tensor.layout == torch.strided else id(tensor)

@@ -14,6 +14,7 @@ from gentickets.accounting.formulas import NORM
 from gentickets.arithmetic import eager
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.masks import Mask, plain_name, prunable, prunable_layers
+from gentickets.storage import memory_of
 from gentickets.tasks import Task
 from gentickets.untouched import untouched
 
@@ -146,8 +147,10 @@ def densities_in(task: Task, mask: Mask) -> dict[str, float]:
 
 
 def owners_in(task: Task) -> dict[str, Tensor]:
-    """All parameters by name; one that is prunable bears its name in the prunable set."""
-    return {**{plain_name(name): parameter for name, parameter in task.named_parameters()}, **weights_in(task)}
+    """All parameters by name; those that are tied to a prunable weight bear its name in the prunable set."""
+    pruned = {memory_of(weight): (name, weight) for name, weight in weights_in(task).items()}
+    named = ((plain_name(name), parameter) for name, parameter in task.named_parameters())
+    return dict(pruned.get(memory_of(parameter), (name, parameter)) for name, parameter in named)
 
 
 def weights_in(task: Task) -> dict[str, Tensor]:

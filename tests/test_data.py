@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from gentickets.data import NAMES, Batches, Files, Images, Splits, load, normalize
-from gentickets.data.files import find_images, place_of, read_image
+from gentickets.data.files import find_images, not_plain, place_of, read_image
 from gentickets.data.pixels import stratified, with_channels, with_size
 from gentickets.data.sets import TORCHVISION
 from gentickets.errors import Status, TicketError
@@ -341,6 +343,55 @@ def test_hidden_files_and_other_kinds_are_left_out(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert find_images(tmp_path) == ("a/c.png", "b.JPG")
+
+
+def test_what_is_no_plain_file_is_left_out_by_name(tmp_path: Path) -> None:
+    """A pipe would be waited for; a link to nowhere, a loop and a device are no images either."""
+    names = write_folder(tmp_path, 60)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "nowhere.png").symlink_to("is/not/there.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "again").symlink_to(tmp_path)
+    left_out = ("loop.png", "nowhere.png", "pipe.png", "zero.png")
+    assert sorted(find_images(tmp_path)) == sorted(names)
+    assert not_plain(tmp_path) == left_out
+    with pytest.warns(UserWarning, match="'loop.png', 'nowhere.png', 'pipe.png', 'zero.png'"):
+        splits = load("folder", folder=tmp_path, size=8)
+    assert "left out, as no plain files: 'loop.png'" in splits.source
+    for name in left_out:
+        with pytest.raises(TicketError, match=f"the image '.*{name}' cannot be read"):
+            read_image(tmp_path / name, 4, 1)
+        with pytest.raises(TicketError, match=f"the image '.*{name}' cannot be read"):
+            Files(tmp_path, (name,), 1, 8).fingerprint()
+
+
+def test_only_pixels_are_decoded_whatever_a_name_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[object] = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given, **more: ran.append(given))
+    program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+    Image.new("RGB", (8, 8)).save(tmp_path / "other.ico")
+    for name, content in (("eps.png", program), ("ico.jpg", (tmp_path / "other.ico").read_bytes())):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(TicketError, match=f"'.*{name}' cannot be read: it holds none of BMP, GIF, JPEG, PNG"):
+            read_image(tmp_path / name, 4, 3)
+    assert not ran
+
+
+def test_a_file_of_too_many_pixels_is_refused_by_its_header(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    for name, width, height in (("wide.png", 2**26 + 1, 1), ("both.png", 8200, 8200)):
+        header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+        (tmp_path / name).write_bytes(
+            b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b""))
+        )
+        with pytest.raises(
+            TicketError, match=rf"{name}' cannot be read: it has {width:,} x {height:,} pixels, and at most"
+        ):
+            read_image(tmp_path / name, 4, 1)
 
 
 def test_half_transparent_black_becomes_middle_grey_on_white(tmp_path: Path) -> None:

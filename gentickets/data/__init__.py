@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
 
 from gentickets.data import sets
 from gentickets.data.batches import Batches
-from gentickets.data.files import Files
+from gentickets.data.files import Files, not_plain
 from gentickets.data.images import Images, Splits, normalize
 from gentickets.data.overlap import shared
 from gentickets.data.pixels import with_channels, with_size
@@ -95,6 +96,10 @@ def _from_files(
             raise TicketError("the data set 'folder' needs the key 'size': images become size x size pixels")
         files = sets.folder_of_images(Path(folder), channels, size)
         source = f"images of the folder '{Path(folder).name}'; terms unknown"
+        if others := not_plain(Path(folder)):
+            shown = ", ".join(f"'{other}'" for other in others[:5]) + (", ..." if len(others) > 5 else "")
+            source += f"; left out, as no plain files: {shown}"
+            warnings.warn(f"folder '{folder}': left out, as no plain files: {shown}", stacklevel=2)
     left = in_memory
     parts = {}
     for part in ("test", "valid", "train"):  # evaluation sees its images over and over, so it comes first

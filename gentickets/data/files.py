@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -22,6 +23,10 @@ from gentickets.data.pixels import AT_ONCE
 from gentickets.errors import Status, TicketError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What a file may hold, whatever its name says: pixels. Other formats are programs, and would be run (EPS, for one)."""
+MOST_PIXELS = 2**26
+"""Of one image file, told by its header before anything is decoded: 8192 x 8192."""
 _SPREAD = 256  # files whose first bytes enter a fingerprint
 _HEAD = 65536  # bytes of each
 
@@ -92,12 +97,12 @@ class Files:
         for place, name in enumerate(self.names):
             path = self.root / name
             try:
-                digest.update(_bytes(name) + f"\x1f{path.stat().st_size}\x1e".encode())
+                digest.update(_bytes(name) + f"\x1f{_plain_file(path).st_size}\x1e".encode())
                 if place % every == 0:
                     with open(path, "rb") as file:
                         digest.update(file.read(_HEAD))
             except OSError as error:
-                raise TicketError(f"the image '{path}' cannot be read: {error.strerror}") from error
+                raise TicketError(f"the image '{path}' cannot be read: {error.strerror or error}") from error
         return digest.hexdigest()
 
 
@@ -120,19 +125,47 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def find_images(folder: Path) -> tuple[str, ...]:
-    """Names of the image files below a folder, at any depth, sorted; hidden ones are left out."""
+    """Names of the image files below a folder, at any depth, sorted; hidden ones are left out, and `not_plain` ones."""
+    return _found(folder)[0]
+
+
+def not_plain(folder: Path) -> tuple[str, ...]:
+    """Names of images below a folder that are no plain files, and are left out: pipes, devices, links to nowhere."""
+    return _found(folder)[1]
+
+
+def _found(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not folder.is_dir():
         raise TicketError(f"there is no folder '{folder}' to take images from")
-    names = []
+    names: list[str] = []
     for path, folders, files in os.walk(folder, onerror=_cannot_list):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(path).relative_to(folder)
         images = (name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith("."))
         names += [(below / name).as_posix() for name in images]
-    if not names:
+    plain = tuple(name for name in sorted(names, key=_bytes) if _is_plain(folder / name))
+    others = tuple(sorted(set(names).difference(plain), key=_bytes))
+    if not plain:
         kinds = ", ".join(suffix[1:] for suffix in SUFFIXES)
-        raise TicketError(f"the folder '{folder}' holds no images ({kinds}), at any depth")
-    return tuple(sorted(names, key=_bytes))
+        without = f" but '{others[0]}', which is no plain file" if others else ""
+        raise TicketError(f"the folder '{folder}' holds no images ({kinds}), at any depth{without}")
+    return plain, others
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether this is a file, or a link to one. Pipes and devices would be waited for."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _plain_file(path: Path) -> os.stat_result:
+    """What the system knows of a plain file; OSError where it is none."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError("it is no plain file, but a pipe, a device or a folder; remove it")
+    return found
 
 
 def place_of(name: str) -> float:
@@ -144,11 +177,16 @@ def read_image(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
     """One image file as uint8 (channels, size, size): upright, its middle square, resized with antialias.
 
     Grey, RGB, palette, CMYK and 16-bit grey images are taken (65535 becomes 255); transparency is laid on
-    white; of an animation, the first frame. Raises TicketError, naming the file, where it cannot be read.
+    white; of an animation, the first frame. Raises TicketError, naming the file, where it cannot be read, holds none
+    of `FORMATS`, or has more than `MOST_PIXELS`.
     """
     try:
-        with Image.open(path) as opened:
+        _plain_file(path)
+        with Image.open(path, formats=FORMATS) as opened:
+            _require_bounded(*opened.size)
             image = _plain(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB")
+    except UnidentifiedImageError as error:
+        raise TicketError(f"the image '{path}' cannot be read: it holds none of {', '.join(FORMATS)}") from error
     except Exception as error:  # Pillow raises a dozen kinds for damaged files, SyntaxError among them
         reason = " ".join(str(error).split()) or type(error).__name__
         raise TicketError(f"the image '{path}' cannot be read: {reason}") from error
@@ -159,6 +197,12 @@ def read_image(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
     image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
     pixels = np.asarray(image, dtype=np.uint8).reshape(size, size, channels)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _require_bounded(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        sizes = f"{width:,} x {height:,} pixels, and at most {MOST_PIXELS:,} are decoded"
+        raise ValueError(f"it has {sizes}; make it smaller, or remove it")
 
 
 def _plain(image: Image.Image, mode: str) -> Image.Image:

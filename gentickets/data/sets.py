@@ -191,7 +191,7 @@ def _open(known: Known, root: Path, *, download: bool, **which: Any) -> Any:
 
 
 def _require(name: str, known: Known, folder: Path) -> None:
-    missing = [file for file in known.files if not (folder / file).exists()]
+    missing = [file for file in known.files if not ((folder / file).is_file() or (folder / file).is_dir())]
     if not missing:
         return
     text = f"{name} is not in '{folder.absolute()}': looked for {', '.join(known.files)}; "

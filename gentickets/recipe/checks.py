@@ -110,10 +110,12 @@ def _repeats(recipe: Recipe) -> Iterator[Problem]:
         ("controls", search.controls),
         ("control_rounds", search.control_rounds),
         ("prune", search.prune),
+        ("exempt", search.exempt),
         ("only_rounds", search.only_rounds),
         ("widths", search.widths),
     ):
         yield from _twice(f"search.{key}", names)
+    yield from _twice("quality.figures", recipe.quality.figures)
     if recipe.transfer is not None:
         yield from _twice("transfer.rounds", recipe.transfer.rounds)
         yield from _twice("transfer.controls", recipe.transfer.controls)
@@ -175,6 +177,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("train.steps", "search.rewind_to"), _rewinding),
     (("task", "search.method", "search.rounds", "search.only_rounds", "search.widths"), of_search.method),
     (("search", "train.steps"), of_search.early_bird),
+    (("search",), of_search.cells),
     (("task", "search.criterion"), of_search.criterion),
     (("search.prune", "search.other"), of_search.other),
     (("quality",), _quality),

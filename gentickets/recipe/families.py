@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=1)]
+from gentickets.recipe.bounds import Few, Layers, NonNegative, Positive, Units
+
 Network = Literal["mlp", "linear", "conv", "maxpool", "resnet18", "sngan", "resnet"]
 OF_SAMPLES = (
     "frechet",
@@ -70,13 +71,13 @@ class NetworkKeywords(Keywords):
     }
 
     network: Network = "mlp"
-    width: Count = 64
+    width: Units = 64
     """Hidden units of an mlp; channels next to the image of a convolutional network."""
-    depth: Count = 2
+    depth: Layers = 2
     """Hidden layers of an mlp; other networks' follow from the image."""
-    bottleneck: Count = 4
+    bottleneck: Units = 4
     """The side at which a conv network stops halving."""
-    latent: Count = 16
+    latent: Units = 16
 
 
 class AeKeywords(NetworkKeywords):
@@ -103,7 +104,7 @@ class VaeKeywords(NetworkKeywords):
         "accuracy_on_reconstructions",
     )
 
-    beta: Annotated[float, Field(ge=0)] = 1.0
+    beta: NonNegative = 1.0
     likelihood: Literal["bernoulli", "gaussian"] = "gaussian"
 
 
@@ -120,12 +121,12 @@ class GanKeywords(NetworkKeywords):
         "slope": ("network", tuple(name for name in get_args(Network) if name != "resnet")),
     }
 
-    critic_width: Count | None = None
+    critic_width: Units | None = None
     """The discriminator's width; none: the generator's."""
     loss: Literal["nonsaturating", "hinge", "wasserstein", "wasserstein-gp"] = "nonsaturating"
-    critic_steps: Count = 1
-    clip: Annotated[float, Field(gt=0)] = 0.01
-    penalty: Annotated[float, Field(ge=0)] = 10.0
+    critic_steps: Few = 1
+    clip: Positive = 0.01
+    penalty: NonNegative = 10.0
     """The gradient penalty's weight."""
     norm: Literal["auto", "batch", "batch-all", "spectral", "none"] = "auto"
     """Of the discriminator; batch: on all layers but the first."""
@@ -147,9 +148,9 @@ class GdaKeywords(Keywords):
     objectives: ClassVar[tuple[str, ...]] = ("game",)
     metrics: ClassVar[tuple[str, ...]] = ("mean_gap", "frechet")
 
-    width: Count = 64
+    width: Units = 64
     """Hidden units of the generator."""
-    latent: Count = 16
+    latent: Units = 16
 
 
 FAMILIES: dict[str, type[Keywords]] = {

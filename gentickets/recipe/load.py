@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,13 +9,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gentickets.errors import Status, TicketError, nearest
+from gentickets.recipe.bounds import LARGEST, LONGEST, PROBLEMS
 from gentickets.recipe.checks import OWN, check
 from gentickets.recipe.families import FAMILIES, PluginKeywords
 from gentickets.recipe.schema import Recipe
 from gentickets.recipe.sections import USES, Claim, Data, Quality, Search, Section, TaskChoice, Train, Transfer, Verdict
 from gentickets.recipe.shipped import recipe_text
-from gentickets.recipe.source import Source, read_source
-from gentickets.recipe.words import Problem, listed, problems, refusal
+from gentickets.recipe.source import Source, check_depth, read_source
+from gentickets.recipe.words import Problem, listed, problems, quoted, refusal, shown
 
 SECTIONS: dict[str, type[Section]] = {
     "data": Data,
@@ -88,12 +88,12 @@ def _forget_settings(source: Source) -> None:
     objectives = train.get("objectives", {})
     objectives = objectives if isinstance(objectives, dict) else {}
     own = {name: table for name, table in objectives.items() if isinstance(table, dict)}
-    default = str(train.get("optimizer", Train.model_fields["optimizer"].default))
-    used = {name: {str(table.get("optimizer", default))} for name, table in own.items()}
+    default = shown(train.get("optimizer", Train.model_fields["optimizer"].default)).strip("'")
+    used = {name: {shown(table.get("optimizer", default)).strip("'")} for name, table in own.items()}
     if not OPTIMIZERS.issuperset({default}.union(*used.values())):
         return  # a misspelt one is refused later, and alone
     tables = [("train", train, {default}.union(*used.values()))]
-    tables += [(f"train.objectives.{name}", table, used[name]) for name, table in own.items()]
+    tables += [(f"train.objectives.{quoted(name)}", table, used[name]) for name, table in own.items()]
     for path, table, optimizers in tables:
         for key in [key for key in USES if key in table and optimizers.isdisjoint(USES[key])]:
             if f"{path}.{key}" in source.lines:  # stated by the file, and not laid over
@@ -102,6 +102,7 @@ def _forget_settings(source: Source) -> None:
 
 def recipe_from(resolved: Mapping[str, Any], *, name: str = "recipe", text: str = "", where: str = "") -> Recipe:
     """The recipe that `Recipe.resolved` told, as `run.json` holds it; plugin families are not questioned."""
+    check_depth(Source(where or name, dict(resolved)))
     return _checked(Source(where or name, _without_nones(resolved)), text=text, name=name, plugins=True)
 
 
@@ -117,9 +118,8 @@ def stored_recipe(resolved: Mapping[str, Any], *, where: str, name: str = "recip
 
 def _checked(source: Source, *, text: str, name: str, plugins: bool) -> Recipe:
     found: list[Problem] = []
-    for key in source.values:
-        if key not in KNOWN:
-            found.append(Problem(key, _unknown(key, "")))
+    for key in [key for key in source.values if key not in KNOWN][:PROBLEMS]:
+        found.append(Problem(quoted(key), _unknown(key, "")))
     seed = source.values.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         found.append(Problem("seed", refusal(seed, "a whole number of at least 0 and below 2**63")))
@@ -134,7 +134,9 @@ def _checked(source: Source, *, text: str, name: str, plugins: bool) -> Recipe:
     found += check(recipe, {problem.path for problem in found}, plugins=plugins)
     if found:
         found.sort(key=lambda problem: source.line(problem.path))
-        raise TicketError("\n".join(source.at(*problem) for problem in found), Status.REQUEST)
+        lines = [source.at(*problem) for problem in found[:PROBLEMS]]
+        lines += [f"{source.where}: and {len(found) - PROBLEMS} more"] if len(found) > PROBLEMS else []
+        raise TicketError("\n".join(lines), Status.REQUEST)
     recipe._text, recipe._name = text, name
     return recipe
 
@@ -150,21 +152,38 @@ def _task(source: Source, plugins: bool, found: list[Problem]) -> TaskChoice:
     model = FAMILIES.get(family) if isinstance(family, str) else None
     if model is not None:
         return TaskChoice(family=str(family), options=_section(model, "task", keywords, found))
-    if not isinstance(family, str) or not family:
+    if not isinstance(family, str) or not family.isprintable() or not 0 < len(family) <= LONGEST:
         names = listed(FAMILIES)
         wrong = f"is missing; must be {names}" if family is None else refusal(family, f"the name of a family: {names}")
         found.append(Problem("task.family", wrong))
+        family = "?"
     elif not plugins:
-        found.append(Problem("task.family", f"unknown family '{family}'. {nearest(family, FAMILIES)} {OWN}"))
+        found.append(Problem("task.family", f"unknown family {shown(family)}. {nearest(family, FAMILIES)} {OWN}"))
     options = {}
     for key, value in keywords.items():
         if key in LABELS:
             found.append(Problem(f"task.{key}", _unknown(key, "task")))
-        elif not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-            found.append(Problem(f"task.{key}", refusal(value, "text, a number, true or false")))
+        elif not key.isidentifier() or key.startswith(("_", "model_")):
+            found.append(Problem(f"task.{quoted(key)}", "is no name of a keyword"))
+        elif not _is_scalar(value):
+            found.append(Problem(f"task.{key}", refusal(value, _scalars(value))))
         else:
             options[key] = value
-    return TaskChoice(family=str(family), options=PluginKeywords.model_validate(options))
+    return TaskChoice(family=family, options=PluginKeywords.model_validate(options))
+
+
+def _scalars(value: Any) -> str:
+    """What a plugin's keyword may be."""
+    if isinstance(value, str):
+        return f"text of at most {LONGEST:,} characters"
+    return f"a number within {LARGEST:g}" if isinstance(value, int | float) else "text, a number, true or false"
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether a plugin's keyword may have this value."""
+    if isinstance(value, str):
+        return len(value) <= LONGEST
+    return isinstance(value, int | float) and -LARGEST <= value <= LARGEST
 
 
 def _section(model: type[Model], key: str, table: Any, found: list[Problem]) -> Model:
@@ -175,21 +194,24 @@ def _section(model: type[Model], key: str, table: Any, found: list[Problem]) -> 
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        wrong = problems(error, model, key, lambda name, known: _unknown(name, key, known))
-        found += wrong
+        found += problems(error, model, key, lambda name, known: _unknown(name, key, known))
+        places = [one["loc"] for one in error.errors(include_url=False, include_input=False, include_context=False)]
     needed = {name: field.examples[0] for name, field in model.model_fields.items() if field.examples}
-    return model.model_validate(needed | _without(table, [problem.path for problem in wrong]))
+    try:
+        return model.model_validate(needed | _without(table, places))
+    except ValidationError:  # the key of a branch of a union looks like that of a table
+        return model.model_validate(needed | _without(table, [place[:1] for place in places]))
 
 
-def _without(table: dict[str, Any], paths: Iterable[str]) -> dict[str, Any]:
+def _without(table: dict[str, Any], places: Iterable[tuple[int | str, ...]]) -> dict[str, Any]:
     """A section without its wrong keys; of a table in it, only the wrong entries go."""
     sound = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
-    for path in paths:
-        _, key, *rest = path.split("[", 1)[0].split(".")
-        if rest and isinstance(sound.get(key), dict):
-            sound[key].pop(rest[0], None)
+    for key, *rest in places:
+        inner = sound.get(str(key))
+        if rest and isinstance(inner, dict) and rest[0] in inner:
+            inner.pop(rest[0])
         else:
-            sound.pop(key, None)
+            sound.pop(str(key), None)
     return sound
 
 

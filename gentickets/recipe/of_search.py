@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gentickets.errors import nearest
+from gentickets.recipe.bounds import CELLS
 from gentickets.recipe.schema import Recipe
 from gentickets.recipe.sections import CRITERION_OPTIONS, FOUND_AT_START, METHODS_OF, OF_CHANNELS, WITH_CHANNELS
 from gentickets.recipe.words import Problem, listed
+
+MOST_LOOKS = 10**4
+"""Of an early bird's search: the ranking of each is remembered."""
+
+
+def cells(recipe: Recipe) -> Iterator[Problem]:
+    """How many trainings are asked for, all in all: arms, in both versions, at each round of each seed."""
+    search = recipe.search
+    asked = search.seeds * (len(recipe.rounds) + 1) * (2 + 2 * len(search.controls))
+    if asked > CELLS:
+        message = f"{search.seeds:,} seeds of {len(recipe.rounds):,} rounds and {len(search.controls)} controls are"
+        yield Problem("search.seeds", f"{message} about {asked:,} trainings, more than {CELLS:,}; lower one of them")
 
 
 def method(recipe: Recipe) -> Iterator[Problem]:
@@ -64,6 +77,11 @@ def early_bird(recipe: Recipe) -> Iterator[Problem]:
             f"{every} leaves {looks} looks in {recipe.train.steps} steps, and patience = {search.patience} needs more"
         )
         yield Problem("search.every", message)
+    if looks > MOST_LOOKS:
+        message = (
+            f"{every} asks for {looks:,} looks in {recipe.train.steps:,} steps; at most {MOST_LOOKS:,} can be held"
+        )
+        yield Problem("search.every", f"{message} against chance")
 
 
 def widths(recipe: Recipe) -> Iterator[Problem]:

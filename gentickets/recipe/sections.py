@@ -7,16 +7,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from gentickets.recipe.bounds import (
+    LISTED,
+    Batch,
+    Count,
+    Decay,
+    Few,
+    Natural,
+    NonNegative,
+    Positive,
+    Seeds,
+    Share,
+    Units,
+    Word,
+    Workers,
+)  # fmt: skip
 from gentickets.recipe.families import Keywords
 
 Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-Count = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
-Word = Annotated[str, Field(min_length=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Share = Annotated[float, Field(gt=0, lt=1)]
+Many = Field(max_length=LISTED)
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
 Control = Literal[
     "reinit",
@@ -100,7 +109,7 @@ class Section(BaseModel):
 class TaskChoice(Section):
     """[task]: the family, and its keywords beside it."""
 
-    family: Word
+    family: str
     options: Keywords
 
     @property
@@ -114,14 +123,14 @@ class Data(Section):
 
     name: Word = Field(examples=["digits"])
     """One of `DATASETS`, or a plugin's."""
-    batch_size: Count = 64
+    batch_size: Batch = 64
     size: Annotated[int, Field(ge=4, le=1024)] | None = None
     """Side in pixels; none: as the data comes."""
     channels: Literal["grey", "rgb"] | None = None
     folder: Word | None = None
     valid: Count | None = None
     """Images held out for choices; none: the data set's own number."""
-    workers: Natural = 0
+    workers: Workers = 0
 
 
 class Objective(Section):
@@ -151,12 +160,12 @@ class Train(Section):
     warmup: Natural = 0
     """Steps."""
     clip_norm: Positive | None = None
-    ema: dict[str, Share] = {}
+    ema: Annotated[dict[Word, Share], Many] = {}
     """Component -> decay."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the networks' arithmetic in training; weights, optimizers, scores and figures stay in fp32."""
     compile: bool = False
-    objectives: dict[str, Objective] = {}
+    objectives: Annotated[dict[Word, Objective], Many] = {}
 
     def settings(self, objective: str | None = None) -> dict[str, Any]:
         """The optimizer of an objective (or the run's): ``name`` and numbers, the objective's own first."""
@@ -188,20 +197,20 @@ class Search(Section):
     """Whether every weight is scored by the sum of all players' losses, not by its own player's."""
     temperature: Positive = 1.0
     """Divides the discriminator's logits while GraSP scores."""
-    score_batches: Count = 8
+    score_batches: Few = 8
     """Training batches that a criterion is given."""
-    cuts: Count | None = None
+    cuts: Few | None = None
     """With "at_start": cuts on the way to each density; none: 100 with SynFlow, else 1."""
-    rounds: Count = 6
+    rounds: Few = 6
     keep: Share = 0.8
     """Of what is left, each round."""
-    only_rounds: Annotated[tuple[Count, ...], Listed] = ()
+    only_rounds: Annotated[tuple[Count, ...], Listed, Many] = ()
     """Rounds to do where each stands by itself ("one_shot", "at_start"); empty: every one."""
     by: Literal["channels", "weights"] = "channels"
     """With "early_bird": what is ranked and removed."""
     every: Count | None = None
     """With "early_bird": steps from one look to the next; none: a fiftieth of the training."""
-    patience: Annotated[int, Field(ge=2)] = 5
+    patience: Annotated[int, Field(ge=2, le=10**4)] = 5
     """With "early_bird": the newest mask is compared with all others of so many."""
     tolerance: Share | None = None
     """With "early_bird": the largest distance between them; none: 0.2, or 0.1 with the published rule."""
@@ -211,9 +220,9 @@ class Search(Section):
     """With "early_bird": L1 penalty on norm scales while it is searched; 1e-4 in the original."""
     after: Literal["continue", "rewind"] = "continue"
     """With "early_bird": go on from the step at which it emerged, or from ``rewind_to``."""
-    multiple: Count = 1
+    multiple: Units = 1
     """With "early_bird": how many channels a group keeps is rounded to multiples of this."""
-    widths: Annotated[tuple[Count, ...], Listed] = ()
+    widths: Annotated[tuple[Units, ...], Listed, Many] = ()
     """With "widths": the family's keyword ``width``, one after the other."""
     widen: Word = "width"
     """With "widths": the keyword that is varied."""
@@ -222,18 +231,18 @@ class Search(Section):
     rewind: Literal["weights", "lr", "none"] = "weights"
     optimizer_state: Literal["rewound", "fresh"] = "rewound"
     scope: Literal["layer", "component", "global", "erk"] = "component"
-    prune: Annotated[tuple[Word, ...], Listed] = ()
+    prune: Annotated[tuple[Word, ...], Listed, Many] = ()
     """Components; empty: every one."""
     other: Literal["rewound", "fresh", "trained"] = "rewound"
     """What the components that are not pruned start each round from."""
-    exempt: Annotated[tuple[Word, ...], Listed] = ()
+    exempt: Annotated[tuple[Word, ...], Listed, Many] = ()
     """Patterns of parameter names."""
-    seeds: Count = 3
-    controls: Annotated[tuple[Control, ...], Listed] = ()
-    control_rounds: Annotated[tuple[Count, ...], Listed] | None = None
+    seeds: Seeds = 3
+    controls: Annotated[tuple[Control, ...], Listed, Many] = ()
+    control_rounds: Annotated[tuple[Count, ...], Listed, Many] | None = None
     scaling: Literal["both", "on", "off"] = "both"
     budget: bool = True
-    longer: Literal[0] | Annotated[int, Field(ge=2)] = 0
+    longer: Literal[0] | Annotated[int, Field(ge=2, le=10**4)] = 0
 
     def applies(self, key: str) -> bool:
         """Whether a key means anything with this method and this criterion."""
@@ -245,13 +254,13 @@ class Search(Section):
 class Quality(Section):
     """[quality]: how good is measured."""
 
-    samples: Annotated[int, Field(ge=2)] | None = None
+    samples: Annotated[int, Field(ge=2, le=10**9)] | None = None
     """None: as many as the split has."""
-    checkpoints: Count = 1
+    checkpoints: Few = 1
     """Figures are the mean of the last so many."""
     frechet: bool = True
     """Whether samples are compared with real images at all."""
-    figures: Annotated[tuple[SampleFigure, ...], Listed] | None = None
+    figures: Annotated[tuple[SampleFigure, ...], Listed, Many] | None = None
     """Which figures of samples; none: every one that the features allow."""
     features: Literal["own", "inception"] = "own"
     """A small classifier of the data itself, or the Inception network of the FID."""
@@ -261,9 +270,9 @@ class Quality(Section):
     """Whether to train a classifier on samples (`accuracy_on_samples`)."""
     train: bool = False
     """Whether to take the figures on the training split too."""
-    curve: Natural = 0
+    curve: Annotated[int, Field(ge=0, le=10**4)] = 0
     """Evaluations on validation along the training, for the early-stopping step."""
-    patience: Count = 3
+    patience: Few = 3
     """The early-stopping step is that of the best evaluation before so many in a row brought less than..."""
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """...this fraction of improvement."""
@@ -279,7 +288,7 @@ class Claim(Section):
     """A round's sparsity, or the sparsest round that holds on validation."""
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
     """The chance of any false WINS, over all levels and looks."""
-    sparsities: Annotated[tuple[Share, ...], Listed] = ()
+    sparsities: Annotated[tuple[Share, ...], Listed, Many] = ()
     """The levels that get a word, by Holm's correction; empty: those at which controls run."""
     looks: Annotated[int, Field(ge=1, le=10)] = 2
     """How often the claim may be judged with more seeds than before; each look spends its part of ``alpha``."""
@@ -290,7 +299,7 @@ class Verdict(Section):
 
     twice: bool = True
     """Whether a dense model is trained twice as long, to see whether the dense one is trained."""
-    forks: Annotated[tuple[Natural, ...], Listed] | None = None
+    forks: Annotated[tuple[Natural, ...], Listed, Many] | None = None
     """Steps of the dense run from which the ticket's mask is trained in two orders of data; none: chosen."""
     beside: bool = True
     """Whether samples, latents and paths between networks are looked at."""
@@ -301,7 +310,7 @@ class Transfer(Section):
 
     source: Word | None = None
     """A recipe, a run or a ticket; none: the command line names it."""
-    routes: dict[Word, Word] = {}
+    routes: Annotated[dict[Word, Word], Many] = {}
     """Path in the source -> path in the target, of components or layers; empty: what fits of a known pair."""
     match: Literal["name", "order"] = "name"
     """How the layers below a route find one another."""
@@ -321,7 +330,7 @@ class Transfer(Section):
     """Whether the survivors of a mask that moves alone are scaled by (kept fraction of the layer)^-1/2."""
     align: Natural = 0
     """Steps of dense training of the target after which the source's channels are matched with its own; 0: not."""
-    rounds: Annotated[tuple[Count, ...], Listed, Field(min_length=1)] | None = None
+    rounds: Annotated[tuple[Count, ...], Listed, Field(min_length=1, max_length=LISTED)] | None = None
     """The target's rounds at which a ticket is carried over; none: those of its controls."""
-    controls: Annotated[tuple[OfTransfer, ...], Listed] | None = None
+    controls: Annotated[tuple[OfTransfer, ...], Listed, Many] | None = None
     """What the transferred ticket must beat; none: what goes with ``moves``."""

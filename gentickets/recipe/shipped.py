@@ -7,6 +7,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from gentickets.errors import TicketError, nearest
+from gentickets.recipe.bounds import LONGEST
+from gentickets.recipe.words import one_line
 
 LARGEST = 1_000_000
 """Bytes of a recipe; more is another kind of file."""
@@ -34,7 +36,9 @@ def recipe_text(path_or_name: str | Path) -> tuple[str, str, str]:
     """
     given = str(path_or_name)
     path = Path(given)
-    if path.is_file():
+    if "\0" in given or len(given) > LONGEST:
+        raise TicketError(f"no recipe can be named so: {one_line(given, 60)}")
+    if _is_file(path):
         return _decoded(_bounded(path), given), given, path.stem
     shipped = shipped_recipes()
     name = given.removesuffix(".toml")
@@ -47,6 +51,14 @@ def recipe_text(path_or_name: str | Path) -> tuple[str, str, str]:
     beside = {near.name for near in path.parent.glob("*.toml")} if path.parent.is_dir() else set()
     hint = nearest(path.name if beside else path.stem, {*shipped} | beside)
     raise TicketError(f"{what}, and no shipped recipe has that name. {hint}")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether this is a plain file; devices and named pipes are none, and would be waited for."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise TicketError(f"recipe file '{one_line(str(path), 200)}' cannot be read: {error.strerror}") from error
 
 
 def _bounded(path: Path) -> bytes:

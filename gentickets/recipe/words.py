@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from gentickets.errors import nearest
+from gentickets.recipe.bounds import FAR, LARGEST, PROBLEMS
+
+BARE = re.compile(r"[\w-]{1,60}")
+"""Keys that need no quotes, or hardly."""
 
 
 class Problem(NamedTuple):
@@ -47,8 +53,26 @@ def listed(values: Iterable[Any]) -> str:
 
 def shown(value: Any) -> str:
     """A value as a recipe would have it, cut where it is long."""
-    text = str(value).lower() if isinstance(value, bool) else repr(list(value) if isinstance(value, tuple) else value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    try:
+        text = (
+            str(value).lower() if isinstance(value, bool) else repr(list(value) if isinstance(value, tuple) else value)
+        )
+    except (ValueError, RecursionError):  # whole numbers of thousands of digits, lists within lists
+        text = f"{NAMES.get(type(value), 'a value')} that is too large to show"
+    return one_line(text, 60)
+
+
+def one_line(text: str, most: int = 600) -> str:
+    """Text as one line of printable characters, cut where it is long."""
+    text = text[: most + 1]
+    if not text.isprintable():
+        text = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def quoted(key: str) -> str:
+    """A key as it stands in a path; one with odd characters is quoted, as in TOML."""
+    return key if BARE.fullmatch(key) else one_line(json.dumps(key, ensure_ascii=False), 60)
 
 
 def problems(
@@ -56,17 +80,17 @@ def problems(
 ) -> list[Problem]:
     """The errors of one section, one per key, in words; ``unknown`` words a key that it does not have."""
     found: dict[str, str] = {}
-    for one in error.errors(include_url=False):
+    for one in error.errors(include_url=False)[:PROBLEMS]:
         keys, field = _follow(model, one["loc"])
         path = ".".join([section, *keys]).lstrip(".")
         if one["type"] == "extra_forbidden":
-            owner, key = _owner(model, one["loc"][:-1]), keys[-1]
+            owner, key = _owner(model, one["loc"][:-1]), str(one["loc"][-1])
             inner = f"unknown key. {nearest(key, owner.model_fields)}"
             found[path] = inner if owner is not model else unknown(key, owner.model_fields)
         elif one["type"] == "missing" and one["loc"][-1] == keys[-1]:
             found[path] = f"is missing; must be {field}"
         else:
-            found.setdefault(path, refusal(one["input"], field))
+            found.setdefault(path, refusal(one["input"], _exceeded(one["type"], one.get("ctx", {})) or field))
     return [Problem(path, message) for path, message in found.items()]
 
 
@@ -88,6 +112,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f". {hint}" if "Did you mean" in hint else ""
 
 
+def _exceeded(kind: str, limits: Mapping[str, Any]) -> str:
+    """What is right where a bound that nobody comes near by meaning to was exceeded; else empty."""
+    if kind == "less_than_equal" and limits["le"] >= FAR:
+        return f"a number of at most {limits['le']:,}" if limits["le"] < LARGEST else f"at most {LARGEST:g}"
+    if kind in ("too_long", "string_too_long"):
+        return f"of at most {limits['max_length']:,} {'entries' if kind == 'too_long' else 'characters'}"
+    return "text without control characters" if kind == "string_pattern_mismatch" else ""
+
+
 def _limits(metadata: Iterable[Any]) -> Iterator[str]:
     """Bounds in words, out of pydantic's and annotated-types' metadata."""
     words = {"gt": "above {}", "ge": "of at least {}", "lt": "below {}", "le": "of at most {}"}
@@ -95,7 +128,8 @@ def _limits(metadata: Iterable[Any]) -> Iterator[str]:
         if isinstance(item, FieldInfo):
             yield from _limits(item.metadata)
         for name, form in words.items():
-            if (bound := getattr(item, name, None)) is not None:
+            bound = getattr(item, name, None)
+            if bound is not None and not (name == "le" and bound >= FAR):
                 yield form.format(bound)
         if getattr(item, "min_length", None):
             yield "that is not empty"
@@ -112,12 +146,12 @@ def _follow(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[list[st
         args = get_args(annotation)
         if _is_model(annotation):
             field = annotation.model_fields.get(str(part))
-            keys.append(str(part))
+            keys.append(quoted(str(part)))
             if field is None:
                 break
             annotation, metadata = field.annotation, list(field.metadata)
         elif get_origin(annotation) is dict:
-            keys.append(str(part))
+            keys.append(quoted(str(part)))
             annotation, metadata = args[1], []
         elif get_origin(annotation) is tuple and args[-1] is Ellipsis and isinstance(part, int):
             keys[-1] += f"[{part}]"

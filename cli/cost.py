@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gentickets.errors import TicketError
+from gentickets.sparsity import in_brackets
 
 from .console import emit, json_option, note, paragraph, table
 from .options import PLUGIN, on_data_and_device
@@ -107,7 +108,7 @@ def _show(found: Costs) -> None:
 
 def _name(network: Measured) -> str:
     chosen = network.round is not None or network.sparsity
-    return f"{network.name}, {100 * network.sparsity:.1f} %" if chosen else network.name
+    return f"{network.name}, {100 * network.sparsity:.1f} %{in_brackets(network.share)}" if chosen else network.name
 
 
 def _gains(told: Sequence[dict[str, Any] | None]) -> tuple[list[str], list[list[float | None]]]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gentickets.errors import Status, TicketError
+from gentickets.sparsity import not_pruned
 
-from .console import emit, json_option, note
+from .console import emit, json_option, note, table
 from .options import OVERRIDE, PLUGIN, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
 
 if TYPE_CHECKING:
@@ -117,8 +118,13 @@ def show_plan(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
     if as_json:
         emit(found, True)
         return int(Status.DONE)
-    shown = {key.replace("_", " "): value for key, value in found.items() if key not in ("disk_mb", "seconds")}
+    aside = ("disk_mb", "seconds", "excluded", "notes")
+    shown = {key.replace("_", " "): value for key, value in found.items() if key not in aside}
     emit({**shown, "disk": f"at most {found['disk_mb']} MB", "time": f"about {spoken(found['seconds'])}"}, False)
+    click.echo("")
+    table(*not_pruned(found["excluded"]))
+    for line in found["notes"]:
+        note(line)
     return int(Status.DONE)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gentickets.errors import TicketError
+from gentickets.sparsity import not_pruned, share_to_say
 
 from .console import emit, json_option, note, paragraph, table
 from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data, settle_matplotlib
 
 if TYPE_CHECKING:
     from gentickets.report import Report, Summary
+    from gentickets.tickets import Ticket
 
 
 def print_summary(report: Report, as_json: bool) -> None:
@@ -49,8 +52,9 @@ def _print_troubles(summary: Any) -> None:
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
+@PLUGIN
 @json_option
-def show(path: Path, as_json: bool) -> None:
+def show(path: Path, plugins: tuple[Path, ...], as_json: bool) -> None:
     """Show a ticket (origin, density of every layer), or a run folder (its table, as far as it is).
 
     A ticket is its file (a portable one too), or the folder of its round.
@@ -66,7 +70,7 @@ def show(path: Path, as_json: bool) -> None:
     if is_portable(given):
         _show_portable(given, as_json)
     else:
-        _show_ticket(given, as_json)
+        _show_ticket(given, as_json, plugins)
 
 
 def _show_run(path: Path, as_json: bool) -> None:
@@ -88,11 +92,36 @@ def _show_run(path: Path, as_json: bool) -> None:
     table(*rows_of(summary), spare=summary.secondary, more="more figures: report.html")
     _print_troubles(summary)
     _print_verdict(summary)
+    _print_excluded(summary.excluded)
     if done < rounds:
         note(f"unfinished: {done} of {rounds} rounds are done. To go on: {resuming(run)}")
 
 
-def _show_ticket(path: Path, as_json: bool) -> None:
+def _print_excluded(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What no mask covers, and why."""
+    if rows:
+        click.echo("")
+        table(*not_pruned(rows))
+
+
+def _networks(ticket: Ticket, recipe: dict[str, Any] | None, plugins: Sequence[Path]) -> dict[str, Any]:
+    """Weights and what is excluded, from the ticket's networks, built anew; empty without a recipe or its plugin."""
+    from gentickets.experiment.planted import shapes_of
+    from gentickets.masks import by_reason, excluded
+    from gentickets.tickets import weights_of
+
+    if recipe is None or "image" not in recipe:
+        return {}
+    if missing := sorted(set(recipe.get("plugins", [])) - {plugin.name for plugin in plugins}):
+        note(f"what no mask covers is known with the ticket's plugin: --plugin {missing[0]}")
+        return {}
+    task = shapes_of(recipe, plugins)
+    chosen = recipe["search"]
+    rows = by_reason(excluded(task, exempt=chosen["exempt"], components=chosen["prune"] or None))
+    return {"weights": weights_of(ticket, task), "excluded": rows}
+
+
+def _show_ticket(path: Path, as_json: bool, plugins: Sequence[Path]) -> None:
     from dataclasses import asdict
 
     from gentickets.recipe import ticket_recipe
@@ -101,6 +130,7 @@ def _show_ticket(path: Path, as_json: bool) -> None:
     ticket, recipe = read_ticket(path)
     if recipe is not None:
         ticket_recipe(recipe, path)
+    built = _networks(ticket, recipe, plugins)
     facts: dict[str, Any] = {
         "file": str(path),
         "bytes": path.stat().st_size,
@@ -112,9 +142,22 @@ def _show_ticket(path: Path, as_json: bool) -> None:
         "sparsity": round(1 - (ticket.channels or ticket.mask).density, 6),
         "sparsity of": "weights" if ticket.channels is None else "channels",
     }
+    if built:
+        facts["parameters"] = built["weights"]["all"]
+    if built and (share := share_to_say(built["weights"])) is not None:
+        facts["sparsity of all parameters"] = round(share, 6)
     if as_json:
         channels = {name: [int(kept.sum()), kept.numel()] for name, kept in (ticket.channels or {}).items()}
-        emit({**facts, "densities": ticket.mask.densities, "channels": channels, "recipe": recipe}, True)
+        emit(
+            {
+                **facts,
+                "densities": ticket.mask.densities,
+                "channels": channels,
+                "recipe": recipe,
+                "excluded": built.get("excluded"),
+            },
+            True,
+        )
         return
     emit({name: value for name, value in facts.items() if value != {}}, False)  # no ties, nothing to say
     click.echo("")
@@ -127,6 +170,7 @@ def _show_ticket(path: Path, as_json: bool) -> None:
         click.echo("")
         groups = [[name, int(kept.sum()), kept.numel()] for name, kept in ticket.channels.items()]
         table(["channels made by", "kept", "of"], groups)
+    _print_excluded(built.get("excluded", ()))
 
 
 def _show_portable(path: Path, as_json: bool) -> None:

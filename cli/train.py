@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from gentickets.errors import Status, TicketError
+from gentickets.sparsity import share_to_say
 
 from .console import emit, json_option, note
 from .options import ON, PLUGIN, arithmetic, on_data_and_device, other_data, with_arithmetic
@@ -134,6 +135,8 @@ def _tell(result: Result, folder: Path, as_json: bool, planted: Mapping[str, Any
 
     trained = RunFolder(folder).round(result.seed, result.arm, result.round).trained
     facts = {"folder": str(folder), "trained": str(trained), **planted, "sparsity": result.sparsity}
+    if (share := share_to_say(result.weights)) is not None:
+        facts["sparsity of all"] = round(share, 6)
     start = result.steps - result.trained
     if as_json:
         steps = {"steps": result.steps, "starts_at": start, "steps_taken": result.trained}

@@ -110,6 +110,8 @@ class Result:
     """Of arms named ``transfer...``: the source (``source``, ``family``, ``data``, ``seed``, ``round``, ``sparsity``)
     and the table of what moved (``routes``, ``match``, ``moves``, ``partial``, ``entries``, ``left``, ``covered``,
     ``density``, ``carried``); ``align`` where a mask was re-aligned."""
+    excluded: list[dict[str, Any]] = field(default_factory=list)
+    """Of the dense run: parameters that no mask covers, by reason: ``{"why", "parameters", "names"}``."""
     beside: dict[str, Any] = field(default_factory=dict)
     """Of the arm ``beside``: what is looked at beside a verdict's tests, in the networks of one seed."""
     status: str = "done"

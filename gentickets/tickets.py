@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from gentickets.errors import Status, TicketError, nearest
-from gentickets.masks import Channels, Mask, named_tensors, require_maskable, require_prunable
+from gentickets.masks import Channels, Mask, named_tensors, prunable_layers, require_maskable, require_prunable
 from gentickets.shapes import take_shapes
 from gentickets.spectral import settle
-from gentickets.storage import laid_out
+from gentickets.storage import laid_out, memory_of
 
 Tensors = Mapping[str, Tensor]
 """Name -> tensor. Optimizer state is flat: ``objective/parameter/slot``, as in ``generator/net.0.weight/exp_avg``."""
@@ -192,3 +192,14 @@ def _require_same(name: str, value: Tensor, first: str, kept: Tensor) -> None:
 def copied(tensors: Tensors) -> dict[str, Tensor]:
     """Detached copies that later training does not change, strides kept."""
     return {name: value.detach().clone(memory_format=torch.preserve_format) for name, value in tensors.items()}
+
+
+def weights_of(ticket: Ticket, dense: nn.Module) -> dict[str, int]:
+    """How many: ``kept`` and ``total`` prunable weights of a ticket, and ``all`` parameters of its ``dense`` networks.
+
+    Of a compact ticket ``total`` and ``all`` are those of the networks that it was cut out of.
+    """
+    known = dict(prunable_layers(dense).values())
+    distinct = {memory_of(parameter): parameter for parameter in dense.parameters()}
+    total = sum(known[name].numel() if name in known else kept.numel() for name, kept in ticket.mask.items())
+    return {"kept": ticket.mask.kept, "total": total, "all": sum(one.numel() for one in distinct.values())}

@@ -13,7 +13,8 @@ import pytest
 HOUSE = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "seeds", "disk", "spectral", "effective", "storage", "preserving"},
-    {"definitions", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"},
+    {"definitions", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"}
+    | {"sparsity"},
     {"tickets", "data", "tasks", "results"},
     {"optimizers", "ledger", "tensorfile", "arithmetic", "channels", "portable"},
     {"criteria", "training", "accounting", "quality", "recipe", "runs", "earlybird", "transfer"},

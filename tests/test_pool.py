@@ -79,7 +79,7 @@ def test_units_are_handed_out_in_the_order_of_their_needs() -> None:
 
 
 def test_threads_and_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "_cores", lambda: 8)
+    monkeypatch.setattr(finding, "available_cores", lambda: 8)
     assert finding.jobs_for({"threads": 1, "device": "cpu"}, Options()) == 8
     assert finding.jobs_for({"threads": 4, "device": "cpu"}, Options()) == 2
     assert finding.jobs_for({"threads": 1, "device": "cuda"}, Options()) == 1

@@ -658,6 +658,7 @@ def test_report_json_has_the_documented_keys(written: tuple[str, dict[str, Any]]
     assert set(first) == {
         "round", "word", "sentence", "native_sparsity", "sparsity", "covered", "source", "tickets", "trial", "native",
         "unmasked", "mask", "explained_by_weights", "longer", "best", "hurt_by", "spreads", "notes",
+        "native_share", "share",
     }  # fmt: skip
     assert set(first["trial"]) == set(written[1]["verdict"]["short"])
     assert [other["beaten"] for other in first["trial"]["controls"]] == [True, True, True]

@@ -86,7 +86,7 @@ class Assembly:
         self.recipe, self.root, self.download, self._image = recipe, root, download, image
         self.definitions = definitions
         self.device = pick_device(device)
-        self.plugins = load_plugins(plugins)
+        self.plugins, self.plugin_files = load_plugins(plugins), list(plugins)
         self.plugin_names = sorted(path.name for path in plugins)
         self._own_features: dict[Path, OwnFeatures] = {}
         self._inception: Extractor | None = None
@@ -131,6 +131,12 @@ class Assembly:
             task = self._build(family, keywords)
             with ties_kept(task):
                 return task.to(self.device)
+
+    def shapes(self) -> Task:
+        """The recipe's networks without numbers, on the device ``meta``."""
+        keywords = dict(self.recipe["task"])
+        with torch.device("meta"):
+            return self._build(keywords.pop("family"), keywords)
 
     def of(self, recipe: Mapping[str, Any]) -> Assembly:
         """What the recipe of a stored ticket describes, in the same place; its images' shape is the ticket's."""

@@ -80,13 +80,13 @@ def check_family(assembly: Assembly) -> None:
     with torch.no_grad(), untouched(task, 0):
         figures = task.figures(batch, task.draw(len(batch), rng))
     _check_figures(figures, len(batch), name)
-    measured = [*figures, *_of_images(assembly, task)]
+    measured = [*figures, *figures_of_images(assembly, task)]
     claim = assembly.recipe.get("claim")
     if claim and claim["metric"] not in measured:
         raise TicketError(f"claim.metric '{claim['metric']}' is no figure of {name}; it has {', '.join(measured)}")
 
 
-def _of_images(assembly: Assembly, task: Any) -> list[str]:
+def figures_of_images(assembly: Assembly, task: Any) -> list[str]:
     """The figures that are taken of samples and reconstructions."""
     from gentickets.quality import ALIASES, SAMPLE_FIGURES
 

@@ -23,8 +23,9 @@ from gentickets.recipe import Recipe, load_recipe, shipped_recipes, stored_recip
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket
 from gentickets.seeds import derive
+from gentickets.sparsity import share_to_say
 from gentickets.tasks import Task
-from gentickets.tickets import Ticket, state_of
+from gentickets.tickets import Ticket, state_of, weights_of
 
 TRACED = 4
 """Images that networks are traced with."""
@@ -155,11 +156,12 @@ def _costs(
 def _networks(ticket: Ticket, assembly: Assembly, notes: list[str]) -> list[Contender]:
     """A ticket's networks: compact as it is, or masked, and beside it without its dead channels."""
     round, task = ticket.origin.round, networks_of(ticket, assembly)
-    if ticket.channels is not None:
-        return [Contender("compact", task, ticket, round, 1 - ticket.channels.density)]
-    sparsity = 1 - ticket.mask.density
-    masked = Contender("masked", task, ticket, round, sparsity)
     whole = assembly.task(ticket.origin.seed)
+    share = share_to_say(weights_of(ticket, whole))
+    if ticket.channels is not None:
+        return [Contender("compact", task, ticket, round, 1 - ticket.channels.density, share)]
+    sparsity = 1 - ticket.mask.density
+    masked = Contender("masked", task, ticket, round, sparsity, share)
     ticket.load_into(whole)
     batch = torch.zeros(TRACED, *whole.image, device=whole.device)
     try:
@@ -171,7 +173,7 @@ def _networks(ticket: Ticket, assembly: Assembly, notes: list[str]) -> list[Cont
         notes.append(f"at {100 * sparsity:.1f} % this ticket by weights has no dead channels to remove; {CHANNEL_WISE}")
         return [masked]
     made = Ticket(mask, state_of(small), ticket.origin, channels=channels)
-    return [masked, Contender("compact", small, made, round, sparsity)]
+    return [masked, Contender("compact", small, made, round, sparsity, share)]
 
 
 def _thinned(task: Task, assembly: Assembly, fraction: float, multiple: int) -> Contender:

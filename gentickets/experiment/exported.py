@@ -19,8 +19,9 @@ from gentickets.export import BATCH, Part, as_onnx, as_safetensors, check_packag
 from gentickets.export.parts import RECONSTRUCTOR, SAMPLER
 from gentickets.files.belonging import TRAINED
 from gentickets.runs.formats import read_snapshot
+from gentickets.sparsity import share_to_say
 from gentickets.tasks import Task
-from gentickets.tickets import Ticket
+from gentickets.tickets import Ticket, weights_of
 
 READER = "rebuild.py"
 
@@ -137,6 +138,8 @@ def _about(ticket: Ticket, assembly: Assembly) -> dict[str, Any]:
         "origin": f"{origin.method}, arm {origin.arm}, round {origin.round}, seed {origin.seed}",
         "sparsity": round(1 - (ticket.channels or ticket.mask).density, 6),
     }
+    if (share := share_to_say(weights_of(ticket, assembly.task(origin.seed)))) is not None:
+        about["sparsity of all parameters"] = round(share, 6)
     if ticket.channels is not None:
         about["channels"] = f"{ticket.channels.kept} of {ticket.channels.total} kept"
     return about

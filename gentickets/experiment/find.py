@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,10 +105,12 @@ def find(
             listener.tell(unit, steps, message)
 
         setup = _setup(run, record, options)
+        left = [unit for unit in units if unit.key not in done]
+        preflight = to_try(left, jobs_for(record, options), options)
         if options.jobs == 0:
-            _here(run, [unit for unit in units if unit.key not in done], setup, tell)
+            _here(run, left, {**setup, "preflight": preflight}, tell, listener.note)
         else:
-            Pool(units, done, setup, jobs_for(record, options), tell).run()
+            Pool(units, done, setup, jobs_for(record, options), tell, preflight, listener.note).run()
         if not options.keep_all:
             drop_levels(run)
         write_ledger(out, results_of(run, recipe), record["recipe"])
@@ -189,14 +191,25 @@ def _setup(run: RunFolder, record: Mapping[str, Any], options: Options) -> dict[
     }
 
 
-def _here(run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], tell: Any) -> None:
+def to_try(left: Sequence[Unit], jobs: int, options: Options) -> dict[str, Any]:
+    """What is tried of the units that are left before anything is trained: `preflight.Wanted`, as JSON has it."""
+    one = [asdict(unit) for unit in left if unit.seed == left[0].seed]
+    seeds = len({unit.seed for unit in left})
+    return {"units": one, "rounds": len(left), "seeds": seeds, "jobs": max(1, jobs), "keep_all": options.keep_all}
+
+
+def _here(
+    run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], tell: Any, note: Callable[[str], object]
+) -> None:
     """Work in this process, one unit after the other."""
     from gentickets.experiment.blame import blaming
     from gentickets.experiment.watching import work_of
-    from gentickets.experiment.worker import assembled
+    from gentickets.experiment.worker import assembled, tried
 
     with blaming([Path(path) for path in setup["plugins"]]):
         assembly = assembled(setup)
+        for sentence in tried(assembly, setup):
+            note(sentence)
         for unit in units:
             result = work_of(assembly, run, unit, save_every=setup["save_every"]).do()
             tell(unit, unit.steps, {"status": result.status, "why": result.why})

@@ -45,6 +45,8 @@ class Contender:
     round: int | None = None
     sparsity: float = 0.0
     """Of the weights, or of the channels where those were chosen."""
+    share: float | None = None
+    """The removed share of all parameters, where prunable are so few that it stands beside the sparsity."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Measured:
     """Bytes at the peak of a training step, with weights and optimizer; None where the device does not tell."""
     disk: int
     """Bytes of its ticket without optimizer state: mask and kept weights."""
+    share: float | None = None
+    """The removed share of all parameters, where prunable are so few that it stands beside the sparsity."""
 
     def as_dict(self, dense: Measured) -> dict[str, Any]:
         """As JSON has it, with gains over the dense network: dense / this."""
@@ -82,6 +86,7 @@ class Measured:
             "network": self.name,
             "round": self.round,
             "sparsity": self.sparsity,
+            "share": self.share,
             "weights": self.weights,
             "kept": self.kept,
             "theoretical_flops": self.theoretical,
@@ -119,7 +124,7 @@ def measure(contenders: Sequence[Contender], assembly: Assembly, *, seed: int, s
                 step_flops(one.task, size, counted).total, sample_flops(one.task, counted),
                 theoretical=counted is not None,
                 step=steps[str(place)].over(stepping[place].steps), sample=sample.over(size) if sample else None,
-                first=first, memory=memory, disk=_disk(one),
+                first=first, memory=memory, disk=_disk(one), share=one.share,
             )
         )  # fmt: skip
     return found

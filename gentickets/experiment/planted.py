@@ -91,6 +91,13 @@ def networks_of(ticket: Ticket, assembly: Assembly) -> Task:
     return task
 
 
+def shapes_of(recipe: Mapping[str, Any], plugins: Sequence[Path] = ()) -> Task:
+    """The networks that a stored recipe describes, without numbers: on the device ``meta``, so that no size hurts."""
+    channels, height, width = recipe["image"]
+    assembly = Assembly(recipe, root=Path(), plugins=plugins, image=(channels, height, width))
+    return assembly.shapes()
+
+
 def _check_folder(path: Path, data: Mapping[str, Any]) -> None:
     """A recipe's folder of images is looked for from the current directory, as the recipe says it."""
     if data["name"] == "folder" and not Path(str(data.get("folder"))).is_dir():

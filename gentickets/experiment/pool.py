@@ -57,14 +57,31 @@ class Worker:
 class Pool:
     """Runs units in ``jobs`` workers; a unit starts when all that it needs is done, whatever came of it."""
 
-    def __init__(self, units: Sequence[Unit], done: set[Key], setup: Mapping[str, Any], jobs: int, tell: Tell) -> None:
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        done: set[Key],
+        setup: Mapping[str, Any],
+        jobs: int,
+        tell: Tell,
+        preflight: Mapping[str, Any] | None = None,
+        note: Callable[[str], object] = lambda sentence: None,
+    ) -> None:
+        """``preflight``: what the first worker tries before it is ready; no unit is handed out before that.
+
+        ``note`` is given what that worker says of it.
+        """
+        self.note = note
         self.waiting = [unit for unit in units if unit.key not in done]
         self.done, self.tell = set(done), tell
         self.inbox: SimpleQueue[tuple[Worker, dict[str, Any] | None]] = SimpleQueue()
         self.stopping = False
         self.trouble: TicketError | None = None
         jobs = max(1, min(jobs, len(self.waiting)))
-        self.workers = [Worker(setup, self.inbox) for _ in range(jobs)] if self.waiting else []
+        first = {**setup, "preflight": preflight} if preflight is not None else setup
+        setups = [first, *[setup] * (jobs - 1)]
+        self.workers = [Worker(one, self.inbox) for one in setups] if self.waiting else []
+        self.checking = self.workers[0] if self.workers and preflight is not None else None
 
     def run(self) -> None:
         """Work until all units are done, or stopped. Raises what a worker could not go on from."""
@@ -98,7 +115,7 @@ class Pool:
                 worker.process.kill()
 
     def _hand_out(self) -> None:
-        if self.stopping:
+        if self.stopping or self.checking is not None:
             return
         for worker in self.workers:
             if worker.ready and worker.unit is None and (unit := self._next()) is not None:
@@ -123,6 +140,9 @@ class Pool:
     def _heard(self, worker: Worker, message: dict[str, Any]) -> None:
         if "ready" in message:
             worker.ready = True
+            for sentence in message.get("notes", ()):
+                self.note(sentence)
+            self.checking = None if worker is self.checking else self.checking
         elif "error" in message:
             self._fail(TicketError(message["error"], Status(message["exit"])), message.get("traceback"))
         elif "at" in message and worker.unit is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from gentickets.accounting import Timing
 from gentickets.experiment.measuring import Measured
 from gentickets.ledger import Level, break_even, trainings
+from gentickets.sparsity import in_brackets
 
 UNITS = {"flops": "FLOPs", "seconds": "seconds"}
 
@@ -39,8 +40,8 @@ class Spent:
         """Search and break-even in words."""
         level = self.level
         of = f"mean of {len(level.seeds)} seeds" if len(level.seeds) > 1 else f"seed {level.seeds[0]}"
-        what = "the channels" if level.smaller else "the weights"
-        found = f"{100 * level.sparsity:.1f} % of {what} removed: the search cost {_dense(level.in_dense)} ({of})"
+        what = ("the channels" if level.smaller else "the weights") + f" removed{in_brackets(level.share)}"
+        found = f"{100 * level.sparsity:.1f} % of {what}: the search cost {_dense(level.in_dense)} ({of})"
         found += f"; together with the ticket's own training {_dense(level.whole_in_dense)}."
         if not any(value is not None for value in (*self.trainings.values(), *self.samples.values())):
             why = "a mask saves nothing by itself" if self.network == "masked" else "it is no cheaper to train or use"

@@ -98,6 +98,11 @@ class Unit:
         return f"seed {self.seed}, {self.arm}, round {self.round}"
 
 
+def unit_of(record: Mapping[str, Any]) -> Unit:
+    """A unit as it went through JSON."""
+    return Unit(**{**record, "needs": tuple(tuple(need) for need in record["needs"])})
+
+
 def search_budget(recipe: Mapping[str, Any]) -> int:
     """Optimizer steps behind one seed's last ticket: the dense run and the rounds that led to it."""
     train, search = recipe["train"], recipe["search"]

@@ -23,11 +23,11 @@ from gentickets.experiment.notes import Notes, Place, clear, resume, save
 from gentickets.experiment.units import NARROW, SEARCH, TWICE, WIDTH, Key, Unit
 from gentickets.files import split_header
 from gentickets.files.belonging import foreign, sha256_of
-from gentickets.masks import full_mask, prunable
+from gentickets.masks import by_reason, excluded, prunable
 from gentickets.results import NOT_RUN, Result, why_not_run
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
 from gentickets.runs.formats import pack_ticket, read_ticket, write_snapshot
-from gentickets.tickets import Snapshot, Ticket, copied, state_of, zeroed
+from gentickets.tickets import Snapshot, Ticket, copied, state_of, weights_of, zeroed
 from gentickets.training import Losses, Plan, Training, train
 
 LOSS_POINTS = 50
@@ -278,18 +278,23 @@ class Work:
             checkpoints=notes.checkpoints,
             losses=notes.losses,
             transfer=notes.moved,
+            excluded=self._excluded(),
             **self._sizes(ticket),  # which names what it cannot count, for the costs
             **notes.costs(),
         )
+
+    def _excluded(self) -> list[dict[str, Any]]:
+        """What of the networks no mask covers; the dense run tells it for all arms."""
+        if self.unit.arm != "ticket" or self.unit.round:
+            return []
+        exempt, components = self.assembly.recipe["search"]["exempt"], self.assembly.components
+        return by_reason(excluded(self.training.task, exempt=exempt, components=components))
 
     def _sizes(self, ticket: Ticket) -> dict[str, Any]:
         """Densities in the network's order, weights, FLOPs; of a compact ticket with those of the recipe's networks."""
         task, found = self.training.task, ticket.mask.densities
         wide = self.assembly.task(self.unit.seed) if ticket.channels is not None else task
         densities = {name: found[name] for name in prunable(task) if name in found}
-        parameters = sum(parameter.numel() for parameter in wide.parameters())
-        exempt, components = self.assembly.recipe["search"]["exempt"], self.assembly.components
-        total = full_mask(wide, exempt=exempt, components=components).total
         own = network_flops(task, ticket.mask)
         whole = own if wide is task else network_flops(wide)
         self.notes.name("forward", own.uncounted | whole.uncounted)
@@ -297,7 +302,7 @@ class Work:
         channels: Mapping[str, Tensor] = ticket.channels or {}
         return {
             "densities": densities,
-            "weights": {"kept": ticket.mask.kept, "total": total, "all": parameters},
+            "weights": weights_of(ticket, wide),
             "flops": {**flops, "step": self.step_flops},
             "channels": {name: [int(kept.sum()), kept.numel()] for name, kept in channels.items()},
         }

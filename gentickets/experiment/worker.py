@@ -71,9 +71,20 @@ def assembled(setup: Mapping[str, Any]) -> Assembly:
     return assembly
 
 
+def tried(assembly: Assembly, setup: Mapping[str, Any]) -> list[str]:
+    """Sentences worth knowing before training; TicketError for what will not work. Of one worker alone."""
+    if (wanted := setup.get("preflight")) is None:
+        return []
+    from gentickets.experiment.preflight import preflight, wanted_from
+
+    found = preflight(assembly, Path(setup["run"]), wanted_from(wanted))
+    found.require()
+    return found.notes
+
+
 def work(channel: Channel, setup: Mapping[str, Any]) -> None:
     """Take units until told to stop."""
-    from gentickets.experiment.units import Unit
+    from gentickets.experiment.units import unit_of
     from gentickets.experiment.watching import work_of
     from gentickets.experiment.work import Stopped
     from gentickets.runs.folder import RunFolder
@@ -87,9 +98,9 @@ def work(channel: Channel, setup: Mapping[str, Any]) -> None:
             last[0] = time.monotonic()
             channel.tell(at=steps)
 
-    channel.tell(ready=True)
+    channel.tell(ready=True, notes=tried(assembly, setup))
     while "stop" not in (order := channel.orders.get()):
-        unit = Unit(**{**order["do"], "needs": tuple(tuple(need) for need in order["do"]["needs"])})
+        unit = unit_of(order["do"])
         job = work_of(assembly, run, unit, stop=channel.stop.is_set, report=report, save_every=setup["save_every"])
         try:
             result = job.do()

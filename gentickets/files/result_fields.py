@@ -152,6 +152,15 @@ class Beside(TypedDict, total=False):
 
 
 @open_ended
+class Excluded(TypedDict):
+    """Parameters that no mask covers, for one reason."""
+
+    why: str
+    parameters: Count
+    names: list[str]
+
+
+@open_ended
 class Place(TypedDict):
     """What every result has."""
 
@@ -189,6 +198,7 @@ class Fields(Place, total=False):
     energy: Number | None
     early_bird: EarlyBird
     transfer: Transfer
+    excluded: list[Excluded]
     beside: Beside
     status: Literal["done", "failed", "diverged", "not run"]
     why: str | None

@@ -20,6 +20,7 @@ from gentickets.ledger.entries import (
     total_of,
 )
 from gentickets.results import Result
+from gentickets.sparsity import share_to_say
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Level:
     """What the ticket's own steps cost in the dense network, and in the ticket's."""
     smaller: bool
     """Whether the ticket's networks are smaller than the dense ones, rather than masked."""
+    share: float | None = None
+    """The removed share of all parameters, where prunable are so few that it stands beside the sparsity."""
 
     @property
     def break_even(self) -> dict[str, int | None]:
@@ -73,6 +76,7 @@ class Level:
         return {
             "round": self.round,
             "sparsity": self.sparsity,
+            "share": self.share,
             "seeds": list(self.seeds),
             "search": self.search.as_dict(),
             "search_phases": {phase: cost.as_dict() for phase, cost in self.phases.items()},
@@ -143,7 +147,7 @@ def _level(
         round, ticket.sparsity, tuple(seeds), _needed(phases), phases, total_of(tickets).times(part),
         total_of(dense).times(part), {unit: _mean([ratio[unit] for ratio in ratios]) for unit in ("seconds", "flops")},
         again=(total_of(one for one, _ in again).times(part), total_of(one for _, one in again).times(part)),
-        smaller=bool(ticket.channels),
+        smaller=bool(ticket.channels), share=share_to_say(ticket.weights),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from .channels import Channels
 from .densities import erk, erk_like, shuffled, uniform
+from .excluded import by_reason, excluded
 from .held import unhold
 from .hold import Hold, Holding, apply_mask, hold
 from .interop import from_torch_prune, masked_state_dict
@@ -31,9 +32,11 @@ __all__ = [
     "Mask",
     "Scores",
     "apply_mask",
+    "by_reason",
     "component_of",
     "erk",
     "erk_like",
+    "excluded",
     "first_names",
     "from_torch_prune",
     "full_mask",

@@ -16,7 +16,7 @@ from gentickets.untouched import one_thread, seeded
 FEATURES = 64
 _SEED = 20260101
 """Never the run's: every run on the same data has the same features."""
-_STEPS = 1000
+STEPS = 1000
 _BATCH = 64
 _RATE = 3e-3
 _NOISE = 0.2
@@ -66,7 +66,12 @@ def build(architecture: str, shape: Sequence[int], classes: int | None) -> nn.Se
 
 
 def fitted(
-    architecture: str, batch: Callable[[Tensor], Tensor], labels: Tensor, shape: Sequence[int], classes: int
+    architecture: str,
+    batch: Callable[[Tensor], Tensor],
+    labels: Tensor,
+    shape: Sequence[int],
+    classes: int,
+    steps: int = STEPS,
 ) -> nn.Sequential:
     """The network trained on images and their labels, int64 (n,); ``batch`` gives the images at indices (k,).
 
@@ -79,8 +84,8 @@ def fitted(
     rng = torch.Generator().manual_seed(derive(_SEED, "features", "batches"))
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE)
     with one_thread(), seeded(_CPU, 0), torch.enable_grad():
-        for step in range(_STEPS):
-            optimizer.param_groups[0]["lr"] = _RATE * _schedule(step / _STEPS)
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = _RATE * _schedule(step / STEPS)
             chosen = torch.randint(len(answers), (_BATCH,), generator=rng)
             images = batch(chosen).cpu()
             images = images + _NOISE * torch.randn(images.shape, generator=rng)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from gentickets.data import Splits
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.quality.classifier import BLOCK, accuracy_on, architecture_for, build, fitted
+from gentickets.quality.classifier import BLOCK, STEPS, accuracy_on, architecture_for, build, fitted
 from gentickets.quality.extractor import Extractor, Seen
 from gentickets.tensorfile import content_hash, pack, unpack
 
@@ -22,6 +23,8 @@ RECIPE = 1
 """Counts changes of how the classifier is built and trained; another recipe is another extractor."""
 FILE = "features.safetensors"
 KIND = "features"
+FEW_STEPS = 20
+"""Steps by which the time of a training is told."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,31 @@ def extractor(splits: Splits, folder: Path | None = None) -> OwnFeatures:
         except OSError as error:
             raise TicketError(f"cannot write {folder / FILE}: {error.strerror}", Status.STORAGE) from error
     return found
+
+
+def has_own(splits: Splits, folder: Path) -> bool:
+    """Whether a data set's own features need not be made any more: the folder or the cache has them."""
+    cached = _cache_file(splits)
+    return (folder / FILE).is_file() or (cached is not None and cached.is_file())
+
+
+def untrained(splits: Splits) -> OwnFeatures:
+    """The data set's own features before they are trained: as quick to use, and worth nothing."""
+    classes = None if splits.train.labels is None else splits.classes
+    architecture = architecture_for(splits.image, classes)
+    facts = Facts(architecture, splits.name, splits.fingerprint, splits.image, classes, None)
+    return OwnFeatures(build(architecture, splits.image, classes), facts)
+
+
+def seconds_to_fit(splits: Splits) -> float:
+    """About how long `extractor` takes to make a data set's own features."""
+    labels = splits.train.labels
+    if labels is None or splits.classes is None:
+        return 0.0
+    architecture = architecture_for(splits.image, splits.classes)
+    started = time.perf_counter()
+    fitted(architecture, splits.train.batch, labels, splits.image, splits.classes, FEW_STEPS)
+    return (time.perf_counter() - started) * STEPS / FEW_STEPS
 
 
 def parse_extractor(data: bytes, where: Path, splits: Splits) -> OwnFeatures:

@@ -16,7 +16,7 @@
                                      "matched": like one of the controls | null} | null,
                            "longer": the same | null, "budget": spread | null, "notes": [str],
                            "levels": [{"round", "sparsity", "word", "reasons": [str], "tested", "short", "longer",
-                                       "p_wins" | null, "p_holds" | null}]},
+                                       "p_wins" | null, "p_holds" | null, "share"}], "partial": bool},
                "rows": [{"arm", "name", "round", "sparsity", "width", "steps", "selection", "n",
                          "train": {figure: spread}, "valid": {figure: spread}, "test": {figure: spread},
                          "stops": {"steps": spread, "never", "figure"} | null, "tied": {group: share},
@@ -43,9 +43,10 @@
                                         "unmasked": like one of the controls | null, "mask": the same,
                                         "explained_by_weights": bool | null, "longer": like "trial" | null,
                                         "best": arm | null, "hurt_by": [arm], "spreads": {arm: spread},
-                                        "notes": [str]}],
+                                        "notes": [str], "native_share", "share"}],
                             "layers": [{"target", "source" | null, "got", "weights", "kept", "density" | null}],
                             "left": [str], "notes": [str]} | null,
+               "excluded": [{"why": str, "parameters": int, "names": [str]}],
                "provenance": {figure: [str]}, "missing": [str]}]}
 
 A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. A loss says by how much the
@@ -53,7 +54,9 @@ ticket is worse, whichever way the figure is good; sparsities are fractions; ``b
 unknown or infinite number is null. ``seconds`` and ``spent`` of a run are sums over rounds and seeds, those of
 ``costs`` means over seeds; ``whole`` is the training with the search that it rests on, without evaluating and storing;
 ``front`` names the units in which nothing is cheaper and better. Where ``of_channels``, sparsities are removed shares
-of channels, and ``lighter`` is that of the prunable weights. In a transfer ``spreads`` has ``dense`` and every arm of
+of channels, and ``lighter`` is that of the prunable weights; ``share`` is the removed share of all parameters, which
+stands beside every sparsity where ``partial``, the prunable weights being under 95 % of them. In a transfer
+``spreads`` has ``dense`` and every arm of
 the round, ``native`` is the loss against the target's own ticket with its two-sided 95 % interval, ``controls`` of a
 trial are the sparse random tickets, ``best`` is the best of them on validation, and an origin is that of the first
 seed's ticket:

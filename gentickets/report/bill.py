@@ -19,6 +19,7 @@ from gentickets.report.words import (
     percent,
     phase_name,
 )
+from gentickets.sparsity import in_brackets
 
 Column = tuple[str, list[str]]
 """Heading, and a cell for each row."""
@@ -84,6 +85,7 @@ def sentence(summary: Summary) -> str:
     if level is None or set(level["search_in_dense_trainings"].values()) == {None}:
         return ""
     what = f"at {percent(level['sparsity'])}" + (" of the channels removed" if summary.of_channels else " sparsity")
+    what += in_brackets(level["share"])
     found, whole = level["search_in_dense_trainings"], level["found_and_trained_in_dense_trainings"]
     parts = [
         f"The ticket {what} cost {_in_both(found)} to find, and {_in_both(whole)} to find and to train, without "

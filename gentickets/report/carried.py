@@ -47,6 +47,10 @@ class Level:
     spreads: Mapping[str, Spread] = field(default_factory=dict)
     """``dense`` and every arm that is there at this round -> the figure on test."""
     notes: tuple[str, ...] = ()
+    native_share: float | None = None
+    """The target's own ticket's removed share of all parameters, where it stands beside its sparsity."""
+    share: float | None = None
+    """The same of the transferred ticket."""
 
     @property
     def seeds(self) -> int:

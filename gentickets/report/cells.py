@@ -22,6 +22,7 @@ from gentickets.report.words import (
     looks_beside,
 )
 from gentickets.results import Result, better
+from gentickets.sparsity import is_partial, removed_of_all
 
 Split = Literal["train", "valid", "test"]
 PREFERRED = ("negative_elbo", "reconstruction", "fid", "frechet")
@@ -165,10 +166,14 @@ class Cells:
 
     def share(self, round: int) -> float | None:
         """The ticket's removed weights at a round as a fraction of all parameters; None where it is not known."""
-        known = [cell.weights for cell in self.done("ticket", round) if cell.weights.get("all")]
-        if not known or not all({"kept", "total"} <= one.keys() for one in known):
-            return None
-        return math.fsum((one["total"] - one["kept"]) / one["all"] for one in known) / len(known)
+        known = [removed_of_all(cell.weights) for cell in self.done("ticket", round)]
+        shares = [share for share in known if share is not None]
+        return math.fsum(shares) / len(shares) if shares and len(shares) == len(known) else None
+
+    @property
+    def partial(self) -> bool:
+        """Whether prunable weights are so few that the share of all parameters stands beside every sparsity."""
+        return any(is_partial(cell.weights) for cell in self._cells.values())
 
     def lighter(self, round: int) -> float | None:
         """The ticket's removed share of the prunable weights, which is not its share of channels; None if unknown."""

@@ -48,12 +48,14 @@ def judge(results: Sequence[Result], recipe: Mapping[str, Any], declared: int | 
     if not claim or better(str(claim["metric"])) is None:
         others = _unclaimed(cells)
         text = " ".join([_no_claim(cells), *([explained(others, str(cells.metric))] if others else [])])
-        return Verdict(NO_CLAIM, text, found=found, explained_by=others, notes=tuple(ties(cells)))
+        noted = tuple(ties(cells))
+        return Verdict(NO_CLAIM, text, found=found, explained_by=others, notes=noted, partial=cells.partial)
     terms = Terms.of(claim)
     metric = terms.metric
     budget = Spread.of(cells.values("budget", 0, metric, "test"))
     blank = Verdict(UNDECIDED, "", metric, terms.margin, found=found, seeds=len(cells.seeds), budget=budget)
     blank = replace(blank, pruned=cells.pruned, of_channels=cells.of_channels, notes=(*unlooked, *ties(cells)))
+    blank = replace(blank, partial=cells.partial)
     known = cells.figures()
     if not results or (known and metric not in known):
         why = f"no result has the figure '{metric}'. {nearest(metric, known)}" if known else "nothing is done yet."

@@ -127,7 +127,7 @@ def _with_opponents(trial: Trial, compared: Sequence[Sequence[Comparison]], term
 def _untested(cells: Cells, round: int, terms: Terms, chosen: bool) -> Level:
     """The level before any test: what its arms reached, and where they cannot be tested, its word and why."""
     short = trial(cells, round, terms)
-    level = Level(round, cells.sparsity(round), UNDECIDED, short=short)
+    level = Level(round, cells.sparsity(round), UNDECIDED, short=short, share=cells.share(round))
     failed, waiting = cells.ticket_troubles(round)
     seeds = len(cells.seeds)
     if failed:

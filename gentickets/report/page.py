@@ -30,6 +30,7 @@ from gentickets.report.words import (
     percent,
 )
 from gentickets.runs.record import WITHOUT_CHECKSUMS, has_checksums
+from gentickets.sparsity import not_pruned
 from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LOSES, MATCHES, UNDECIDED, WINS
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def _bill(summary: Summary) -> list[tuple[str, list[str], list[list[str]]]]:
         ("What each arm is", bill.sizes(summary)),
         ("What each arm took, means over seeds", bill.work(summary)),
         ("What a ticket costs, in dense trainings", bill.searches(summary)),
+        ("What is not pruned, and why", not_pruned(summary.excluded)),
     )
     return [(title, header, found) for title, (header, found) in tables if found]
 

@@ -21,6 +21,7 @@ from gentickets.report.words import (
     percent,
     plus_minus,
 )
+from gentickets.sparsity import in_brackets, of_all
 from gentickets.statistics import LEAST_SEEDS
 
 
@@ -34,7 +35,7 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
     found = [
         ("dense", plus_minus(short.dense, places), numbered(short.dense.n, "seed")),
         (
-            f"ticket at {percent(verdict.level or 0)}",
+            f"ticket at {percent(verdict.level or 0)}{in_brackets(verdict.share if verdict.partial else None)}",
             plus_minus(short.ticket, places),
             numbered(short.ticket.n, "seed") + (f"; of {of}" if of else ""),
         ),
@@ -58,12 +59,12 @@ def remarks(summary: Summary) -> list[str]:
         found.append("KL divergence is a part of the negative ELBO and no merit of its own.")
     if summary.of_channels:
         found.append(_of_channels(summary))
-    elif summary.pruned is not None:
+    elif summary.pruned is not None or summary.partial:
         level, share = summary.verdict.level, summary.verdict.share
-        of_all = ""
+        also = ""
         if level is not None and share is not None:
-            of_all = f"; {percent(level)} of them are {percent(share)} of all parameters"
-        found.append(f"Sparsity is the removed share of {summary.pruned}{of_all}.")
+            also = f"; {percent(level)} of them are {of_all(share)}"
+        found.append(f"Sparsity is the removed share of {summary.pruned or 'the prunable weights'}{also}.")
     if summary.method == "early_bird":
         found.append("Each level is found by itself; dense is the same training in the whole networks.")
     elif summary.method in ("one_shot", "at_start"):
@@ -111,7 +112,9 @@ def _of_channels(summary: Summary) -> str:
     text = f"A level is the removed share of {summary.pruned or 'the channels'}"
     if verdict.level is not None and verdict.lighter is not None:
         text += f"; {percent(verdict.level)} of them carry {percent(verdict.lighter)} of the prunable weights"
-        text += f", {percent(verdict.share)} of all parameters" if summary.pruned and verdict.share is not None else ""
+        text += (
+            f", {of_all(verdict.share)}" if (summary.pruned or summary.partial) and verdict.share is not None else ""
+        )
     return f"{text}."
 
 

@@ -20,6 +20,7 @@ from gentickets.report.words import (
     plus_minus,
 )
 from gentickets.results import Result
+from gentickets.sparsity import of_all
 from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LEAST_SEEDS, LOSES, MATCHES, UNDECIDED, WINS
 
 _HEADS = {
@@ -63,13 +64,14 @@ def _level(verdict: Verdict) -> str:
     if verdict.of_channels:
         text = f"{level} of {verdict.pruned or 'the channels'} removed"
         weights = "the prunable weights" if verdict.pruned else "the weights"
-        share = f"{percent(verdict.lighter)} of {weights}" if verdict.lighter is not None else ""
+        told = [f"{percent(verdict.lighter)} of {weights}"] if verdict.lighter is not None else []
+        share = ", ".join([*told, *([of_all(verdict.share)] if verdict.partial and verdict.share is not None else [])])
     else:
         text = f"{level} sparsity" + (f" of {verdict.pruned}" if verdict.pruned else "")
-        share = f"{percent(verdict.share)} of all parameters" if verdict.pruned and verdict.share is not None else ""
+        share = of_all(verdict.share) if verdict.pruned or verdict.partial else ""
     chosen = "the sparsest that holds on validation" if verdict.chosen else ""
-    told = "; ".join(filter(None, [share, verdict.found, chosen]))
-    return text + (f" ({told})" if told else "")
+    beside = "; ".join(filter(None, [share, verdict.found, chosen]))
+    return text + (f" ({beside})" if beside else "")
 
 
 def _beside_controls(verdict: Verdict, trial: Trial, places: int, decided: bool) -> list[str]:

@@ -21,6 +21,7 @@ from gentickets.report.transferred import transferred
 from gentickets.report.verdict import Verdict, finite
 from gentickets.report.words import LONGER, SEARCH, TWICE, heading
 from gentickets.results import Result, better
+from gentickets.sparsity import is_partial
 
 FIRST = {"dense": 0, TWICE: 1, "budget": 2, SEARCH: 3, "ticket": 4}
 FLATTERED = ("frechet", "fid", "kid", "inception_score", "precision")
@@ -74,6 +75,13 @@ class Summary:
     """When early birds emerged; None of another method."""
     transfer: Transferred | None = None
     """What came of a ticket from another model; None of a run that was given none."""
+    excluded: tuple[Mapping[str, Any], ...] = ()
+    """Parameters that no mask covers, by reason: ``{"why", "parameters", "names"}``; empty where it is not known."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether prunable weights are so few that the share of all parameters stands beside every sparsity."""
+        return any(is_partial(row.weights) for row in self.rows)
 
     @property
     def is_sweep(self) -> bool:
@@ -141,6 +149,7 @@ def summarize(
         choices(rows, costs, cells.metric),
         emergence(cells),
         transferred(results, recipe),
+        next((tuple(result.excluded) for result in results if result.excluded), ()),
     )
 
 

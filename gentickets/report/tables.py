@@ -22,6 +22,7 @@ from gentickets.report.words import (
     percent,
     plus_minus,
 )
+from gentickets.sparsity import removed_of_all
 
 Table = tuple[list[str], list[list[str]]]
 """Header, and rows; the last column holds notes."""
@@ -43,7 +44,9 @@ def every_figure(summary: Summary) -> Table:
     """The same rows with every figure as mean ± sd (n), on test and, where there is any, on the training images."""
     if summary.is_sweep:
         return _sweep(summary, None)
-    return _joined(summary, [_first(summary), _sizes(summary), *_both_splits(summary, summary.figures)])
+    return _joined(
+        summary, [_first(summary), _sizes(summary), *_of_all(summary), *_both_splits(summary, summary.figures)]
+    )
 
 
 Column = tuple[str, list[str]]
@@ -65,8 +68,16 @@ def _sizes(summary: Summary) -> Column:
     return heading, [size(summary, row) for row in summary.rows]
 
 
+def _of_all(summary: Summary) -> Iterator[Column]:
+    """The removed share of all parameters, where a sparsity is one of too few of them."""
+    if summary.partial:
+        removed = [removed_of_all(row.weights) if row.sparsity else None for row in summary.rows]
+        yield "of all parameters", [percent(share) if share is not None else DASH for share in removed]
+
+
 def _ticket_columns(summary: Summary, split: Split, most: int | None) -> Iterator[Column]:
     yield _sizes(summary)
+    yield from _of_all(summary)
     for place, figure in enumerate(summary.figures[:most]):
         spreads = [_split(row, split).get(figure) for row in summary.rows]
         digits = decimals(spreads)

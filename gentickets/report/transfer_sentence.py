@@ -10,6 +10,7 @@ from gentickets.report.opponents import against_controls
 from gentickets.report.sentence import against_dense
 from gentickets.report.verdict import Comparison, Trial
 from gentickets.report.words import arm_name, decimals, fixed, listed, percent, plus_minus
+from gentickets.sparsity import in_brackets
 from gentickets.statistics import LEAST_SEEDS
 
 TICKET = "the transferred ticket"
@@ -33,7 +34,7 @@ def sentence(whole: Transferred, level: Level, said: Sequence[str], times: int) 
     """All of a level for a person; `said` are reasons and collapses, `times` the length of the longer training."""
     trial, decided = level.trial, level.word != UNDECIDED
     places = decimals(level.spreads.values())
-    parts = [f"At {percent(level.native_sparsity)} sparsity {_headed(whole, level)}"]
+    parts = [f"At {percent(level.native_sparsity)} sparsity{in_brackets(level.native_share)} {_headed(whole, level)}"]
     if trial is not None:
         parts[0] += f": {against_dense(trial, str(whole.metric), places, decided)}"
     parts[0] += "."
@@ -144,8 +145,8 @@ def _sizes(level: Level) -> str:
     """Where the two tickets are not equally sparse, by how much and why."""
     if level.sparsity is None or abs(level.sparsity - level.native_sparsity) <= APART:
         return ""
-    text = f"With it {percent(level.sparsity)} of the target's prunable weights are removed, not "
-    text += percent(level.native_sparsity)
+    removed = f"{percent(level.sparsity)} of the target's prunable weights are removed{in_brackets(level.share)}"
+    text = f"With it {removed}, not {percent(level.native_sparsity)}"
     return f"{text}; {percent(level.covered)} of them got something." if level.covered is not None else f"{text}."
 
 

@@ -32,6 +32,7 @@ from gentickets.report.transfer_sentence import TICKET, sentence
 from gentickets.report.verdict import ALPHA, Comparison, Trial, interval, paired, trial_of
 from gentickets.report.words import LONGER, SCALED, TRANSFER, Spread, is_higher
 from gentickets.results import Result, better
+from gentickets.sparsity import share_to_say
 from gentickets.statistics import LEAST_SEEDS
 
 MARGIN = 0.02
@@ -91,6 +92,7 @@ def _level(cells: Cells, whole: Transferred, round: int, native: Sequence[int]) 
     done, told, metric = cells.done(TRANSFER, round), _told(cells, round), whole.metric
     sparsity = math.fsum(cell.sparsity for cell in done) / len(done) if done else None
     level = Level(round, UNDECIDED, "", cells.sparsity(round), sparsity, told.get("covered"), _source(told))
+    level = replace(level, native_share=_share(cells.done("ticket", round)), share=_share(done))
     level = replace(level, tickets=len({cell.transfer.get("seed") for cell in done if cell.transfer}) or None)
     wanted = _opponents(cells, whole.moves, round, native)
     if metric is not None:
@@ -104,6 +106,11 @@ def _level(cells: Cells, whole: Transferred, round: int, native: Sequence[int]) 
         notes.append(say.more_steps(cells.goes_on))
     level = replace(level, word=word, notes=tuple(dict.fromkeys([*said, *notes])))
     return replace(level, sentence=sentence(whole, level, said, int(cells.search.get("longer") or 0)))
+
+
+def _share(done: Sequence[Result]) -> float | None:
+    """The removed share of all parameters, of the first seed, where it stands beside a sparsity."""
+    return share_to_say(done[0].weights) if done else None
 
 
 def _opponents(cells: Cells, moves: str, round: int, native: Sequence[int]) -> list[str]:

@@ -189,6 +189,8 @@ class Level:
     """Of a win, by Holm's correction over the levels; also when trained longer, where that was asked."""
     p_holds: float | None = None
     """Of being no worse than dense, by Holm's correction."""
+    share: float | None = None
+    """The removed prunable weights as a fraction of all parameters."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; an infinite bound becomes null."""
@@ -239,6 +241,8 @@ class Verdict:
     levels: tuple[Level, ...] = ()
     """Every level that was declared to get a word, the claim's among them."""
     notes: tuple[str, ...] = ()
+    partial: bool = False
+    """Whether the prunable weights are so few that the share of all parameters stands beside every sparsity."""
 
     @property
     def wins(self) -> bool:

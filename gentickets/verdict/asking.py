@@ -122,6 +122,6 @@ def _sentence(verdict: Verdict, level: Found) -> str:
     there: Mapping[str, Any] = {
         "word": level.word, "round": level.round, "level": level.sparsity, "tested": level.tested,
         "short": level.short, "longer": level.longer, "budget": None, "chosen": False, "explained_by": (),
-        "share": None, "lighter": None,
+        "share": level.share if verdict.partial else None, "lighter": None,
     }  # fmt: skip
     return say.sentence(replace(verdict, **there), 0, level.reasons)

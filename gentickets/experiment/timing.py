@@ -1,0 +1,232 @@
+"""Timing: what the parts of a run take here, measured on networks that are thrown away. Nothing is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gentickets.accounting import dense_flops, masked_flops, step_flops
+from gentickets.data import Images, Splits
+from gentickets.errors import TicketError
+from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.evaluation import Examiner
+from gentickets.experiment.notes import Notes
+from gentickets.experiment.units import BESIDE, SEARCH, Key, Unit
+from gentickets.experiment.watching import Searching
+from gentickets.masks import full_mask, keep_top
+from gentickets.quality import reconstruction_grid, sample_grid
+from gentickets.quality.features import has_own, seconds_to_fit, untrained
+from gentickets.recipe.sections import FOUND_AT_START, SYNFLOW_CUTS
+from gentickets.runs.folder import RunFolder
+from gentickets.search import CRITERION_BATCHES
+from gentickets.training import Training, train
+
+TRIAL_SECONDS = 2.0
+"""For steps of training."""
+FEW = 1000
+"""Images on which an evaluation is timed; of more, what it takes is drawn out from this number and twice as many."""
+STARTING = 6.0
+"""Seconds until workers are there, and for the report at the end."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds that each part takes on one worker."""
+
+    step: float
+    build: float
+    """To set a unit up: networks, FLOPs, pictures."""
+    evaluation: tuple[float, float]
+    """Of n images: the first times n and the second times n squared."""
+    metric: float
+    """Of an image, where the claim's figure alone is taken."""
+    score: float = 0.0
+    """Of one batch by the criterion, and the cut."""
+    begin: float = 0.0
+    """To begin a search of early birds."""
+    check: float = 0.0
+    """One of its checks."""
+    once: float = 0.0
+    """For the whole run: the features that samples are compared in."""
+
+    def evaluating(self, images: int) -> float:
+        """Of one evaluation."""
+        linear, square = self.evaluation
+        return linear * images + square * images**2
+
+
+def run_seconds(assembly: Assembly, units: Sequence[Unit], folder: Path, jobs: int) -> float:
+    """About how long some units take on so many workers: their sum shared out, or the longest chain of needs."""
+    if not units:
+        return 0.0
+    rates = rates_of(assembly, units, folder)
+    each = {unit.key: _seconds(assembly, unit, rates, folder) for unit in units}
+    chains: dict[Key, float] = {}
+    for unit in units:  # in the order of the plan, needs first
+        chains[unit.key] = each[unit.key] + max((chains.get(need, 0.0) for need in unit.needs), default=0.0)
+    return STARTING + rates.once + max(sum(each.values()) / jobs, *chains.values())
+
+
+def _seconds(assembly: Assembly, unit: Unit, rates: Rates, folder: Path) -> float:
+    """Of one unit."""
+    valid, test = assembly.splits.valid.n, assembly.splits.test.n
+    if unit.arm == BESIDE:
+        return rates.build + len(unit.needs) * rates.evaluating(test)
+    search = assembly.recipe["search"]
+    seconds = rates.build + unit.steps * rates.step
+    if unit.arm == SEARCH:
+        return seconds + rates.begin + unit.span // int(search["every"]) * rates.check
+    examiner, start = _examiner(assembly, unit, folder), unit.span - unit.steps
+    looks = len(examiner.points(start))
+    seconds += looks * rates.evaluating(valid) + (1 if unit.picks_best else looks) * rates.evaluating(test)
+    seconds += len(examiner.curve_points(start)) * rates.metric * valid
+    seconds += rates.evaluating(test) if assembly.recipe["quality"].get("train", False) else 0.0
+    if unit.base_arm in FOUND_AT_START or (unit.base_arm == "ticket" and unit.round and not unit.longer):
+        cuts = SYNFLOW_CUTS if unit.base_arm == "synflow" else int(search.get("cuts", 1))
+        seconds += cuts * int(search.get("score_batches", CRITERION_BATCHES)) * rates.score
+    return seconds
+
+
+def rates_of(assembly: Assembly, units: Sequence[Unit], folder: Path) -> Rates:
+    """What each part of these units takes here."""
+    splits, small = assembly.splits, min(FEW, assembly.splits.test.n)
+    first = _evaluation(assembly, units[0], folder, small)
+    if splits.test.n > small:
+        large = min(2 * FEW, splits.test.n)
+        second = _evaluation(assembly, units[0], folder, large)
+        square = max(0.0, (second / large - first / small) / (large - small))
+    else:
+        square = 0.0
+    search = next((unit for unit in units if unit.arm == SEARCH), None)
+    begin, check = (0.0, 0.0) if search is None else _early_bird(assembly, search, folder)
+    return Rates(
+        _step(assembly, units[0].seed), _build(assembly, units[0].seed), (first / small - square * small, square),
+        _evaluation(assembly, units[0], folder, small, only_metric=True) / small, _score(assembly, units),
+        begin, check, _once(assembly, folder),
+    )  # fmt: skip
+
+
+def _timed(device: torch.device, work: Callable[[], object]) -> float:
+    """Seconds of some work, what was begun before being over."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+def _step(assembly: Assembly, seed: int) -> float:
+    """A masked training step, over a few of them."""
+    steps = assembly.recipe["train"]["steps"]
+    training, batches = assembly.training(assembly.task(seed), steps), assembly.batches(seed)
+    mask, reached = full_mask(training.task), [3]
+    train(training, batches, range(3), mask=mask, seed=seed)
+    started = time.perf_counter()
+
+    def enough(step: int, losses: object) -> bool:
+        return time.perf_counter() - started > TRIAL_SECONDS
+
+    def go() -> None:
+        reached[0] = train(training, batches, range(3, max(4, steps)), mask=mask, seed=seed, watch=[enough])
+
+    return _timed(assembly.device, go) / (reached[0] - 3)
+
+
+def _build(assembly: Assembly, seed: int) -> float:
+    """Setting a unit up and closing it: networks, what they cost, pictures."""
+
+    def go() -> None:
+        task = assembly.task(seed)
+        step_flops(task, assembly.recipe["data"]["batch_size"])
+        dense_flops(task)
+        masked_flops(task, full_mask(task))
+        sample_grid(task, seed)
+        reconstruction_grid(task, next(iter(assembly.splits.test.chunks(32))))
+
+    return min(_timed(assembly.device, go) for _ in range(2))  # the first may load code
+
+
+def _evaluation(assembly: Assembly, unit: Unit, folder: Path, images: int, *, only_metric: bool = False) -> float:
+    """An evaluation on so many images, the real ones' features being known."""
+    part = _with_images(assembly, folder, images)
+    examiner = _examiner(part, unit, folder)
+    with suppress(TicketError):  # networks that were never trained may give figures that are none
+        examiner.figures(examiner.training.task, "test", only_metric=only_metric)
+
+    def go() -> None:
+        with Notes().counted("evaluate", assembly.device), suppress(TicketError):
+            examiner.figures(examiner.training.task, "test", only_metric=only_metric)
+
+    return _timed(assembly.device, go)
+
+
+def _examiner(assembly: Assembly, unit: Unit, folder: Path) -> Examiner:
+    training = Training(assembly.task(unit.seed), assembly.plan(unit.span))
+    return Examiner(assembly, RunFolder(folder), unit, training, assembly.batches(unit.seed), Notes())
+
+
+def _with_images(assembly: Assembly, folder: Path, images: int) -> Assembly:
+    """The assembly with so many test images, as large a part of the samples, and features that were not trained."""
+    splits, part = assembly.splits, copy(assembly)
+    share = images / splits.test.n
+    fewer = Splits(splits.name, splits.train, splits.valid, _some(splits.test, images), splits.classes, splits.source)
+    quality: Mapping[str, Any] = assembly.recipe["quality"]
+    samples = quality["samples"] and max(2, round(share * quality["samples"]))
+    part.recipe = {**assembly.recipe, "quality": {**quality, "samples": samples, "downstream": False}}
+    part.__dict__["splits"] = fewer
+    part._own_features = {folder: untrained(splits)}
+    return part
+
+
+def _some(images: Images, number: int) -> Images:
+    if number >= images.n:
+        return images
+    labels = None if images.labels is None else images.labels[:number]
+    if isinstance(images.source, Tensor):
+        return Images(images.source[:number], labels, device=images.device)
+    return Images(replace(images.source, names=images.source.names[:number]), labels, device=images.device)
+
+
+def _score(assembly: Assembly, units: Sequence[Unit]) -> float:
+    """A batch's scores by the criterion, and the cut of all weights by them."""
+    search = assembly.recipe["search"]
+    if search["method"] == "widths" or not any(unit.round for unit in units):
+        return 0.0
+    seed = units[0].seed
+    task, batches = assembly.task(seed), assembly.batches(seed).first(1)
+    full = full_mask(task, exempt=search["exempt"], components=assembly.components)
+
+    def go() -> None:
+        with Notes().counted("score", assembly.device), suppress(TicketError):
+            scores = assembly.criterion(task, batches, seed)
+            keep_top({name: scores[name] for name in full}, 0.5, within=full, scope="component", seed=seed)
+
+    return _timed(assembly.device, go)
+
+
+def _early_bird(assembly: Assembly, unit: Unit, folder: Path) -> tuple[float, float]:
+    """Beginning a search of early birds, and one of its checks."""
+    work = Searching(assembly, RunFolder(folder), unit)
+    work.training = Training(work.arm.task(), work._plan())
+    bird = work._bird()
+    begin = _timed(assembly.device, bird.begin)
+    return begin, _timed(assembly.device, lambda: bird.look(bird.every))
+
+
+def _once(assembly: Assembly, folder: Path) -> float:
+    """Training the data's own classifier, where no one has done so before."""
+    quality = assembly.recipe["quality"]
+    wanted = quality["frechet"] and (
+        quality.get("features", "own") == "own" or assembly.splits.train.labels is not None
+    )
+    return seconds_to_fit(assembly.splits) if wanted and not has_own(assembly.splits, folder) else 0.0

@@ -52,7 +52,7 @@ def synflow(task: Task, batches: Sequence[Batch] = (), seed: int = 0) -> Scores:
     """
     weights, found, refused = prunable(task), dict[str, Tensor](), dict[str, TicketError]()
     layers = prunable_layers(task)
-    with eager(task), untouched(task, seed):
+    with torch.inference_mode(False), eager(task), untouched(task, seed):
         inputs = _inputs(task)
         for component in dict.fromkeys(map(component_of, layers)):
             if component not in inputs:

@@ -87,7 +87,7 @@ def _show(found: Costs) -> None:
     table(
         ["network", "weights", "kept", *headers, "MB at peak", "FLOPs are"],
         [
-            [name, f"{one.weights:,}", f"{one.kept:,}", *row, _megabytes(one.memory), _counted(one)]
+            [name, f"{one.weights:,}", f"{one.kept:,}", *row, _megabytes(one.memory), _counted(one, "step")]
             for (name, one, _), row in zip(networks, rows, strict=True)
         ],
         title=f"A training step, of {size} images", spare=("kept", "MB at peak"), more="more columns: --json",
@@ -96,7 +96,10 @@ def _show(found: Costs) -> None:
     headers, rows = _gains([told["sample"] for _, _, told in networks])
     table(
         ["network", *headers, "MB stored", "FLOPs are"],
-        [[name, *row, _megabytes(one.disk), _counted(one)] for (name, one, _), row in zip(networks, rows, strict=True)],
+        [
+            [name, *row, _megabytes(one.disk), _counted(one, "sample")]
+            for (name, one, _), row in zip(networks, rows, strict=True)
+        ],
         title=f"A sample, in batches of {size}",
     )
     for spent in found.spent:
@@ -130,8 +133,10 @@ def _unit(value: float | None, units: Mapping[str, float]) -> tuple[str, float]:
     return next(((name, unit) for name, unit in units.items() if value and value >= unit), list(units.items())[-1])
 
 
-def _counted(network: Measured) -> str:
-    return "theoretical" if network.theoretical else "executed"
+def _counted(network: Measured, what: str) -> str:
+    return ("theoretical" if network.theoretical else "executed") + (
+        ", at least" if network.uncounted.get(what) else ""
+    )
 
 
 def _megabytes(count: int | None) -> float | None:

@@ -27,7 +27,7 @@ from gentickets.experiment.repaid import spent_on
 from gentickets.ledger import Cost, Level
 from gentickets.masks import Channels, Mask, full_mask
 from gentickets.recipe import load_recipe
-from gentickets.results import Result
+from gentickets.results import Result, read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket, write_ticket
 from gentickets.tickets import Ticket, state_of
@@ -297,3 +297,67 @@ def test_a_masked_network_that_was_timed_as_quicker_was_lucky() -> None:
     spent = spent_on(LEVEL, dense, masked, 100, 20)
     assert set(spent.trainings.values()) == set(spent.samples.values()) == {None}
     assert "never, a mask saves nothing by itself" in spent.sentence
+
+
+# -- operators whose FLOPs are not known ----------------------------------------------------------------------------
+
+PLUGIN = '''
+import torch
+from torch import nn
+
+from gentickets.tasks import FAMILIES, Autoencoder
+
+
+class Waves(nn.Module):
+    """Adds what is left of a Fourier transform."""
+
+    def forward(self, x):
+        return x + 0 * torch.fft.rfft2(x).abs().sum()
+
+
+class Wavy(Autoencoder):
+    def __init__(self, image, width=8, latent=2):
+        super().__init__(image, width=width, latent=latent)
+        self.encoder = nn.Sequential(Waves(), self.encoder)
+
+
+FAMILIES["wavy"] = Wavy
+'''
+
+
+def test_an_unknown_operator_is_named_from_the_network_to_the_ledger(tmp_path: Path) -> None:
+    plugin, path = tmp_path / "wavy.py", tmp_path / "wavy.toml"
+    plugin.write_text(PLUGIN)
+    path.write_text(
+        RECIPE.replace('family = "vae"\nnetwork = "conv"', 'family = "wavy"')
+        .replace("rounds = 2", "rounds = 1")
+        .replace('"negative_elbo"', '"reconstruction"')
+    )
+    found = told(path, "--channels", "0.5", "--plugin", plugin)
+    for network in found["networks"]:
+        for what in (network["step"], network["sample"]):
+            assert "aten::_fft_r2c" in what["uncounted"]
+            assert what["flops"] > 0
+            assert what["flops_gain"] is None
+            assert what["gain"] > 0
+    assert any("no count is known of the operator" in note for note in found["notes"])
+    shown = call("cost", path, "--plugin", plugin, "--device", "cpu", "--seconds", "0.1").output
+    assert shown.count("executed, at least") == 2
+    find(load_recipe(path, plugins=[plugin]), tmp_path / "run", Options(jobs=0, device="cpu", plugins=[plugin]))
+    for result in read_results(tmp_path / "run"):
+        assert "aten::_fft_r2c" in result.uncounted["step"]
+        assert result.uncounted["train"] == result.uncounted["step"]
+        assert result.uncounted["forward"] == ["aten::_fft_r2c"]
+        assert "aten::_fft_r2c" in result.uncounted["evaluate"]
+    book = json.loads((tmp_path / "run" / "ledger.json").read_text())
+    assert "aten::_fft_r2c" in book["totals"]["search"]["uncounted"]
+    (level,) = book["levels"]
+    assert level["search_in_dense_trainings"]["flops"] is level["break_even_trainings"]["flops"] is None
+    assert level["search_in_dense_trainings"]["seconds"] > 0
+    page = call("report", tmp_path / "run")
+    assert page.exit_code == 0, page.output
+    assert "no count is known of the operator" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_run_of_known_operators_names_none(run: Path) -> None:
+    assert all(result.uncounted == {} for result in read_results(run))

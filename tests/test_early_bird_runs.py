@@ -94,6 +94,7 @@ def found(channels_run: Path) -> dict[tuple[str, int], Result]:
 
 def test_every_arm_of_an_early_bird_is_done(found: dict[tuple[str, int], Result]) -> None:
     assert {result.status for result in found.values()} == {"done"}, [result.why for result in found.values()]
+    assert all(result.uncounted == {} for result in found.values()), "every operator that was met has a known count"
     controls = ["random-channels", "low-channels", "scratch", "scratch-flops", "narrow"]
     longer = [(f"{arm}-longer", 1) for arm in ["ticket", *controls] if arm != "scratch-flops"]
     ticket = [("ticket", round) for round in (0, 1, 2)]

@@ -68,6 +68,7 @@ def test_every_arm_is_done_with_figures_of_its_own(every_arm: tuple[Recipe, Path
     _, run = every_arm
     results = read_results(run)
     assert {result.status for result in results} == {"done"}
+    assert all(result.uncounted == {} for result in results), "every operator that was met has a known count"
     arms = {result.arm for result in results}
     scalable = {"reinit", "reinit0", "shuffle", "random-erk", "random-uniform"}
     short = {"ticket", "budget", "narrow"} | scalable | {f"{arm}-scaled" for arm in scalable}

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gentickets.accounting import Counter
 from gentickets.data import Images, Splits, load
 from gentickets.errors import Status, TicketError
 from gentickets.quality import InceptionFeatures, evaluate, inception
@@ -238,6 +239,14 @@ def test_features_equal_torch_fidelitys_own(file: Path, loaded: InceptionFeature
     assert torch.equal(seen.features, expected[0])
     assert torch.equal(seen.logits, expected[1])
     assert not torch.equal(seen.features[0], seen.features[1]), "images differ in these features"
+
+
+def test_every_operator_of_inception_has_a_known_count(loaded: InceptionFeatures) -> None:
+    pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with Counter() as counter:
+        loaded.look(Images(pixels).all())
+    assert counter.total > 1e9
+    assert counter.uncounted == set()
 
 
 def test_weights_that_do_not_fit_are_named(weights: dict[str, Tensor], tmp_path: Path) -> None:

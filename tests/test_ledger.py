@@ -17,6 +17,7 @@ from gentickets.ledger import (
     entries_of,
     ledger_of,
     levels_of,
+    lower_bound,
     part_of,
     search_cost,
     trainings,
@@ -189,3 +190,38 @@ def test_the_file_follows_from_the_results_alone(tmp_path: Path) -> None:
 def test_a_ledger_needs_no_torch() -> None:
     check = "import gentickets.ledger, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_lower_bounds_stay_such_in_sums_and_have_no_ratio() -> None:
+    known, bound = Cost(1.0, 4.0), Cost(2.0, 6.0, frozenset({"elsewhere::twice"}))
+    assert known + bound == Cost(3.0, 10.0, frozenset({"elsewhere::twice"}))
+    assert bound.times(0.5) == Cost(1.0, 3.0, bound.uncounted)
+    assert bound.times(0.0) == Cost(0.0, 0.0)
+    assert (known.exact, bound.exact) == (4.0, None)
+    for one, other in ((known, bound), (bound, known), (bound, bound)):
+        assert one.in_units_of(other)["flops"] is None
+        assert one.in_units_of(other)["seconds"] is not None
+    assert known.as_dict() == {"seconds": 1.0, "flops": 4.0}
+    assert bound.as_dict() == {"seconds": 2.0, "flops": 6.0, "uncounted": ["elsewhere::twice"]}
+    assert lower_bound([]) == ""
+    assert lower_bound(["b::x", "a::x", "b::x"]).endswith("no count is known of the operators a::x, b::x")
+
+
+def test_a_ledger_names_what_it_does_not_count() -> None:
+    unknown = {"train": ["elsewhere::twice"], "evaluate": ["elsewhere::read"]}
+    results = [replace(dense(), uncounted=unknown), masked(1), masked(2)]
+    book = ledger_of(results, recipe("iterative"))
+    named = {(one["arm"], one["round"], one["phase"]): one.get("uncounted") for one in book["entries"]}
+    assert named["ticket", 0, "train"] == ["elsewhere::twice"]
+    assert named["ticket", 0, "warm-up"] is named["ticket", 1, "train"] is None
+    assert book["totals"]["all"]["uncounted"] == ["elsewhere::read", "elsewhere::twice"]
+    level = search_cost(results, recipe("iterative"), 2)
+    assert level is not None
+    assert level.search.uncounted == level.dense.uncounted == {"elsewhere::twice"}
+    assert (level.ticket.uncounted, level.in_dense["flops"]) == (frozenset(), None)
+    assert level.in_dense["seconds"] is not None
+    assert level.break_even["flops"] is level.whole_in_dense["flops"] is None
+    smaller = [replace(dense(), uncounted=unknown), watched(), compact(1, 20)]
+    (of_compact,) = levels_of(smaller, recipe("early_bird"))
+    assert of_compact.break_even["seconds"] is not None
+    assert of_compact.break_even["flops"] is None

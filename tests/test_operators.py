@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import make_task
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import pack_padded_sequence
@@ -16,8 +17,13 @@ from torch.utils.flop_counter import flop_registry, register_flop_formula
 from gentickets.accounting import Counter, forward_flops, masked_flops, network_flops, step_flops
 from gentickets.accounting.formulas import FORMULAS, KINDS, formula_of
 from gentickets.accounting.free import FREE, is_free
+from gentickets.criteria import CRITERIA
+from gentickets.data import Batches
+from gentickets.experiment.measuring import sampler
 from gentickets.masks import full_mask
-from gentickets.tasks import Autoencoder
+from gentickets.recipe import load_recipe, shipped_recipes
+from gentickets.tasks import FAMILIES, Autoencoder, Task
+from gentickets.untouched import untouched
 
 N, T, S = 3, 5, 7
 """Images; queries, or steps of a sequence; keys."""
@@ -461,3 +467,39 @@ def test_a_task_with_an_unknown_operator_says_so() -> None:
 
 def test_kinds_stay_three() -> None:
     assert KINDS == ("convolution", "linear", "norm")
+
+
+# -- what ships ------------------------------------------------------------------------------------------------
+
+
+def shipped_tasks() -> dict[str, Task]:
+    """A narrow task of each kind that a shipped recipe trains."""
+    found: dict[str, Task] = {}
+    for name in shipped_recipes():
+        task = load_recipe(name).task
+        narrow = {"width": 2 if task.keywords.get("network") == "maxpool" else 4}
+        known = dict(sorted({**task.keywords, **narrow}.items()))
+        if (key := f"{task.family} {known}") not in found:
+            side = 32 if known.get("network") in ("maxpool", "resnet", "resnet18", "sngan") else 16
+            found[key] = FAMILIES[task.family]((1, side, side), **known)
+    return found
+
+
+def test_no_shipped_recipe_is_counted_at_least() -> None:
+    """Its steps, its forward pass and a sample; whole runs are in `test_experiment` and `test_early_bird_runs`."""
+    tasks = shipped_tasks()
+    assert len(tasks) > 15
+    for key, task in tasks.items():
+        assert step_flops(task, 4).uncounted == network_flops(task).uncounted == frozenset(), key
+        call = sampler(task, torch.zeros(4, *task.image))
+        assert call is not None
+        with untouched(task, 0):
+            assert counted(call).uncounted == set(), key
+
+
+@pytest.mark.parametrize("case", ["vae-conv", "gan-mlp"])
+def test_no_criterion_is_counted_at_least(case: str, batches: Batches) -> None:
+    for name, criterion in CRITERIA.items():
+        task = make_task(case)
+        found = counted(lambda task=task, criterion=criterion: criterion(task, [batches(0)], seed=0))  # type: ignore[misc]
+        assert found.uncounted == set(), name

@@ -629,3 +629,56 @@ def test_large_numbers_get_a_prefix(value: float, unit: str, text: str) -> None:
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     print(write_report([make_run(target / "early")]).sentence)
+
+
+# -- operators whose FLOPs are not known -----------------------------------------------------------------------
+
+UNKNOWN = "elsewhere::twice"
+
+
+def with_unknown(*phases: str) -> Summary:
+    named = {phase: [UNKNOWN] for phase in phases}
+    return summarize([replace(one, uncounted=named) for one in early_birds()], RECIPE, "early")
+
+
+def columns(told: tuple[list[str], list[list[str]]]) -> dict[str, list[str]]:
+    header, rows = told
+    return {name: list(cells) for name, cells in zip(header, zip(*rows, strict=True), strict=True)}
+
+
+def test_lower_bounds_are_marked_and_compared_with_nothing(tmp_path: Path) -> None:
+    summary = with_unknown("forward", "step", "train")
+    assert summary.uncounted == (UNKNOWN,)
+    assert summary.as_dict()["uncounted"] == [UNKNOWN]
+    said = f"FLOPs are at least what they say, and compared with nothing: no count is known of the operator {UNKNOWN}."
+    assert any(trouble.startswith(said) for trouble in summary.troubles)
+    marked = {**columns(sizes(summary)), **columns(work(summary))}
+    for name in ("FLOPs executed", "FLOPs dense", "FLOPs masked, theoretical", "FLOPs of a training step"):
+        assert all(cell.startswith("\N{GREATER-THAN OR EQUAL TO} ") for cell in marked[name]), name
+    assert not any("FLOPs" in name for name in searches(summary)[0])
+    assert "FLOPs" not in sentence(summary)
+    assert " in seconds to find" in sentence(summary)
+    assert all(cost.whole["flops"] is None and cost.whole["seconds"] is not None for cost in summary.costs)
+    assert all(choice.cost["flops"] is None and "flops" not in choice.front for choice in summary.choices)
+    assert any("seconds" in choice.front for choice in summary.choices)
+    for level in summary.search_cost:
+        assert level["search"]["uncounted"] == level["ticket"]["uncounted"] == [UNKNOWN]
+        assert level["break_even_trainings"]["flops"] is level["search_in_dense_trainings"]["flops"] is None
+    write_report([make_run(tmp_path / "run", [replace(one, uncounted={"train": [UNKNOWN]}) for one in early_birds()])])
+    assert said in Page(tmp_path / "run" / "report.html").text
+
+
+def test_an_unknown_operator_in_evaluating_spoils_no_cost_of_training(whole: Summary) -> None:
+    summary = with_unknown("evaluate")
+    assert [cost.whole for cost in summary.costs] == [cost.whole for cost in whole.costs]
+    assert searches(summary) == searches(whole)
+    assert columns(sizes(summary)) == columns(sizes(whole))
+    cells = columns(work(summary))["FLOPs executed"]
+    assert all(cell.startswith("\N{GREATER-THAN OR EQUAL TO} ") for cell in cells[1:]), (
+        "all but the search, without one"
+    )
+
+
+def test_a_run_whose_operators_are_all_known_says_nothing_of_it(whole: Summary) -> None:
+    assert whole.uncounted == ()
+    assert not any("at least" in trouble for trouble in whole.troubles)

@@ -159,10 +159,17 @@ class LayerCounter(Counter):  # type: ignore[no-untyped-call]
         """Book an operation to the parameter that it multiplies."""
         super().book(func, given, out, kind, flops)
         factors = _tensors(_factors(given, kind))
-        owners = [owner for factor in factors if (owner := self._owners.get(self._memory(factor))) is not None]
-        self.works.append(Work(kind, flops, owners[-1] if owners else None))
+        owners = [owner for _, owner in self._owned(factors)]
+        # a layer with several weights (recurrent ones) is none's alone, and so stays dense under a mask
+        several = len({o for f, o in self._owned(factors) if f.ndim > 1}) > 1 and kind == LINEAR and len(factors) > 2
+        self.works.append(Work(kind, flops, owners[-1] if owners and not several else None))
         new = frozenset() if owners else frozenset([len(self.works) - 1])
         self._follow(_tensors(given), out, new, steady=True, multiplied=True)
+
+    def _owned(self, factors: Sequence[Tensor]) -> list[tuple[Tensor, str]]:
+        """The factors that stand for a parameter, with its name."""
+        found = [(factor, self._owners.get(self._memory(factor))) for factor in factors]
+        return [(factor, owner) for factor, owner in found if owner is not None]
 
     def note(self, func: Any, given: Any, out: Any) -> None:
         """Follow tensors through an operation that costs nothing."""

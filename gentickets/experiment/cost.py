@@ -18,7 +18,7 @@ from gentickets.experiment.measuring import Contender, Measured, measure
 from gentickets.experiment.places import place_in_run, progress_of, resuming, ticket_at
 from gentickets.experiment.planted import Place, networks_of, open_ticket
 from gentickets.experiment.repaid import Spent, spent_on
-from gentickets.ledger import Level, levels_of
+from gentickets.ledger import Level, levels_of, lower_bound
 from gentickets.recipe import Recipe, load_recipe, shipped_recipes, stored_recipe
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket
@@ -210,4 +210,6 @@ def _notes(task: Task, networks: Sequence[Measured]) -> list[str]:
     timings = [timing for one in networks for timing in (one.step, one.sample) if timing is not None]
     if why := next((timing.unsteady for timing in timings if timing.unsteady), None):
         found.append(f"the seconds are unsteady ({why}); measure again on a quiet machine")
+    if why := lower_bound(name for one in networks for names in one.uncounted.values() for name in names):
+        found.append(f"{why}; register_flop_formula of torch.utils.flop_counter gives them one")
     return found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -77,11 +77,16 @@ class Measured:
     """Bytes of its ticket without optimizer state: mask and kept weights."""
     share: float | None = None
     """The removed share of all parameters, where prunable are so few that it stands beside the sparsity."""
+    uncounted: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Of a ``step`` and of a ``sample``: operators whose FLOPs are not known, so that its FLOPs are a lower bound."""
 
     def as_dict(self, dense: Measured) -> dict[str, Any]:
-        """As JSON has it, with gains over the dense network: dense / this."""
+        """As JSON has it, with gains over the dense network: dense / this; none by FLOPs where some are not counted."""
         timings = {"step": (self.step, dense.step), "sample": (self.sample, dense.sample)}
         flops = {"step": (self.step_flops, dense.step_flops), "sample": (self.sample_flops, dense.sample_flops)}
+        counts = {
+            what: _flops(*flops[what], self.uncounted.get(what, ()), dense.uncounted.get(what, ())) for what in flops
+        }
         return {
             "network": self.name,
             "round": self.round,
@@ -90,7 +95,7 @@ class Measured:
             "weights": self.weights,
             "kept": self.kept,
             "theoretical_flops": self.theoretical,
-            **{what: _told(*timings[what], *flops[what]) for what in ("step", "sample")},
+            **{what: _told(*timings[what], counts[what]) for what in ("step", "sample")},
             "first_seconds": self.first,
             "memory": self.memory,
             "disk": self.disk,
@@ -117,14 +122,16 @@ def measure(contenders: Sequence[Contender], assembly: Assembly, *, seed: int, s
     for place, (one, first, memory) in enumerate(zip(contenders, firsts, memories, strict=True)):
         held, mask = sum(parameter.numel() for parameter in one.task.parameters()), _mask_of(one)
         counted = mask if one.name == "masked" else None
-        sample = samples.get(str(place))
+        sample, own = samples.get(str(place)), step_flops(one.task, size, counted)
+        of_sample, missing = _sample_count(one.task, counted)
         found.append(
             Measured(
                 one.name, one.round, one.sparsity, held, held - (mask.total - mask.kept if mask else 0),
-                step_flops(one.task, size, counted).total, sample_flops(one.task, counted),
+                own.total, of_sample,
                 theoretical=counted is not None,
                 step=steps[str(place)].over(stepping[place].steps), sample=sample.over(size) if sample else None,
                 first=first, memory=memory, disk=_disk(one), share=one.share,
+                uncounted={"step": own.uncounted, "sample": missing},
             )
         )  # fmt: skip
     return found
@@ -135,16 +142,22 @@ def sample_flops(task: Task, mask: Mask | None = None) -> float | None:
 
     Counted as what a third image adds to two.
     """
+    return _sample_count(task, mask)[0]
+
+
+def _sample_count(task: Task, mask: Mask | None) -> tuple[float | None, frozenset[str]]:
+    """With the operators whose FLOPs are not known."""
     density = {} if mask is None else densities_in(task, mask)
-    total = 0.0
+    total, uncounted = 0.0, set[str]()
     for sign, n in ((-1, 2), (1, 3)):
         call = sampler(task, torch.zeros(n, *task.image, device=task.device))
         if call is None:
-            return None
+            return None, frozenset()
         with eager(task), untouched(task, 0), LayerCounter(owners_in(task), task.buffers()) as counter:
             call()
         total += sign * sum(work.flops * density.get(work.owner or "", 1.0) for work in counter.works)
-    return total
+        uncounted |= counter.uncounted
+    return total, frozenset(uncounted)
 
 
 def sampler(task: Task, batch: Batch) -> Callable[[], object] | None:
@@ -212,9 +225,14 @@ def _disk(contender: Contender) -> int:
     return len(pack_ticket(Ticket(mask, state, origin, channels=channels, constants=constants)))
 
 
-def _told(
-    timing: Timing | None, dense: Timing | None, flops: float | None, dense_flops: float | None
-) -> dict[str, Any] | None:
+def _flops(flops: float | None, dense: float | None, own: Collection[str], of_dense: Collection[str]) -> dict[str, Any]:
+    """With how many times fewer they are than the dense network's; of lower bounds no ratio is known."""
+    uncounted = sorted({*own, *of_dense})
+    told = {"flops": flops, "flops_gain": dense / flops if flops and dense and not uncounted else None}
+    return {**told, "uncounted": sorted(own)} if own else told
+
+
+def _told(timing: Timing | None, dense: Timing | None, flops: Mapping[str, Any]) -> dict[str, Any] | None:
     if timing is None or dense is None:
         return None
     low, high = timing.quartiles
@@ -226,6 +244,5 @@ def _told(
         "unsteady": timing.unsteady,
         "gain": gain[0],
         "gain_quartiles": list(gain[1:]),
-        "flops": flops,
-        "flops_gain": dense_flops / flops if flops and dense_flops else None,
+        **flops,
     }

@@ -22,7 +22,7 @@ class Spent:
     network: str
     """``masked`` or ``compact``: which of the ticket's networks is used."""
     trainings: dict[str, int | None]
-    """By ``flops`` and by measured ``seconds``; a unit that is not known is left out."""
+    """By ``flops`` and by measured ``seconds``; a unit that is not known, or of lower bounds alone, is left out."""
     samples: dict[str, float | None]
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,16 +56,22 @@ def spent_on(level: Level, dense: Measured, own: Measured, steps: int, start: in
     again: dict[str, int | None] = {}
     samples: dict[str, float | None] = {}
     for unit in UNITS:
-        if (share := level.in_dense[unit]) is None:
+        if (share := level.in_dense[unit]) is None or (unit == "flops" and _some_uncounted(dense, own, "step")):
             continue
         theirs, ours = _step(dense, unit), _step(own, unit)
         search = share * steps * theirs
         gains = compact and (unit == "flops" or _gains(own.step, dense.step))
         again[unit] = trainings(search, left * theirs, left * ours) if gains else None
-        if dense.sample is not None and own.sample is not None:
-            gains = compact and (unit == "flops" or _gains(own.sample, dense.sample))
-            samples[unit] = break_even(search, _sample(dense, unit), _sample(own, unit)) if gains else None
+        if dense.sample is None or own.sample is None or (unit == "flops" and _some_uncounted(dense, own, "sample")):
+            continue
+        gains = compact and (unit == "flops" or _gains(own.sample, dense.sample))
+        samples[unit] = break_even(search, _sample(dense, unit), _sample(own, unit)) if gains else None
     return Spent(level, own.name, again, samples)
+
+
+def _some_uncounted(dense: Measured, own: Measured, what: str) -> bool:
+    """Whether a network's FLOPs are only a lower bound, of which no difference is known."""
+    return any(one.uncounted.get(what) for one in (dense, own))
 
 
 def _step(network: Measured, unit: str) -> float:

@@ -37,6 +37,7 @@ from gentickets.ledger.entries import (
     Cost,
     Entry,
     entries_of,
+    lower_bound,
     part_of,
 )
 from gentickets.ledger.levels import Level, beyond_search, break_even, levels_of, search_cost, trainings
@@ -58,6 +59,7 @@ __all__ = [
     "entries_of",
     "ledger_of",
     "levels_of",
+    "lower_bound",
     "part_of",
     "search_cost",
     "trainings",

@@ -68,6 +68,14 @@ class Entry:
     """Optimizer steps."""
 
 
+def lower_bound(uncounted: Iterable[str]) -> str:
+    """The sentence that says that FLOPs are "at least" what they say, and for which operators; empty for none."""
+    if not (names := sorted(set(uncounted))):
+        return ""
+    what = f"operator{'' if len(names) == 1 else 's'} {', '.join(names)}"
+    return f"FLOPs are at least what they say, and compared with nothing: no count is known of the {what}"
+
+
 def entries_of(results: Iterable[Result], recipe: Mapping[str, Any]) -> list[Entry]:
     """Every phase of every result. ``recipe`` is the resolved one.
 

@@ -25,7 +25,7 @@
                "seconds": {arm: {phase: seconds}}, "spent": {arm: {phase: FLOPs}},
                "costs": [{"arm", "round", "name", "n", "steps", "selection", "weights", "channels": [kept, of] | null,
                           "flops", "seconds": {phase: seconds}, "spent": {phase: FLOPs}, "memory", "energy",
-                          "whole": {"seconds", "flops"}}],
+                          "whole": {"seconds", "flops"}, "uncounted": {phase: [operator]}}],
                "search_cost": [a level as ledger.json has it],
                "choices": [{"arm", "round", "name", "sparsity", "cost": {"seconds", "flops"}, "quality": spread,
                             "sound", "front": ["flops" | "seconds"]}],
@@ -47,15 +47,17 @@
                             "layers": [{"target", "source" | null, "got", "weights", "kept", "density" | null}],
                             "left": [str], "notes": [str]} | null,
                "excluded": [{"why": str, "parameters": int, "names": [str]}],
-               "provenance": {figure: [str]}, "missing": [str]}]}
+               "provenance": {figure: [str]}, "missing": [str], "uncounted": [operator]}]}
 
 A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. A loss says by how much the
 ticket is worse, whichever way the figure is good; sparsities are fractions; ``beaten`` is null under three seeds; an
 unknown or infinite number is null. ``seconds`` and ``spent`` of a run are sums over rounds and seeds, those of
 ``costs`` means over seeds; ``whole`` is the training with the search that it rests on, without evaluating and storing;
-``front`` names the units in which nothing is cheaper and better. Where ``of_channels``, sparsities are removed shares
-of channels, and ``lighter`` is that of the prunable weights; ``share`` is the removed share of all parameters, which
-stands beside every sparsity where ``partial``, the prunable weights being under 95 % of them. In a transfer
+``front`` names the units in which nothing is cheaper and better. Of operators in ``uncounted`` no count is known:
+FLOPs with them are lower bounds, and what compares them (``whole``, ratios, break-evens) is null. Where
+``of_channels``, sparsities are removed shares of channels, and ``lighter`` is that of the prunable weights;
+``share`` is the removed share of all parameters, which stands beside every sparsity where ``partial``, the
+prunable weights being under 95 % of them. In a transfer
 ``spreads`` has ``dense`` and every arm of
 the round, ``native`` is the loss against the target's own ticket with its two-sided 95 % interval, ``controls`` of a
 trial are the sparse random tickets, ``best`` is the best of them on validation, and an origin is that of the first

@@ -28,6 +28,7 @@ Told = tuple[list[str], list[list[str]]]
 
 
 UNITS = (("flops", "FLOPs"), ("seconds", "seconds"))
+_AT_LEAST = "\N{GREATER-THAN OR EQUAL TO} "
 SMALL = 0.01
 """Share of an arm's seconds under which a phase has no column of its own, if it is no larger anywhere."""
 
@@ -59,7 +60,7 @@ def work(summary: Summary) -> Told:
     columns: list[Column] = [
         ("arm", [_name(summary, cost) for cost in costs]),
         ("steps", [f"{cost.steps:,.0f}" for cost in costs]),
-        ("FLOPs executed", [engineering(sum(cost.spent.values())) if cost.spent else DASH for cost in costs]),
+        ("FLOPs executed", [_executed(cost) for cost in costs]),
         ("seconds", [_seconds(_total(cost)) if cost.seconds else DASH for cost in costs]),
         *((phase_name(phase), _each([cost.seconds.get(phase) for cost in costs], _seconds)) for phase in phases),
         ("peak memory", _each([cost.memory for cost in costs], lambda size: engineering(size, "B"))),
@@ -120,9 +121,14 @@ def _repaid(level: Mapping[str, Any], unit: str) -> str:
     """After how many trainings; a dash where it is not known."""
     times = level["break_even_trainings"][unit]
     if times is None:
-        known = all(level[part][unit] is not None for part in ("search", "ticket", "dense"))
+        known = all(_is_known(level[part], unit) for part in ("search", "ticket", "dense"))
         return "never" if known else DASH
     return numbered(times, "training") if times else "at once"
+
+
+def _is_known(cost: Mapping[str, Any], unit: str) -> bool:
+    """Of lower bounds nobody can say whether one is repaid by another."""
+    return cost[unit] is not None and not (unit == "flops" and cost.get("uncounted"))
 
 
 def _after(repaid: str) -> str:
@@ -166,7 +172,13 @@ def _counts(kept: float, of: float) -> str:
 
 
 def _flops(cost: Cost, key: str) -> str:
-    return engineering(cost.flops[key]) if key in cost.flops else DASH
+    at_least = _AT_LEAST if cost.uncounted.get("step" if key == "step" else "forward") else ""
+    return f"{at_least}{engineering(cost.flops[key])}" if key in cost.flops else DASH
+
+
+def _executed(cost: Cost) -> str:
+    at_least = _AT_LEAST if any(map(cost.uncounted.get, cost.spent)) else ""
+    return f"{at_least}{engineering(sum(cost.spent.values()))}" if cost.spent else DASH
 
 
 def _seconds(value: float) -> str:

@@ -41,7 +41,10 @@ class Cost:
     memory: int | None = None
     energy: float | None = None
     whole: Mapping[str, float | None] = field(default_factory=dict)
-    """``flops`` and ``seconds`` of the trained network: its training, and the search where it rests on one."""
+    """``flops`` and ``seconds`` of the trained network: its training, and the search where it rests on one. None where
+    they are not known, or FLOPs are only a lower bound."""
+    uncounted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Phase of ``spent``, or ``forward`` and ``step`` of ``flops`` -> operators of which no count is known."""
 
 
 def costs_of(results: Sequence[Result], cells: Cells, levels: Iterable[Level]) -> tuple[Cost, ...]:
@@ -87,6 +90,7 @@ def _cost(cells: Cells, arm: str, round: int, done: Sequence[Result], search: Ma
     told = _told_name(arm, round)
     width = {place: wide for wide, place in cells.widths}.get(round) if arm == WIDTH else None
     seconds, spent = (_means([getattr(cell, kind) for cell in done]) for kind in ("seconds", "spent"))
+    uncounted = uncounted_in(done)
     channels = [_sums(cell.channels) for cell in done if cell.channels]
     memory = [cell.memory for cell in done if cell.memory is not None]
     energy = [cell.energy for cell in done if cell.energy is not None]
@@ -104,13 +108,24 @@ def _cost(cells: Cells, arm: str, round: int, done: Sequence[Result], search: Ma
         spent,
         max(memory, default=None),
         _mean(energy) if energy else None,
-        _whole(told, seconds, spent, search.get(round)),
+        _whole(told, seconds, spent, uncounted, search.get(round)),
+        uncounted,
     )
 
 
+def uncounted_in(results: Iterable[Result]) -> dict[str, tuple[str, ...]]:
+    """Phase -> operators in it of which no count is known, over results."""
+    found: dict[str, set[str]] = {}
+    for result in results:
+        for phase, names in result.uncounted.items():
+            found.setdefault(phase, set()).update(names)
+    return {phase: tuple(sorted(names)) for phase, names in found.items()}
+
+
 def _whole(
-    arm: str, seconds: Mapping[str, float], spent: Mapping[str, float], search: Mapping[str, Any] | None
-) -> dict[str, float | None]:
+    arm: str, seconds: Mapping[str, float], spent: Mapping[str, float], uncounted: Mapping[str, Any],
+    search: Mapping[str, Any] | None,
+) -> dict[str, float | None]:  # fmt: skip
     """The training's seconds and FLOPs, with those of the search where the arm rests on it; None where unknown."""
     if is_transferred(arm):  # it rests on the search of another run, of which nothing is known here
         return {"seconds": None, "flops": None}
@@ -118,16 +133,17 @@ def _whole(
     rests = base_arm(arm) in RESTING
     for unit, phases in (("seconds", seconds), ("flops", spent)):
         # What prepares a ticket in its own round is search, and counted there.
-        own = [value for phase, value in phases.items() if phase not in ASIDE and (arm != "ticket" or phase == "train")]
+        needed = [phase for phase in phases if phase not in ASIDE and (arm != "ticket" or phase == "train")]
         before = (search[unit] if search else None) if rests else 0.0
-        found[unit] = math.fsum([*own, before]) if own and before is not None else None
+        known = needed and before is not None and not (unit == "flops" and any(map(uncounted.get, needed)))
+        found[unit] = math.fsum([*map(phases.__getitem__, needed), before or 0.0]) if known else None
     return found
 
 
 def _needed(level: Level) -> dict[str, float | None]:
     """Seconds and FLOPs of a level's search, without evaluating and storing."""
     phases = [cost for phase, cost in level.phases.items() if phase not in ASIDE]
-    flops = [cost.flops for cost in phases if cost.flops is not None]
+    flops = [cost.exact for cost in phases if cost.exact is not None]
     return {
         "seconds": math.fsum(cost.seconds for cost in phases),
         "flops": math.fsum(flops) if len(flops) == len(phases) else None,

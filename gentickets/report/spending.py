@@ -34,7 +34,10 @@ AXES = {"flops": "FLOPs executed to find and train it", "seconds": "seconds to f
 
 def time_spent(summary: Summary, name: str = "time") -> str:
     """Seconds, and beside them FLOPs where they are told, by arm and phase, as stacked bars; empty without any."""
-    told = {"seconds": summary.seconds, "FLOPs executed": summary.spent}
+    told = {
+        "seconds": summary.seconds,
+        f"{'at least so many ' if summary.uncounted else ''}FLOPs executed": summary.spent,
+    }
     panels = {unit: own for unit, own in told.items() if any(sum(phases.values()) > 0 for phases in own.values())}
     arms = [arm for arm in summary.seconds if any(sum(own.get(arm, {}).values()) > 0 for own in panels.values())]
     if not arms:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gentickets.ledger import lower_bound
 from gentickets.provenance import comparable
 from gentickets.report.awaited import awaited
 from gentickets.report.carried import Transferred
 from gentickets.report.cautions import troubles
 from gentickets.report.cells import WIDTH, Cells
 from gentickets.report.claim import judge
-from gentickets.report.costs import Cost, costs_of, levels, swept_name, totals
+from gentickets.report.costs import Cost, costs_of, levels, swept_name, totals, uncounted_in
 from gentickets.report.emergence import Emergence, emergence
 from gentickets.report.method import facts
 from gentickets.report.pareto import Choice, choices
@@ -73,6 +74,8 @@ class Summary:
     """Quality against the whole cost, and what stands on the Pareto fronts."""
     emergence: Emergence | None = None
     """When early birds emerged; None of another method."""
+    uncounted: tuple[str, ...] = ()
+    """Operators of which no count is known: where there are any, FLOPs are lower bounds."""
     transfer: Transferred | None = None
     """What came of a ticket from another model; None of a run that was given none."""
     excluded: tuple[Mapping[str, Any], ...] = ()
@@ -124,6 +127,7 @@ def summarize(
     rows = [row_of(cells, arm, round, figures, verdict.round) for arm, round in places]
     rows.sort(key=lambda row: (*_place(row.arm), row.width or 0 if row.arm == WIDTH else 0))
     billed = levels(results, cells)
+    uncounted = tuple(sorted({name for names in uncounted_in(results).values() for name in names}))
     costs = costs_of(results, cells, billed)
     return Summary(
         name,
@@ -135,7 +139,7 @@ def summarize(
         _provenance(results, figures),
         tuple(awaited(cells, verdict.round)),
         tuple(cells.seeds),
-        troubles(cells),
+        (*troubles(cells), *_lower_bound(uncounted)),
         cells.pruned,
         cells.goes_on,
         cells.method,
@@ -148,9 +152,15 @@ def summarize(
         tuple(level.as_dict() for level in billed),
         choices(rows, costs, cells.metric),
         emergence(cells),
+        uncounted,
         transferred(results, recipe),
         next((tuple(result.excluded) for result in results if result.excluded), ()),
     )
+
+
+def _lower_bound(uncounted: Iterable[str]) -> list[str]:
+    why = lower_bound(uncounted)
+    return [f"{why}. Networks of equal FLOPs are equal in what is counted."] if why else []
 
 
 def alike(summaries: Sequence[Summary]) -> list[list[Summary]]:

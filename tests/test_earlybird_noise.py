@@ -2,90 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from gentickets.definitions import TOLERANCES
 from gentickets.earlybird import EarlyBird, Looks, Pace, calibrated, vacuous_before
-from gentickets.earlybird.null import later_half, shares_of
+from gentickets.earlybird.null import later_half
 from gentickets.earlybird.walks import walks
 from gentickets.errors import TicketError
-from gentickets.masks import Channels, Mask, keep_top
 from gentickets.optimizers import SCHEDULES, Schedule
 from gentickets.tasks import Optim
 
 CHECKS, EVERY, FIRST = 30, 10, 5
 STEPS = CHECKS * EVERY
-Floats = np.ndarray
 
 
-def optimizer_steps(
-    optim: Optim, schedule: Schedule, start: Floats, rng: np.random.Generator, *, every: int = EVERY,
-    pull: float = 0.0, goal: Floats | float = 0.0, l1: float = 0.0,
-) -> Floats:  # fmt: skip
-    """|values| at each look, (trials, looks + 1, units), of the optimizer as its paper has it, step by step.
+@pytest.fixture(scope="module")
+def benchmark() -> Iterator[ModuleType]:
+    """Optimizers on noise, written out step by step."""
+    folder = str(Path(__file__).parents[1] / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        import early_bird_null
 
-    Gradients are unit noise, and ``pull`` times the way to a ``goal``, and an L1 penalty's.
-    """
-    value, mean, square, looks = start.astype(np.float32), 0.0, 0.0, [np.abs(start)]
-    for step in range(CHECKS * every):
-        lr, turn = optim.lr * schedule.factor(step), step + 1
-        slope = rng.standard_normal(value.shape, np.float32) + pull * (value - goal) + l1 * np.sign(value)
-        if optim.name == "adamw":
-            value = value * (1 - lr * optim.weight_decay)
-        else:
-            slope = slope + optim.weight_decay * value
-        if optim.name.startswith("adam"):
-            one, two = optim.betas
-            mean, square = one * mean + (1 - one) * slope, two * square + (1 - two) * slope**2
-            value = value - lr * mean / (1 - one**turn) / (np.sqrt(square / (1 - two**turn)) + optim.eps)
-        elif optim.name == "sgd":
-            mean = optim.momentum * mean + slope
-            value = value - lr * mean
-        else:
-            square = optim.alpha * square + (1 - optim.alpha) * slope**2
-            mean = optim.momentum * mean + slope / (np.sqrt(square) + optim.eps)
-            value = value - lr * mean
-        if turn % every == 0:
-            looks.append(np.abs(value))
-    return np.stack(looks, 1)
-
-
-def quieter(paths: Floats, looks: Looks, *, tied: bool = True) -> Floats:
-    """The look at which each path is first quieter than chance; 0 where none is."""
-    null = calibrated(paths.shape[-1], looks, tied)
-    order = paths.argsort(-1).argsort(-1).astype(np.float32) - (paths.shape[-1] - 1) / 2
-    ranks = order / np.linalg.norm(order, axis=-1, keepdims=True)
-    fired = shares_of(ranks, looks, tied) <= [null.limit(look) for look in range(looks.first, looks.checks + 1)]
-    return np.where(fired.any(1), fired.argmax(1) + looks.first, 0)
-
-
-class Shown:
-    """A ranking that goes through a path, a look at a time."""
-
-    def __init__(self, path: Floats) -> None:
-        self.path, self.now = torch.from_numpy(path.astype(np.float32)), 0
-
-    def scores(self) -> Mapping[str, Tensor]:
-        return {"net.0": self.path[self.now]}
-
-    def __call__(self, density: float) -> Mask:
-        full = Channels({"net.0": torch.ones(self.path.shape[1], dtype=torch.bool)})
-        return keep_top(self.scores(), density, within=full)
-
-
-def emerged(path: Floats, **how: object) -> int | None:
-    """The step at which the whole rule fires on a path; None where it does not."""
-    rank = Shown(path)
-    bird = EarlyBird(rank, [0.5], every=EVERY, checks=CHECKS, **how)  # type: ignore[arg-type]
-    bird.begin()
-    for rank.now in range(1, CHECKS + 1):
-        bird.look(EVERY * rank.now)
-    return bird.emerged.get(0.5)
+        yield early_bird_null
+    finally:
+        sys.path.remove(folder)
 
 
 WALKS = {
@@ -100,52 +48,58 @@ WALKS = {
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_noise_does_not_emerge_under_any_schedule_that_nobody_has_told_of(name: str) -> None:
+def test_noise_does_not_emerge_under_any_schedule_that_is_not_known(benchmark: ModuleType, name: str) -> None:
     """Adam on random gradients, by the whole rule; with steps that all count alike linear and cosine always fire."""
     schedule, rng = Schedule(name, STEPS), np.random.default_rng(1)
-    paths = optimizer_steps(WALKS["adam"], schedule, np.ones((12, 64)), rng)
-    assert sum(emerged(path) is not None for path in paths) <= 1
+    paths = benchmark.optimizer_steps(WALKS["adam"], schedule, np.ones((12, 64)), rng, checks=CHECKS)
+    assert sum(bool(benchmark.watched(path, CHECKS)) for path in paths) <= 1
     if name != "constant":
-        assert np.count_nonzero(quieter(paths, Looks(CHECKS, FIRST, EVERY, Pace(0.9)))) >= 10
+        assert np.count_nonzero(benchmark.quieter(paths, Looks(CHECKS, FIRST, EVERY, Pace(0.9)))) >= 10
 
 
 @pytest.mark.parametrize("kind", WALKS)
 @pytest.mark.parametrize(("name", "warmup"), [("constant", 45), ("linear", 0), ("cosine", 45)])
-def test_noise_is_told_from_settling_under_the_trainings_own_optimizer(kind: str, name: str, warmup: int) -> None:
+def test_noise_is_told_from_settling_under_the_trainings_own_optimizer(
+    benchmark: ModuleType, kind: str, name: str, warmup: int
+) -> None:
     optim, schedule = WALKS[kind], Schedule(name, STEPS, warmup)
-    paths = optimizer_steps(optim, schedule, np.ones((200, 24)), np.random.default_rng(2))
+    paths = benchmark.optimizer_steps(optim, schedule, np.ones((200, 24)), np.random.default_rng(2), checks=CHECKS)
     looks = Looks(CHECKS, FIRST, EVERY, Pace.of(optim, schedule))
     assert not calibrated(24, looks, True).vacuous
-    assert np.count_nonzero(quieter(paths, looks)) <= 3, "1 % and what 200 trials scatter by"
+    assert np.count_nonzero(benchmark.quieter(paths, looks)) <= 3, "1 % and what 200 trials scatter by"
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("kind", WALKS)
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("start", ["equal", "spread", "weights", "penalty"])
-def test_noise_is_told_from_settling_in_thousands_of_trainings(kind: str, name: str, start: str) -> None:
+def test_noise_is_told_from_settling_in_thousands_of_trainings(
+    benchmark: ModuleType, kind: str, name: str, start: str
+) -> None:
     optim, rng = WALKS[kind], np.random.default_rng(3)
     for warmup in (0, 45):
         schedule, shape = Schedule(name, STEPS, warmup), (1000, 16)
         first = {"spread": 1 + 0.02 * rng.standard_normal(shape), "weights": 0.02 * rng.standard_normal(shape)}
         tied = start in ("equal", "penalty")
         begin = first.get(start, np.ones(shape))
-        paths = optimizer_steps(optim, schedule, begin, rng, l1=1e-2 * (start == "penalty"))
+        penalty = 1e-2 * (start == "penalty")
+        paths = benchmark.optimizer_steps(optim, schedule, begin, rng, checks=CHECKS, l1=penalty)
         looks = Looks(CHECKS, FIRST, EVERY, Pace.of(optim, schedule))
         if not calibrated(16, looks, tied).vacuous:
-            assert np.count_nonzero(quieter(paths, looks, tied=tied)) <= 10
+            assert np.count_nonzero(benchmark.quieter(paths, looks, tied=tied)) <= 10
 
 
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_ranking_that_settles_emerges_under_every_schedule(name: str, told: bool) -> None:
+def test_a_ranking_that_settles_emerges_under_every_schedule(benchmark: ModuleType, name: str, known: bool) -> None:
     """Noise around goals that are ten times as far apart, reached within a tenth of the training."""
     optim, schedule, rng = WALKS["adam"], Schedule(name, STEPS), np.random.default_rng(4)
     pull = 1 / (optim.lr * STEPS / 20)
     goal = 1 + 10 * np.sqrt(optim.lr / (2 * pull)) * rng.standard_normal((10, 48))
-    paths = optimizer_steps(optim, schedule, np.ones((10, 48)), rng, pull=pull, goal=goal)
-    how = {"schedule": schedule, "optim": optim} if told else {}
-    steps = [emerged(path, **how) for path in paths]
+    start = np.ones((10, 48))
+    paths = benchmark.optimizer_steps(optim, schedule, start, rng, checks=CHECKS, pull=pull, goal=goal)
+    how = {"schedule": schedule, "optim": optim} if known else {}
+    steps = [benchmark.watched(path, CHECKS, **how).get(0.5) for path in paths]
     assert sum(step is not None and step <= STEPS / 2 for step in steps) >= 9
 
 
@@ -204,11 +158,12 @@ def test_the_first_null_is_still_there_to_the_last_bit() -> None:
     assert calibrated(48, Looks(23, 3, 7, Pace(0.5)), False).usual[10] == pytest.approx(0.2869672650166053, rel=1e-6)
 
 
-def test_a_state_of_the_first_null_is_read_and_one_of_another_walk_refused() -> None:
-    path = optimizer_steps(WALKS["adam"], Schedule(), np.ones((1, 24)), np.random.default_rng(0))[0]
+def test_a_state_of_the_first_null_is_read_and_one_of_another_walk_refused(benchmark: ModuleType) -> None:
+    rng = np.random.default_rng(0)
+    (path,) = benchmark.optimizer_steps(WALKS["adam"], Schedule(), np.ones((1, 24)), rng, checks=CHECKS)
 
     def made(**how: object) -> EarlyBird:
-        bird = EarlyBird(Shown(path), [0.5], every=EVERY, checks=CHECKS, **how)  # type: ignore[arg-type]
+        bird = EarlyBird(benchmark.Shown(torch.from_numpy(path)), [0.5], every=EVERY, checks=CHECKS, **how)  # type: ignore[arg-type]
         bird.begin()
         return bird
 
@@ -224,16 +179,16 @@ def test_a_state_of_the_first_null_is_read_and_one_of_another_walk_refused() -> 
             other.restore(told, tensors)
 
 
-def test_the_tolerance_is_the_rules_own() -> None:
+def test_the_tolerance_is_the_rules_own(benchmark: ModuleType) -> None:
     assert TOLERANCES == {"corrected": 0.2, "published": 0.1}
     for rule, tolerance in TOLERANCES.items():
-        bird = EarlyBird(Shown(np.ones((CHECKS + 1, 24))), [0.5], every=1, checks=CHECKS, rule=rule)
+        bird = EarlyBird(benchmark.Shown(torch.ones(CHECKS + 1, 24)), [0.5], every=1, checks=CHECKS, rule=rule)
         assert bird.settings.tolerance == tolerance
 
 
-def test_what_can_never_be_told_is_said_before_training() -> None:
+def test_what_can_never_be_told_is_said_before_training(benchmark: ModuleType) -> None:
     def settings(**how: object) -> object:
-        rank = Shown(np.ones((CHECKS + 1, 24)))
+        rank = benchmark.Shown(torch.ones(CHECKS + 1, 24))
         return EarlyBird(rank, [0.5, 0.04], every=EVERY, checks=CHECKS, **how).settings  # type: ignore[arg-type]
 
     cosine = settings(schedule=Schedule("cosine", STEPS, 20))

@@ -91,7 +91,7 @@ def tried(folder: Path, family: str, search: str, task: str = "") -> Preflight:
             "vae",
             'method = "early_bird"\nonly_rounds = [1]\nkeep = 0.5\ncontrols = []',
             "latent = 2\ndepth = 1",
-            "units",
+            "'decoder' has 8 units to rank, .* under a constant schedule .*rule = 'published'",
         ),
     ],
 )
@@ -111,6 +111,13 @@ def test_a_control_that_cannot_score_is_a_note(tmp_path: Path) -> None:
     assert "control 'synflow' will fail" in found.notes[0]
     own = tried(tmp_path, "Normed", 'method = "at_start"\ncriterion = "synflow"\nonly_rounds = [3]\ncontrols = []')
     assert "the criterion 'synflow': " in own.troubles[0][0]
+
+
+def test_where_an_early_bird_says_nothing_is_a_note(tmp_path: Path) -> None:
+    search = 'method = "early_bird"\nby = "weights"\nrule = "published"\nkeep = 0.5\nonly_rounds = [5]\ncontrols = []'
+    found = tried(tmp_path, "vae", search, "latent = 2\ndepth = 1")
+    assert found.troubles == []
+    assert any("the published rule says nothing at 96.9 % sparsity" in note for note in found.notes)
 
 
 def test_every_trouble_has_a_line(tmp_path: Path) -> None:

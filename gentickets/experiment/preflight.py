@@ -209,6 +209,7 @@ class _Trial:
         bird = work._bird()
         work.ranked.try_out()
         bird.begin()
+        self.found.notes += bird.vacuous
 
     def _figures(self) -> None:
         """Figures of few images, pictures, and whether the claim's metric is among what will be measured."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import _WeightNorm
+from torch.nn.utils.weight_norm import WeightNorm
 from torch.overrides import TorchFunctionMode
 
 _FIRST = ("weight", "weight_orig", "weight_v", "parametrizations.weight.original", "parametrizations.weight.original1")
@@ -65,14 +68,52 @@ def effective_weight(layer: nn.Module, values: Mapping[str, Tensor]) -> Tensor:
     with torch.no_grad(), torch.random.fork_rng(list(devices)):
         shell = _shell(layer, swapped, {}).eval()
         given = _input(layer)
+        _steady_parametrizations(shell, always=True)
         if "weight" not in layer._parameters:
             for hook in _hooks(shell):
-                hook(shell, (given,))
+                if isinstance(hook, WeightNorm):
+                    setattr(shell, hook.name, _without_division_by_zero(hook.name, hook.dim, shell))
+                else:
+                    hook(shell, (given,))
         if not type(layer).forward.__module__.startswith("torch."):
             return _multiplied(shell, given, {value.shape for value in values.values()})
         if parametrize.is_parametrized(shell, "weight"):
             return torch.as_tensor(shell.parametrizations["weight"]()).detach()  # type: ignore[index,operator]
         return torch.as_tensor(shell.weight).detach()
+
+
+def steady(module: nn.Module) -> None:
+    """Have weight norm, in both forms, take a row of zeros for zeros: PyTorch divides by its norm, 0.
+
+    Only in layers with such a row, for good; what their other rows make is the same but for rounding. Copies are as
+    steady, states have the same names.
+    """
+    for layer in module.modules():
+        _steady_parametrizations(layer)
+        for hook in layer._forward_pre_hooks.values():
+            if isinstance(hook, WeightNorm) and _has_empty_row(getattr(layer, f"{hook.name}_v"), hook.dim):
+                vars(hook)["compute_weight"] = partial(_without_division_by_zero, hook.name, hook.dim)
+
+
+def _steady_parametrizations(layer: nn.Module, always: bool = False) -> None:
+    stacks: Any = layer.parametrizations if parametrize.is_parametrized(layer) else {}
+    for stack in stacks.values():
+        norm = next(iter(stack), None)
+        if isinstance(norm, _WeightNorm) and (always or _has_empty_row(stack.original1, norm.dim)):
+            vars(norm)["forward"] = partial(_normed, dim=norm.dim)
+
+
+def _has_empty_row(v: Tensor, dim: int) -> bool:
+    return bool((torch.norm_except_dim(v.detach(), 2, dim) == 0).any())
+
+
+def _without_division_by_zero(name: str, dim: int, layer: nn.Module) -> Tensor:
+    return _normed(getattr(layer, f"{name}_g"), getattr(layer, f"{name}_v"), dim)
+
+
+def _normed(g: Tensor, v: Tensor, dim: int) -> Tensor:
+    norm = torch.norm_except_dim(v, 2, dim)
+    return v * (g / torch.where(norm == 0, torch.ones_like(norm), norm))
 
 
 def _of_torch(layer: nn.Module) -> bool:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from gentickets.errors import Status, TicketError
 
-_SUMMABLE = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_SUMMABLE = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
+_SMALL = 4096
+"""Numbers of a tensor that is summed together with others: calls cost more than copies there."""
 
 
 def counts(value: object) -> bool:
@@ -31,6 +33,16 @@ def are_finite(tensors: Sequence[Tensor]) -> Tensor:
             return _on_cpu(plain)
         device = next(tensor.device for tensor in plain if not tensor.is_cpu)
         return torch.stack([norm.to(device) for norm in torch._foreach_norm(plain, inf)]).isfinite()
+
+
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether `are_finite` all, for tensors on a CPU; much faster where they are."""
+    with torch.no_grad():
+        plain = [_plain(tensor) for tensor in tensors]
+        sums = [tensor.sum() for tensor in plain if tensor.numel() > _SMALL]
+        if small := [tensor for tensor in plain if tensor.numel() <= _SMALL]:
+            sums.append(torch._C._nn.flatten_dense_tensors(small).sum())
+    return bool(torch.stack(sums).isfinite().all()) if sums else True
 
 
 def infinite(tensors: Mapping[str, Tensor]) -> list[str]:
@@ -60,6 +72,6 @@ def _on_cpu(tensors: Sequence[Tensor]) -> Tensor:
 
 def _plain(tensor: Tensor) -> Tensor:
     """The numbers of a tensor in a type that can be summed; mostly the tensor itself."""
-    if tensor.is_complex():
-        tensor = torch.view_as_real(tensor.resolve_conj())
-    return tensor if tensor.dtype in _SUMMABLE else tensor.float()
+    if tensor.dtype in _SUMMABLE:
+        return tensor
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor.float()

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from gentickets.effective import steady
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.masks import Channels, Mask, named_tensors, prunable_layers, require_maskable, require_prunable
 from gentickets.shapes import take_shapes
@@ -138,6 +139,7 @@ def load_weights(module: nn.Module, weights: Tensors) -> None:
     with torch.no_grad():
         for name, value in target.items():
             value.copy_(values[name])
+    steady(module)
 
 
 def check_fit(weights: Tensors, target: Tensors) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
 from gentickets.accounting.flops import forward_flops, layer_flops, masked_flops
+from gentickets.channels.group import twin
 from gentickets.criteria import CRITERIA
 from gentickets.data import Batches
 from gentickets.effective import effective_weight, raw_weight
@@ -24,7 +26,7 @@ from gentickets.runs.formats import read_ticket, write_ticket
 from gentickets.search import first_ticket, next_ticket
 from gentickets.spectral import settle
 from gentickets.tasks import Optim, Task
-from gentickets.tickets import Origin, Ticket, copied, state_of
+from gentickets.tickets import Origin, Ticket, copied, load_weights, state_of
 from gentickets.training import Plan, Training, grow
 
 Make = Callable[[], nn.Module]
@@ -264,8 +266,58 @@ def test_synflow_under_weight_norm_is_that_of_the_network_without(batches: Batch
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["parametrization", "hook"])
-def test_a_row_with_nothing_left_under_weight_norm_is_refused_before_anything_changes(old: bool) -> None:
+def test_a_row_with_nothing_left_under_weight_norm_is_zero_and_trains_on(old: bool) -> None:
+    """PyTorch divides the row by its norm, 0: weights and gradients would be no numbers. It copies no old form."""
     net = nn.Sequential((weight_norm if old else parametrizations.weight_norm)(nn.Linear(4, 6)))
+    reference = twin(net)
+    mask = full_mask(net)
+    (_, kept), *_ = mask.items()
+    kept[3] = False
+    kept[2, 1] = False
+    with torch.no_grad():
+        reference.get_parameter(next(iter(mask)))[~kept] = 0.0
+    assert not bool(torch.isfinite(reference(torch.ones(1, 4))).all()), "the control: PyTorch's own"
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.1)
+    handle = hold(mask, net, optimizer)
+    others = [(net, optimizer), *([] if old else [copy.deepcopy((net, optimizer))])]
+    assert torch.allclose(net(torch.ones(1, 4))[:, :2], reference(torch.ones(1, 4))[:, :2])
+    for other, theirs in others:
+        for _ in range(3):
+            theirs.zero_grad()
+            other(torch.randn(8, 4)).square().sum().backward()
+            theirs.step()
+        assert all(bool(torch.isfinite(value).all()) for value in other.parameters())
+        assert torch.equal(effective_weight(other[0], {}) != 0, kept)
+        other(torch.randn(1, 4))
+        assert torch.equal(other[0].weight != 0, kept)
+    assert handle.check() == 0
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["parametrization", "hook"])
+def test_a_search_goes_on_past_empty_rows_of_weight_norm(old: bool, batches: Batches) -> None:
+    training = Training(normed(old), Plan(Optim("adam", lr=1e-2), Schedule("constant", 4), ema={"decoder": 0.5}))
+    dense = first_ticket(training, batches, rewind_to=1)
+    grow(training, dense, batches, seed=0)
+    ticket = next_ticket(training, dense, density=0.4, scope="layer")
+    for kept in list(ticket.mask.values())[:-1]:
+        kept[1] = False
+    grow(training, ticket, batches, seed=0)
+    assert zeros(training.task, ticket.mask) == 0
+    fresh = normed(old)
+    load_weights(fresh, state_of(training.task))
+    image = batches.first(1)[0]
+    for task in (training.task.eval(), plain(training.task), plain(fresh)):
+        assert bool(torch.isfinite(task.decoder(task.encoder(image))).all())
+    with training.averaged() as task:
+        assert bool(torch.isfinite(task.decoder(task.encoder(image))).all())
+    assert all(bool(torch.isfinite(scores).all()) for scores in CRITERIA["snip"](fresh, batches.first(1), 0).values())
+    before = [dict(vars(part)) for part in fresh.modules()]
+    CRITERIA["synflow"](fresh, [], 0)
+    assert [dict(vars(part)) for part in fresh.modules()] == before
+
+
+def test_a_row_with_nothing_left_under_a_norm_of_ones_own_is_refused_before_anything_changes() -> None:
+    net = nn.Sequential(made(nn.Linear(4, 6), lambda w: w / w.norm(dim=1, keepdim=True)))
     mask = full_mask(net)
     (name, kept), *_ = mask.items()
     kept[3] = False

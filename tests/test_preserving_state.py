@@ -420,6 +420,17 @@ def test_a_pending_gradient_stays_valid() -> None:
         assert task.net.down.weight.grad is not None, name
 
 
+@pytest.mark.parametrize("guard", [torch.no_grad, torch.inference_mode])
+def test_scores_do_not_depend_on_whether_the_caller_records_gradients(guard: Callable[[], Any]) -> None:
+    task = make("drawing")
+    wanted = {name: dict(score(task, [BATCH], 0)) for name, score in CRITERIA.items()}
+    with guard():
+        batch = BATCH.clone()
+        for name, score in CRITERIA.items():
+            found = score(task, [batch], 0)
+            assert all(torch.equal(found[weight], scores) for weight, scores in wanted[name].items()), name
+
+
 def test_a_lazy_network_is_refused_by_name_and_stays_lazy() -> None:
     task = One(nn.Sequential(nn.LazyLinear(5), nn.ReLU(), nn.LazyLinear(SIZE)))
     for name, look in LOOKERS.items():

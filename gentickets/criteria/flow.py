@@ -52,7 +52,7 @@ def synflow(task: Task, batches: Sequence[Batch] = (), seed: int = 0) -> Scores:
     """
     weights, found, refused = prunable(task), dict[str, Tensor](), dict[str, TicketError]()
     layers = prunable_layers(task)
-    with eager(task), untouched(task, seed):
+    with torch.inference_mode(False), eager(task), untouched(task, seed):
         inputs = _inputs(task)
         for component in dict.fromkeys(map(component_of, layers)):
             if component not in inputs:
@@ -155,40 +155,39 @@ def _kind(node: object) -> str:
 @contextmanager
 def _constant_sigmas(component: nn.Module) -> Iterator[None]:
     """Spectral norms, of both PyTorch APIs, that divide by the sigma of the weights as they are."""
-    patched: list[tuple[dict[str, object], str]] = []
+    patched: list[tuple[dict[str, object], str, object]] = []
+
+    def patch(owner: object, name: str, value: object) -> None:
+        patched.append((vars(owner), name, vars(owner).get(name)))
+        vars(owner)[name] = value
+
     try:
         for layer in component.modules():
             for hook in layer._forward_pre_hooks.values():
                 if isinstance(hook, SpectralNorm):
                     raw = getattr(layer, f"{hook.name}_orig")
                     scale = _scale(raw, hook.compute_weight(layer, do_power_iteration=False))
-                    patched.append((vars(hook), "compute_weight"))
-                    vars(hook)["compute_weight"] = partial(_divided_old, name=f"{hook.name}_orig", scale=scale)
+                    patch(hook, "compute_weight", partial(_multiplied, name=f"{hook.name}_orig", scale=scale))
                 elif isinstance(hook, WeightNorm):
-                    scale = _factors(layer, f"{hook.name}_v")
-                    patched.append((vars(hook), "compute_weight"))
-                    vars(hook)["compute_weight"] = partial(_multiplied, name=f"{hook.name}_v", scale=scale)
+                    name = f"{hook.name}_v"
+                    patch(hook, "compute_weight", partial(_multiplied, name=name, scale=_factors(layer, name)))
             for name, stack in getattr(layer, "parametrizations", {}).items():
                 if name == "weight" and not all(isinstance(norm, _SpectralNorm) for norm in stack):
-                    _hold_factors(layer, stack, patched)
+                    found = raw_weight(layer).name if isinstance(layer, PRUNABLE) else None
+                    if found is not None:
+                        own, scale = found.rpartition(".")[2], _factors(layer, found)
+                        patch(stack, "forward", partial(_multiplied, stack, name=own, scale=scale))
                     continue
                 for norm in stack:
                     if isinstance(norm, _SpectralNorm):
                         scale = _scale(stack.original, norm(stack.original))
-                        patched.append((vars(norm), "forward"))
-                        vars(norm)["forward"] = partial(torch.mul, scale)
+                        patch(norm, "forward", partial(torch.mul, scale))
         yield
     finally:
-        for attributes, name in patched:
-            attributes.pop(name, None)
-
-
-def _hold_factors(layer: nn.Module, stack: nn.Module, patched: list[tuple[dict[str, object], str]]) -> None:
-    raw = raw_weight(layer).name if isinstance(layer, PRUNABLE) else None
-    if raw is not None:
-        name = raw.rpartition(".")[2]
-        patched.append((vars(stack), "forward"))
-        vars(stack)["forward"] = partial(_multiplied, stack, name=name, scale=_factors(layer, raw))
+        for attributes, name, before in reversed(patched):
+            attributes.pop(name)
+            if before is not None:
+                attributes[name] = before
 
 
 def _factors(layer: nn.Module, name: str) -> Tensor:
@@ -199,13 +198,8 @@ def _factors(layer: nn.Module, name: str) -> Tensor:
     return torch.where(before > 0, after / before, 0.0)
 
 
-def _multiplied(holder: nn.Module, *, name: str, scale: Tensor) -> Tensor:
+def _multiplied(holder: nn.Module, do_power_iteration: bool = False, *, name: str, scale: Tensor) -> Tensor:
     weight: Tensor = getattr(holder, name) * scale
-    return weight
-
-
-def _divided_old(layer: nn.Module, do_power_iteration: bool, *, name: str, scale: Tensor) -> Tensor:
-    weight: Tensor = getattr(layer, name) * scale
     return weight
 
 

@@ -85,6 +85,7 @@ class Sight:
         rng = torch.Generator(self._task.device)
         for number, batch in enumerate(self._batches):
             batch = batch.to(self._task.device)
+            batch = batch.clone() if batch.is_inference() else batch  # gradients cannot flow through such a one
             draw = self._task.draw(len(batch), rng.manual_seed(derive(self._seed, "draw", number)))
             chunk = self._chunk or len(batch)
             answers: dict[Player, Tensors] = {player: {} for player in self.players}
@@ -159,7 +160,7 @@ def looking(
             reseed(seed)
 
         sight.ready = ready
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             yield sight
 
 

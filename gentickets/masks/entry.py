@@ -13,6 +13,8 @@ from torch.utils.hooks import RemovableHandle
 
 from gentickets.storage import laid_out, memory_of
 
+_ASKED = 8
+
 
 @dataclass(eq=False)
 class Entry:
@@ -88,10 +90,10 @@ class Entry:
 
 
 class Probe:
-    """Two pruned numbers of a weight in the CPU's memory: writes through ``.data`` are counted nowhere."""
+    """A few pruned numbers of a weight in the CPU's memory: writes through ``.data`` are counted nowhere."""
 
-    def __init__(self, numbers: np.ndarray[Any, Any], first: int, last: int) -> None:
-        self.numbers, self.first, self.last = numbers, first, last
+    def __init__(self, numbers: np.ndarray[Any, Any], places: list[int]) -> None:
+        self.numbers, self.places = numbers, places
 
     @staticmethod
     def of(weight: Tensor, kept: Tensor) -> Probe | None:
@@ -101,11 +103,11 @@ class Probe:
         if weight.shape != kept.shape or bool(kept.all()):
             return None
         pruned = np.flatnonzero(~kept.cpu().numpy())
-        return Probe(weight.detach().numpy(), int(pruned[len(pruned) // 3]), int(pruned[-1]))
+        return Probe(weight.detach().numpy(), pruned[np.linspace(0, len(pruned) - 1, _ASKED).astype(int)].tolist())
 
     def alive(self) -> bool:
         """Whether one of them is not zero."""
-        return bool(self.numbers.item(self.first) or self.numbers.item(self.last))
+        return any(map(self.numbers.item, self.places))
 
 
 def local(tensor: Any) -> Any:

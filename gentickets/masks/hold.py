@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from gentickets.effective import steady
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.spectral import settle
 from gentickets.storage import laid_out
@@ -125,6 +126,7 @@ def hold(mask: Mask, module: nn.Module, optimizer: Optimizer, *, averages: Seque
     held = [_held(mask, one, parameters) for one, parameters in zip(modules, named, strict=True)]
     for one, parameters in zip(modules, named, strict=True):
         apply_mask(mask, parameters)
+        steady(one)
         settle(one)
     for each in held:
         each.bind()

@@ -17,8 +17,8 @@ def require_prunable(module: nn.Module, mask: Mask, weights: Mapping[str, Tensor
     """Raise TicketError unless every zero of a mask is a zero of the network's weights, and all else stays a number.
 
     ``weights`` are those that the mask will meet, by name; the network's own if there are none. Refused are names that
-    `left_out` lists (status 3), and masks under which a layer's weight is no number: weight norm divides by the norm of
-    a row, and nothing may be left of it (status 1).
+    `left_out` lists (status 3), and masks under which a layer's weight is no number (status 1): somebody's own norm
+    divides by that of a row of which nothing is left. PyTorch's weight norm is made to stand that (`steady`).
     """
     met = weights or {}
     for name, why in left_out(module).items():

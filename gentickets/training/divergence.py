@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gentickets.errors import Status, TicketError
-from gentickets.finite import are_finite, counts, infinite
+from gentickets.finite import all_finite, are_finite, counts, infinite
 from gentickets.optimizers import FOLLOWING
 from gentickets.tasks import Task
 from gentickets.tickets import Tensors
@@ -63,7 +63,10 @@ class Divergence:
         self._collect()
         found = [self._number(losses.get(turn.objective.name)) for turn in self.turns]
         buffers = [self._number(part.get(key)) for part, key in self._buffers]
-        good = are_finite([*found, *self._weights, *buffers, *self._others])
+        tensors = [*found, *self._weights, *buffers, *self._others]
+        if self.immediate and not self.design and all_finite(tensors):
+            return
+        good = are_finite(tensors)
         if self.design:
             good = torch.cat([good, *(self._as_designed(name).reshape(1).to(good.device) for name in self.design)])
         if self.immediate and bool(good.all()):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gentickets.data import Batches
+from gentickets.effective import steady
 from gentickets.masks import Hold, Mask, require_maskable, sharing
 from gentickets.seeds import derive
 from gentickets.tickets import Snapshot, Ticket
@@ -48,6 +49,7 @@ def train(
         require_maskable(task, mask)
         weights = dict(task.named_parameters(remove_duplicate=False))
         Hold(mask, weights).apply()
+        steady(task)
         holds = [Hold(mask, sharing(weights, turn.parameters.values())) for turn in training.turns]
     rng = torch.Generator(task.device)
     losses: dict[str, Tensor] = {}

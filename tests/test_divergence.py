@@ -353,8 +353,8 @@ def test_a_run_tells_the_same_step_and_bill_however_it_is_stored(
 
     def damaging(self: Turn, *given: Any) -> Tensor:
         loss = take(self, *given)
-        taken[0] += 1
-        if taken[0] == 7:
+        vars(self)["taken"] = vars(self).get("taken", 0) + 1
+        if vars(self)["taken"] == 7:
             next(iter(self.parameters.values())).data[0] = inf
         return loss
 
@@ -363,11 +363,12 @@ def test_a_run_tells_the_same_step_and_bill_however_it_is_stored(
     for immediate in (True, False):
         monkeypatch.setattr(Divergence, "immediate", immediate)
         for save_every in (0.0, 1e9):
-            taken = [0]
             out = tmp_path / f"{immediate}-{save_every}"
             find(recipe, out, Options(jobs=0, save_every=save_every, device="cpu"))
             results = [json.loads(path.read_text()) for path in sorted(out.glob("seed-*/*/*/result.json"))]
-            found.append([{**one, "seconds": None, "memory": None, "energy": None, "checksum": None} for one in results])
+            found.append(
+                [{**one, "seconds": None, "memory": None, "energy": None, "checksum": None} for one in results]
+            )
             assert not list(out.glob("seed-0/search/*/*.safetensors"))
             for path in out.glob("seed-0/ticket/*/ticket.safetensors"):
                 assert infinite(read_ticket(path)[0].weights) == []

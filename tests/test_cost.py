@@ -343,6 +343,10 @@ def test_an_unknown_operator_is_named_from_the_network_to_the_ledger(tmp_path: P
     assert any("no count is known of the operator" in note for note in found["notes"])
     shown = call("cost", path, "--plugin", plugin, "--device", "cpu", "--seconds", "0.1").output
     assert shown.count("executed, at least") == 2
+    planned = call(
+        "find", path, "--dry-run", "--plugin", plugin, "--device", "cpu", "--out", tmp_path / "none", "--json"
+    )
+    assert any("no count is known of the operator" in note for note in json.loads(planned.stdout)["notes"])
     find(load_recipe(path, plugins=[plugin]), tmp_path / "run", Options(jobs=0, device="cpu", plugins=[plugin]))
     for result in read_results(tmp_path / "run"):
         assert "aten::_fft_r2c" in result.uncounted["step"]

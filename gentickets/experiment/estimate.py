@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gentickets.accounting import network_flops, step_flops
 from gentickets.definitions import CURRENT
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.blame import check_family
@@ -15,6 +16,7 @@ from gentickets.experiment.preflight import disk_needed, preflight, wanted_from
 from gentickets.experiment.recorded import record_of
 from gentickets.experiment.timing import run_seconds
 from gentickets.experiment.units import plan_units
+from gentickets.ledger import lower_bound
 from gentickets.masks import by_reason, excluded, full_mask
 from gentickets.recipe import Recipe
 from gentickets.runs.folder import RunFolder
@@ -42,6 +44,7 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
     tried.require()
     task = assembly.task(recipe.seeds[0])
     seconds = run_seconds(assembly, left, folder, jobs)
+    uncounted = step_flops(task, recipe.data.batch_size).uncounted | network_flops(task).uncounted
     weights = sum(parameter.numel() * parameter.element_size() for parameter in task.parameters())
     arms = sorted({unit.arm for unit in units})
     return {
@@ -57,7 +60,7 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
         "steps_left": sum(unit.steps for unit in left),
         "workers": jobs,
         "device": record["device"],
-        "notes": tried.notes,
+        "notes": [*tried.notes, *filter(None, [lower_bound(uncounted)])],
         "disk_mb": round(disk_needed(weights, len(units), options.keep_all, len(recipe.seeds)) / 1e6, 1),
         "seconds": round(seconds),
     }

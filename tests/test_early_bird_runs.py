@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ from gentickets.optimizers import Schedule
 from gentickets.recipe import Recipe, load_recipe
 from gentickets.results import Result, read_results
 from gentickets.runs.folder import RunFolder
-from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket, write_ticket
+from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket, write_snapshot, write_ticket
 from gentickets.search import early_bird, paces_of
 from gentickets.tasks import Objective, Optim, Task
 from gentickets.tickets import copied, state_of
@@ -273,6 +274,13 @@ def test_by_weights_a_mask_emerges_with_its_controls(after: str, tmp_path: Path)
         dense, _ = read_ticket(run.round(0, "ticket", 0).ticket)
         name = "encoder.0.weight"
         assert torch.equal(ticket.weights[name], dense.weights[name] * ticket.mask[name])
+    path = run.round(0, "search", 0).level(1)
+    state, extra, _ = read_snapshot(path)
+    assert extra["place"] | {"run": None} == {"run": None, "seed": 0, "arm": "search", "round": 0, "level": 1}
+    write_snapshot(path, state, {"place": {**extra["place"], "seed": 1}})
+    shutil.rmtree(run.round(0, "ticket", 1).path)
+    with pytest.raises(TicketError, match=r"level-01\.safetensors does not belong there"):
+        find(bird(tmp_path, *more), tmp_path / "run", HERE)
 
 
 def test_a_level_that_does_not_emerge_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -477,7 +477,10 @@ def test_what_is_kept_of_a_source_is_checked(vae: Path, tmp_path: Path) -> None:
     gathered = gather(vae, target("search.seeds=1"), HERE)
     file = run.path / "source/seed-1/ticket/round-02/ticket.safetensors"
     file.parent.mkdir(parents=True)
-    shutil.copy(RunFolder(vae).round(0, "ticket", 1).ticket, file)  # of a start that was killed, from another source
+    shutil.copy(RunFolder(vae).round(0, "ticket", 1).ticket, file)  # of nobody knows whom
+    with pytest.raises(TicketError, match="no file of this run"):
+        gathered.keep(run)
+    file.unlink()
     gathered.keep(run)
     assert file.read_bytes() == RunFolder(vae).round(1, "ticket", 2).ticket.read_bytes()
     assert Kept(run).ticket(0, 2)[0].mask.density == pytest.approx(0.36, abs=2e-3)
@@ -543,8 +546,11 @@ def test_finished_rounds_of_a_native_run_are_taken_over(vae: Path, tmp_path: Pat
 
     find(wanted.recipe, out, HERE, prepare=prepare)
     assert taken == [len(read_results(native))]
+    (found, ours), told = (RunFolder(run).read_record()["identity"] for run in (native, out)), {"checksum": None}
     for result in native.glob("seed-*/*/round-*/result.json"):
-        assert (out / result.relative_to(native)).read_bytes() == result.read_bytes()
+        mine = {"run": ours, "taken_from": found}
+        theirs = json.loads(result.read_text()) | mine | told
+        assert json.loads((out / result.relative_to(native)).read_text()) | told == theirs
     alone = run_transfer(vae, wanted.recipe, tmp_path / "alone")
     for file in native.glob("seed-*/*/round-*/t*.safetensors"):
         assert (alone / file.relative_to(native)).read_bytes() == file.read_bytes(), "the same bytes, found by itself"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gentickets.errors import TicketError
+from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.evaluation import EVALUATION_SEED, Examiner
 from gentickets.experiment.notes import Notes
@@ -77,6 +77,8 @@ class _Looks:
         try:
             return look(arm)
         except TicketError as error:
+            if error.status == Status.TICKET:
+                raise  # damaged, or of another place: no reason to leave it out
             self.skipped[arm] = str(error)
             return None
 

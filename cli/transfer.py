@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gentickets.errors import TicketError
+from gentickets.sparsity import of_all, share_to_say
 
 from .console import emit, note, table
 from .find import resumable
@@ -163,7 +164,10 @@ def _show(gathered: Gathered, silent: bool, as_json: bool) -> None:
         ]  # fmt: skip
         table(["layer", "from", "gets", "weights", "kept there", "kept here"], rows)
         click.echo("")
-        note(f"{found.covered:.1%} of the prunable weights get something; {found.density:.1%} of all are kept")
+        counts = {"kept": sum(one.kept for one in found.entries), "total": sum(one.weights for one in found.entries)}
+        share = share_to_say({**counts, "all": gathered.parameters})
+        removed = f"; removed are {of_all(share)}" if share is not None else ""
+        note(f"{found.covered:.1%} of the prunable weights get something; {found.density:.1%} of all are kept{removed}")
         for line in found.left:
             note(line)
     for line in gathered.notes:

@@ -59,7 +59,7 @@ class EmergedArm(Arm):
         if not self.compacts:
             return task
         if self.unit.base_arm in SCRATCH:
-            self._require_own_start()
+            self.require_own_start()
             take_shapes(task, self._stored(self.unit.round).weights)
             self.assembly.initialize(task, self.unit.seed)
         elif self._is_stored:
@@ -69,7 +69,7 @@ class EmergedArm(Arm):
             take_shapes(task, self._found_ticket.weights)
         return task
 
-    def _require_own_start(self) -> None:
+    def require_own_start(self) -> None:
         """Raise TicketError where the family draws its weights in a way that `Task.initialize` does not know of."""
         built, drawn = self.assembly.task(self.unit.seed), self.assembly.task(self.unit.seed)
         self.assembly.initialize(drawn, self.unit.seed + 1)

@@ -19,7 +19,8 @@ from gentickets.criteria import CRITERIA, Criterion
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.blame import blame, figures_of_images
-from gentickets.experiment.units import NARROW, SEARCH, Unit, unit_of
+from gentickets.experiment.emerged import EmergedArm
+from gentickets.experiment.units import NARROW, SCRATCH, SEARCH, Unit, unit_of
 from gentickets.experiment.watching import Searching
 from gentickets.masks import Mask, full_mask, keep_top
 from gentickets.quality import reconstruction_grid, sample_grid
@@ -144,6 +145,9 @@ class _Trial:
                     yield f"the control '{arm}'", lambda name=arm: self._narrow(name)  # type: ignore[misc]
         if SEARCH in self.arms:
             yield "the early bird", self._early_bird
+        if own := [unit for unit in self.units if unit.base_arm in SCRATCH]:
+            start = EmergedArm(self.assembly, self.run, own[0]).require_own_start
+            yield f"the control '{own[0].arm}'", lambda: self._alone(own[0].arm, start)
 
     @property
     def prunes(self) -> bool:
@@ -186,11 +190,17 @@ class _Trial:
             self.found.notes.append(f"as the weights are before training, {error}")
 
     def _control(self, name: str) -> None:
-        """A control whose criterion cannot score fails alone, and the run goes on without it: worth a note."""
-        try:
+        def score() -> None:
             scores = CRITERIA[name](self.task, self.batches.first(1), self.seed)
             for tensor in self.full:
-                scores[tensor]
+                scores[tensor]  # scores raise when they are looked at
+
+        self._alone(name, score)
+
+    def _alone(self, name: str, work: Callable[[], object]) -> None:
+        """Something that fails one control, and the run goes on without it: worth a note."""
+        try:
+            work()
         except TicketError as error:
             if error.status is not Status.DIVERGED:
                 self.found.notes.append(f"control '{name}' will fail: {error}; leave it out of search.controls")

@@ -50,6 +50,8 @@ class Gathered:
     """Of the first seed's first level."""
     notes: tuple[str, ...]
     """Sentences that a reader should know."""
+    parameters: int = 0
+    """Of the target's networks."""
 
     def keep(self, run: RunFolder) -> None:
         """Lay the source into a run's folder; TicketError where another one is there."""
@@ -90,7 +92,8 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
     }  # fmt: skip
     ticket, _ = _read(found.levels[seeds[recipe.seed]][next(iter(rounds.values()))].ticket)
     table = _tried(carrier, ticket, assembly, recipe)
-    return Gathered(found, _at(recipe, rounds), told, files, table, tuple(notes))
+    parameters = sum(parameter.numel() for parameter in assembly.task(recipe.seed).parameters())
+    return Gathered(found, _at(recipe, rounds), told, files, table, tuple(notes), parameters)
 
 
 def misfit(path: Path, recipe: Recipe, options: Options) -> str | None:

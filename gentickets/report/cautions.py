@@ -52,7 +52,8 @@ def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) 
     notes, others = [], []
     declared = cells.recipe["claim"].get("level")
     if isinstance(declared, int | float) and abs(cells.sparsity(round) - declared) > 0.02:
-        notes.append(say.other_level(float(declared), cells.sparsity(round)))
+        share = cells.share(round) if cells.partial else None
+        notes.append(say.other_level(float(declared), cells.sparsity(round), share))
     for arm in filterfalse(is_transferred, cells.arms()):
         place = cells.round_of(arm, round) if arm in (*MORE_STEPS, f"dense{LONGER}") else round
         if arm != "ticket":

@@ -20,7 +20,7 @@ from gentickets.report.words import (
     plus_minus,
 )
 from gentickets.results import Result
-from gentickets.sparsity import of_all
+from gentickets.sparsity import in_brackets, of_all
 from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LEAST_SEEDS, LOSES, MATCHES, UNDECIDED, WINS
 
 _HEADS = {
@@ -251,9 +251,9 @@ def tied(group: str, share: float, scores: str) -> str:
     )
 
 
-def other_level(declared: float, found: float) -> str:
-    """The declared level is none of the schedule's."""
-    return f"The claim declares {percent(declared)}; the nearest round is at {percent(found)}."
+def other_level(declared: float, found: float, share: float | None = None) -> str:
+    """The declared level is none of the schedule's; ``share``: of all parameters, where it is to be said."""
+    return f"The claim declares {percent(declared)}; the nearest round is at {percent(found)}{in_brackets(share)}."
 
 
 def seeds_of(seeds: Sequence[int]) -> str:

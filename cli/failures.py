@@ -15,6 +15,8 @@ import click
 from gentickets.disk import told
 from gentickets.errors import Status, TicketError
 
+from .stopping import Signalled
+
 ERROR = "gentickets: error: "
 PIPE_CLOSED = 141
 """What a shell reports of a program whose reader went away: 128 + SIGPIPE."""
@@ -54,9 +56,11 @@ def run_safely(call: Callable[[], object], *, debug: bool = False) -> int:
 def explain(error: BaseException) -> tuple[int, list[str]]:
     """The exit status of an error, and what to say about it, line by line."""
     if isinstance(error, TicketError):
-        interrupted = error.status in (Status.INTERRUPTED, Status.TERMINATED)
+        interrupted = error.status in (Status.INTERRUPTED, Status.TERMINATED, Status.HANGUP)
         prefix = "gentickets: " if interrupted else ERROR
         return error.status, [prefix + line for line in str(error).splitlines()]
+    if isinstance(error, Signalled):
+        return error.status, ["gentickets: interrupted"]
     if isinstance(error, KeyboardInterrupt | EOFError | click.Abort):
         return Status.INTERRUPTED, ["gentickets: interrupted"]
     if isinstance(error, click.ClickException):

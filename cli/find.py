@@ -17,7 +17,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.sparsity import not_pruned
 
 from .console import emit, json_option, note, table
-from .options import OVERRIDE, PLUGIN, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
+from .options import OVERRIDE, PLUGIN, STALL, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
 
 if TYPE_CHECKING:
     from gentickets.experiment.portables import Portables
@@ -41,13 +41,14 @@ if TYPE_CHECKING:
 @click.option("--portable", is_flag=True, help="Write portable.safetensors beside each ticket: its mask and signs.")
 @click.option("--checkpoint", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS",
               help="Store the state of unfinished rounds this often.")  # fmt: skip
+@STALL
 @click.option("--dry-run", is_flag=True, help="Say what would run, its disk and time; write nothing.")
 @json_option
 def find(
     recipe: str, out: Path | None, seed: int | None, overrides: tuple[str, ...], precision: str | None,
     compiled: bool | None, root: Path, download: bool, device: str, threads: int | None, jobs: int | None,
-    plugins: tuple[Path, ...], resume: bool, keep: str, portable: bool, checkpoint: float, dry_run: bool,
-    as_json: bool,
+    plugins: tuple[Path, ...], resume: bool, keep: str, portable: bool, checkpoint: float, stall: float,
+    dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Find tickets as RECIPE says (a file, or the name of a shipped recipe), or go on with its run.
 
@@ -67,7 +68,7 @@ def find(
     if loaded.transfer is not None:
         raise TicketError(f"{recipe} carries a ticket over from another model: {loaded.command} {recipe}")
     folder = out or Path("runs") / loaded.name
-    options = Options(root, device, threads, jobs, plugins, download, keep == "all", checkpoint)
+    options = Options(root, device, threads, jobs, plugins, download, keep == "all", checkpoint, stall)
     needed = options
     if portable:
         check_portable(loaded)
@@ -130,7 +131,7 @@ def show_plan(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
 
 @contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """Answer SIGINT and SIGTERM with the command that goes on where the run was stopped."""
+    """Answer SIGINT, SIGTERM and SIGHUP with the command that goes on where the run was stopped."""
     from .stopping import stoppable
 
     with stoppable("stopping, and storing what is unfinished; once more to stop at once", raises=True) as stop:

@@ -8,6 +8,7 @@ import sys
 import click
 
 from .group import LazyGroup
+from .stopping import end_quietly
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "find": ("gentickets_cli.find:find", "Find tickets as a recipe says, or go on with its run."),
@@ -33,7 +34,7 @@ Completion:  eval "$(_GENTICKETS_COMPLETE=bash_source gentickets)"   (or zsh_sou
 \b
 Exit status: 0 done, 1 failed, 2 wrong request or recipe, 3 bad ticket,
              4 diverged, 5 no space or I/O, 6 locked, 7 a verdict short of WINS,
-             130 and 143 interrupted (resumable)."""
+             129, 130 and 143 interrupted (resumable)."""
 
 
 @click.group(
@@ -56,4 +57,5 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    end_quietly()
     cli.main(prog_name="gentickets")

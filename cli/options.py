@@ -49,6 +49,10 @@ COMPILE = click.option(
     "--compile/--no-compile", "compiled", default=None,
     help="Train by torch.compile's code (train.compile): each worker starts half a minute or more later.",
 )  # fmt: skip
+STALL = click.option(
+    "--stall", type=click.FloatRange(min=1), default=600.0, show_default=True, metavar="SECONDS",
+    help="End a worker that gets no further for so long; its round is tried once more.",
+)  # fmt: skip
 FORCE = click.option("--force", is_flag=True, help="Overwrite an existing file.")
 
 

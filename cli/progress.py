@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -74,8 +74,9 @@ class Bar:
 
     def to(self, done: int, words: str) -> None:
         """Stand at so many steps."""
-        self.shown.set_description_str(words, refresh=False)
-        self.shown.update(done - self.shown.n)
+        with suppress(OSError):
+            self.shown.set_description_str(words, refresh=False)
+            self.shown.update(done - self.shown.n)
 
     def say(self, line: str) -> None:
         """A line above the bar."""
@@ -84,7 +85,8 @@ class Bar:
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self.shown.close()
+        with suppress(OSError):
+            self.shown.close()
 
 
 class Progress:
@@ -140,10 +142,11 @@ class Progress:
         return "  ".join(filter(None, (f"{self.finished}/{self.rounds} rounds", left, now)))
 
     def _say(self, line: str) -> None:
-        if self.bar is not None:
-            self.bar.say(line)
-        else:
-            click.echo(line, err=True)
+        with suppress(OSError):  # a terminal that was closed is no reason to fail
+            if self.bar is not None:
+                self.bar.say(line)
+            else:
+                click.echo(line, err=True)
 
 
 @contextmanager

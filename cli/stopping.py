@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first stops and stores, the second stops at once, and none prints a traceback."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first stops and stores, the second stops at once, and none prints a traceback."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from types import FrameType
 
 from gentickets.errors import Status
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STATUSES = {
+    getattr(signal, name): status
+    for name, status in (
+        ("SIGINT", Status.INTERRUPTED),
+        ("SIGTERM", Status.TERMINATED),
+        ("SIGHUP", Status.HANGUP),
+    )
+    if hasattr(signal, name)
+}
+"""Signal -> what a command ends with that it has stopped."""
 
 
 class Stop:
@@ -24,8 +33,8 @@ class Stop:
 
     @property
     def status(self) -> Status:
-        """INTERRUPTED for Ctrl-C, TERMINATED for SIGTERM."""
-        return Status.TERMINATED if self.caught[:1] == [signal.SIGTERM] else Status.INTERRUPTED
+        """INTERRUPTED for Ctrl-C, TERMINATED for SIGTERM, HANGUP for SIGHUP."""
+        return STATUSES[signal.Signals(self.caught[0])] if self.caught else Status.INTERRUPTED
 
     def __bool__(self) -> bool:
         return bool(self.caught)
@@ -35,7 +44,8 @@ class Stop:
 def stoppable(answer: str, *, raises: bool) -> Iterator[Stop]:
     """Count the signals inside. The first prints ``answer``, and raises KeyboardInterrupt if ``raises``; others do.
 
-    Once one has come the process is about to end, so that on leaving all further ones are ignored.
+    Once one has come the process is about to end, so that on leaving all further ones are ignored. A signal that the
+    process was started to ignore, as nohup has it, stays ignored.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -49,12 +59,35 @@ def stoppable(answer: str, *, raises: bool) -> Iterator[Stop]:
         if raises or len(stop.caught) > 1:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, catch) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in STATUSES}
+    listened = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in listened:
+        signal.signal(number, catch)
     try:
         yield stop
     finally:
-        for number in SIGNALS:
+        for number in listened:
             signal.signal(number, signal.SIG_IGN if stop else before[number])
+
+
+class Signalled(KeyboardInterrupt):
+    """A signal that came where nothing is stored: while a command starts, or only looks."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__()
+        self.status = status
+
+
+def end_quietly() -> None:
+    """Have SIGTERM and SIGHUP end a command as Ctrl-C does: in one line, with drafts removed and locks given back."""
+
+    def catch(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # it is about to end
+        raise Signalled(STATUSES[signal.Signals(number)])
+
+    for number in STATUSES:
+        if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, catch)
 
 
 def _write(line: str) -> None:

@@ -14,7 +14,7 @@ from gentickets.sparsity import of_all, share_to_say
 
 from .console import emit, note, table
 from .find import resumable
-from .options import OVERRIDE, PLUGIN, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
+from .options import OVERRIDE, PLUGIN, STALL, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
 
 if TYPE_CHECKING:
     from gentickets.experiment.find import Options
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 @on_data_and_device
 @click.option("--jobs", type=click.IntRange(min=1), help="Workers side by side (one per core; one on a GPU).")
 @PLUGIN
+@STALL
 @click.option("--resume", is_flag=True, help="Go on with a transfer; never start one.")
 @click.option("--dry-run", is_flag=True, help="Show what every layer would get; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -61,7 +62,8 @@ def transfer(source: str | None, to: str | None, matrix: str | None, out: Path |
     from gentickets.experiment.find import Options
 
     options = Options(
-        given["root"], given["device"], given["threads"], given["jobs"], given["plugins"], given["download"]
+        given["root"], given["device"], given["threads"], given["jobs"], given["plugins"], given["download"],
+        stall=given["stall"],
     )  # fmt: skip
     if matrix is not None:
         from .matrix import run_matrix

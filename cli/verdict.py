@@ -13,7 +13,7 @@ from gentickets.errors import TicketError
 
 from .console import emit, json_option, note, paragraph, table
 from .find import resumable, show_plan
-from .options import OVERRIDE, PLUGIN, on_data_and_device, settle_matplotlib
+from .options import OVERRIDE, PLUGIN, STALL, on_data_and_device, settle_matplotlib
 
 if TYPE_CHECKING:
     from gentickets.experiment.find import Options
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 @PLUGIN
 @click.option("--checkpoint", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS",
               help="Store the state of unfinished rounds this often.")  # fmt: skip
+@STALL
 @click.option("--dry-run", is_flag=True, help="Say what would run, its disk and time; write nothing.")
 @json_option
 def verdict(
     target: str, out: Path | None, runs: bool, more: bool, seeds: int | None, overrides: tuple[str, ...], root: Path,
     download: bool, device: str, threads: int | None, jobs: int | None, plugins: tuple[Path, ...], checkpoint: float,
-    dry_run: bool, as_json: bool,
+    stall: float, dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Say of every sparsity whether its ticket WINS, MATCHES, is FASTER, LOSES, or is UNDECIDED.
 
@@ -53,7 +54,7 @@ def verdict(
     from gentickets.experiment.find import Options
 
     asked = _asked(target, out, overrides, plugins, seeds)
-    options = Options(root, device, threads, jobs, plugins, download, False, checkpoint)
+    options = Options(root, device, threads, jobs, plugins, download, False, checkpoint, stall)
     if asked.is_run and not (runs or more or seeds):
         if dry_run:
             raise TicketError(f"{target} is a run, judged as it is; --dry-run goes with --run, --more or --seeds")
@@ -95,6 +96,8 @@ def _asked(
 
 def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
     """The recipe with everything that a verdict asks for, and with the seeds of the look that is asked for."""
+    from gentickets.experiment.growing import unfinished
+    from gentickets.experiment.places import recipe_of
     from gentickets.recipe import stored_recipe
     from gentickets.recipe.asked import complete
     from gentickets.runs.folder import RunFolder
@@ -110,8 +113,10 @@ def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
             raise TicketError(f"{message}: --seeds {LEAST_SEEDS}")
         return complete(asked.recipe)
     record = run.read_record()
-    have = stored_recipe(record["recipe"], where=str(run.record)).search.seeds
-    return seeds_for(complete(asked.recipe), look_of(record), have, more=more, seeds=seeds)
+    have, look = stored_recipe(record["recipe"], where=str(run.record)).search.seeds, look_of(record)
+    # a look that was begun and stopped is taken before the next one is: the same command goes on
+    more = more and not (have > look.seeds[0] and unfinished(run, recipe_of(run)))
+    return seeds_for(complete(asked.recipe), look, have, more=more, seeds=seeds)
 
 
 def _run(recipe: Recipe, folder: Path, options: Options) -> None:

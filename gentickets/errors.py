@@ -23,6 +23,8 @@ class Status(IntEnum):
     """Another process is writing there."""
     VERDICT = 7
     """A verdict short of WINS."""
+    HANGUP = 129
+    """The terminal was closed: SIGHUP."""
     INTERRUPTED = 130
     TERMINATED = 143
 

@@ -12,9 +12,9 @@ import pytest
 
 HOUSE = Path(__file__).parents[1]
 FLOORS = [
-    {"errors", "seeds", "disk", "spectral", "effective", "storage", "preserving"},
+    {"errors", "seeds", "disk", "heartbeat", "spectral", "effective", "storage", "preserving"},
     {"definitions", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"}
-    | {"sparsity"},
+    | {"shared", "sparsity"},
     {"tickets", "data", "tasks", "results"},
     {"optimizers", "ledger", "tensorfile", "arithmetic", "channels", "portable"},
     {"criteria", "training", "accounting", "quality", "recipe", "runs", "earlybird", "transfer"},

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +16,7 @@ from gentickets.experiment import find as finding
 from gentickets.experiment import work
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.find import Options, find
-from gentickets.experiment.pool import Pool, Worker
+from gentickets.experiment.pool import Worker
 from gentickets.experiment.units import Unit
 from gentickets.recipe import load_recipe
 from gentickets.runs.folder import RunFolder, locked
@@ -59,28 +64,34 @@ def test_two_rounds_of_one_arm_run_side_by_side(tmp_path: Path, monkeypatch: pyt
             work.Work(assembly, run, units[0]).do()
 
 
-def test_units_are_handed_out_in_the_order_of_their_needs() -> None:
-    units = [
-        Unit(0, "budget", 0, 100, 100),
-        Unit(0, "ticket", 0, 10, 10),
-        Unit(0, "ticket", 1, 10, 8, ((0, "ticket", 0),)),
-        Unit(0, "shuffle", 1, 10, 8, ((0, "ticket", 1),)),
-    ]
-    pool = Pool.__new__(Pool)
-    pool.waiting, pool.done = list(units), set()
-    order = []
-    while (unit := pool._next()) is not None:
-        pool.waiting.remove(unit)
-        assert all(need in pool.done for need in unit.needs)
-        pool.done.add(unit.key)
-        order.append(unit.key)
-    assert len(order) == 4
-    assert order.index((0, "ticket", 0)) < order.index((0, "ticket", 1)) < order.index((0, "shuffle", 1))
-
-
 def test_threads_and_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "available_cores", lambda: 8)
     assert finding.jobs_for({"threads": 1, "device": "cpu"}, Options()) == 8
     assert finding.jobs_for({"threads": 4, "device": "cpu"}, Options()) == 2
     assert finding.jobs_for({"threads": 1, "device": "cuda"}, Options()) == 1
     assert finding.jobs_for({"threads": 1, "device": "cpu"}, Options(jobs=3)) == 3
+
+
+def test_a_lock_says_who_holds_it_and_since_when(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    hold = "import os, sys, time\nfrom pathlib import Path\nfrom gentickets.runs.folder import locked\n"
+    hold += "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    with subprocess.Popen([sys.executable, "-c", hold, str(folder)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        day = datetime.now().astimezone().strftime("%Y-%m-%d")
+        for _ in range(2):
+            with pytest.raises(TicketError) as caught, locked(folder):
+                pass
+            said = f"is being written by another process, {other.pid} on {platform.node()} since {day} "
+            assert said in str(caught.value)
+            assert caught.value.status == Status.LOCKED
+        other.kill()
+        other.wait()
+    with locked(folder):
+        assert str(os.getpid()) in (folder / ".lock").read_text()
+    (folder / ".lock").write_text("whatever somebody keeps here")
+    with locked(folder):
+        assert (folder / ".lock").read_text() == "whatever somebody keeps here"
+        with pytest.raises(TicketError, match="written by another process"), locked(folder):
+            pass

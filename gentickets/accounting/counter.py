@@ -23,6 +23,7 @@ from torch.utils.flop_counter import flop_registry
 
 from gentickets.accounting.formulas import CONVOLUTION, KINDS, LINEAR, Formula, formula_of
 from gentickets.accounting.free import is_free
+from gentickets.shared import billed
 from gentickets.storage import memory_of
 
 HIGHER_ORDER = "higher_order::"
@@ -39,7 +40,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     It sees operations below autograd, where a gradient inside a loss (a gradient penalty) runs as any other code,
     whereas PyTorch's own `FlopCounterMode` follows modules and cannot take one. It counts what is computed: a
-    gradient that nobody asks for costs nothing.
+    gradient that nobody asks for costs nothing, and neither does what is on no bill (`gentickets.shared`).
 
     An operator that has no formula and does not stand in the table of those that count nothing is in `uncounted`, and
     the total is "at least" what it says. A formula registered with `torch.utils.flop_counter.register_flop_formula`
@@ -85,6 +86,8 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Run an operation, and book what it costs."""
         kwargs = kwargs or {}
+        if not billed():
+            return func(*args, **kwargs)
         if any(hasattr(kind, "__tensor_flatten__") for kind in types):
             return NotImplemented  # made of other tensors (nested, distributed): it comes back as operations on those
         if is_free(name := _name(func)):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gentickets.arithmetic import eager
 from gentickets.errors import Status, TicketError
+from gentickets.heartbeat import beat
 from gentickets.masks import component_of, prunable, prunable_layers
 from gentickets.seeds import derive
 from gentickets.storage import laid_out
@@ -84,6 +85,7 @@ class Sight:
         """For each batch its size and every player's answer, the mean over the batch's images."""
         rng = torch.Generator(self._task.device)
         for number, batch in enumerate(self._batches):
+            beat()
             batch = batch.to(self._task.device)
             batch = batch.clone() if batch.is_inference() else batch  # gradients cannot flow through such a one
             draw = self._task.draw(len(batch), rng.manual_seed(derive(self._seed, "draw", number)))

@@ -41,7 +41,7 @@ def load_plugins(paths: Sequence[Path]) -> dict[str, Any]:
         module: ModuleType = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TicketError(f"plugin {path} does not import: {type(error).__name__}: {error}") from error
         names |= {name: value for name, value in vars(module).items() if not name.startswith("_")}
     return names

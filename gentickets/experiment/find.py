@@ -12,10 +12,12 @@ from gentickets.definitions import definitions_of
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.growing import grown, grows, keeping_levels, results_so_far, settled
+from gentickets.experiment.lost import Lost
 from gentickets.experiment.owning import claimed, require_free
-from gentickets.experiment.pool import Pool
+from gentickets.experiment.pool import STALL_SECONDS, Pool
 from gentickets.experiment.recorded import available_cores, going_on, record_of
 from gentickets.experiment.units import SEARCH, TRANSFER, Key, Unit, plan_units
+from gentickets.experiment.worker import BEAT_SECONDS
 from gentickets.ledger import write_ledger
 from gentickets.recipe import Recipe, diff, recipe_from, stored_recipe
 from gentickets.results import Result
@@ -65,6 +67,8 @@ class Options:
     keep_all: bool = False
     save_every: float = 30.0
     """Seconds between stored states of an unfinished round."""
+    stall: float = STALL_SECONDS
+    """Seconds after which a worker without a new step or phase is ended, and its unit tried once more."""
 
 
 def find(
@@ -104,16 +108,19 @@ def find(
                 drop_trained(run, recipe, unit)
             listener.tell(unit, steps, message)
 
-        setup = _setup(run, record, options)
-        left = [unit for unit in units if unit.key not in done]
-        preflight = to_try(left, jobs_for(record, options), options)
+        setup, lost = _setup(run, record, options), Lost(run)
+        left, jobs = [unit for unit in units if unit.key not in done], jobs_for(record, options)
+        preflight = to_try(left, jobs, options)
         if options.jobs == 0:
             _here(run, left, {**setup, "preflight": preflight}, tell, listener.note)
         else:
-            Pool(units, done, setup, jobs_for(record, options), tell, preflight, listener.note).run()
+            Pool(
+                units, done, setup, jobs, tell, preflight, listener.note, stall=options.stall, lose=lost.add
+            ).run()  # fmt: skip
         if not options.keep_all:
             drop_levels(run)
         write_ledger(out, results_of(run, recipe), record["recipe"])
+        lost.check()
 
 
 def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:
@@ -188,6 +195,7 @@ def _setup(run: RunFolder, record: Mapping[str, Any], options: Options) -> dict[
         "plugins": [str(path.resolve()) for path in options.plugins],
         "download": options.download,
         "save_every": options.save_every,
+        "beat": min(BEAT_SECONDS, options.stall / 4),
     }
 
 

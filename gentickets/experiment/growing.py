@@ -59,12 +59,19 @@ def results_so_far(run: RunFolder, units: Sequence[Unit]) -> dict[Key, Result]:
     return standing({key: result for key, result in found.items() if result is not None})
 
 
+def unfinished(run: RunFolder, recipe: Recipe) -> bool:
+    """Whether a run of that recipe has units without a result."""
+    units = _planned(recipe)
+    return len(results_so_far(run, units)) < len(units)
+
+
 def settled(run: RunFolder, units: Sequence[Unit]) -> dict[Key, Result]:
-    """`results_so_far` of a run that goes on: what does not count is removed, and so is what a crash has left of it."""
+    """`results_so_far` of a run that goes on. Removes what does not count, and the states of rounds that are done."""
     found = results_so_far(run, units)
     for unit in units:
-        if unit.key not in found:
-            run.round(*unit.key).result.unlink(missing_ok=True)
+        folder = run.round(*unit.key)
+        for path in [folder.progress, folder.older_progress] if unit.key in found else [folder.result]:
+            path.unlink(missing_ok=True)
     for seed in _lost_searches(run, units, found):
         run.round(seed, SEARCH, 0).result.unlink()
         del found[seed, SEARCH, 0]

@@ -15,6 +15,7 @@ import torch
 from gentickets.accounting import Counter, energy, peak_memory, synchronize
 from gentickets.errors import TicketError
 from gentickets.files.belonging import foreign
+from gentickets.heartbeat import during
 from gentickets.runs.folder import RoundFolder
 from gentickets.runs.formats import read_snapshot, write_snapshot
 from gentickets.tickets import Snapshot, Tensors
@@ -72,7 +73,8 @@ class Notes:
         self.until_now()
         self._open.append(phase)
         try:
-            yield
+            with during(phase):
+                yield
         finally:
             synchronize(device)
             self.until_now()

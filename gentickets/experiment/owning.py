@@ -14,6 +14,7 @@ from pathlib import Path
 from gentickets.disk import is_draft, recording, write_new
 from gentickets.errors import Status, TicketError
 from gentickets.runs.folder import is_locked, locked
+from gentickets.runs.holder import holder
 
 
 def require_free(out: Path, first: str, kind: str, check: Callable[[], object]) -> None:
@@ -28,7 +29,7 @@ def require_free(out: Path, first: str, kind: str, check: Callable[[], object]) 
             check()
     except TicketError as error:
         if is_locked(out):
-            raise TicketError(f"{out} is being written by another process", Status.LOCKED) from error
+            raise TicketError(f"{out} is being written by {holder(out / '.lock')}", Status.LOCKED) from error
         raise
 
 

@@ -2,60 +2,115 @@
 
 from __future__ import annotations
 
-import json
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from gentickets.errors import Status, TicketError
+from gentickets.experiment.lines import Foreign, messages, send
+from gentickets.experiment.schedule import Schedule
 from gentickets.experiment.units import Key, Unit
 
 Tell = Callable[[Unit, int, Mapping[str, Any] | None], object]
 """(unit, steps taken, message when done) -> whatever."""
-
+COMMAND = (sys.executable, "-P", "-m", "gentickets.experiment.worker")
+"""-P: a random.py in the user's folder shadows no module."""
 STOP_SECONDS = 60.0
-"""How long workers may take to store their state when asked to stop."""
+"""How long workers may take to store their state when asked to stop; then they are killed."""
+END_SECONDS = 10.0
+"""The same, of a worker that takes no step any more."""
+STALL_SECONDS = 600.0
+"""How long a worker may stay at one step or in one part of a phase."""
+START_SECONDS = 600.0
+"""How long it may at least take to start: data may be read, and features made."""
+TICK_SECONDS = 1.0
+ASLEEP_SECONDS = 5.0
+"""Where the parent itself was away for longer than that, it knows nothing of its workers' silence."""
+LAST_WORDS_SECONDS = 2.0
 
 
 class Worker:
-    """One worker process and the unit that it is at."""
+    """One worker process, the unit that it is at, and how far it has come."""
 
-    def __init__(self, setup: Mapping[str, Any], inbox: SimpleQueue[tuple[Worker, dict[str, Any] | None]]) -> None:
-        # -P: a random.py in the user's folder shadows no module
-        command = [sys.executable, "-P", "-m", "gentickets.experiment.worker"]
+    def __init__(self, setup: Mapping[str, Any], inbox: SimpleQueue[tuple[Worker, Any]]) -> None:
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is the parent's to handle
+            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C and a terminal that closes are the parent's to handle
         )  # fmt: skip
         self.unit: Unit | None = None
-        self.ready = False
+        self.ready = self.leaving = False
+        self.reached: tuple[Any, ...] = ()
+        self.since = time.monotonic()
+        self.why: str | None = None
+        self.kill_at: float | None = None
         self.inbox = inbox
         self.send(setup)
-        threading.Thread(target=self._listen, daemon=True).start()
+        listener = threading.Thread(target=self._listen, daemon=True)
+        listener.start()
+        threading.Thread(target=self._wait, args=(listener,), daemon=True).start()
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send one message; a worker that has ended is noticed by its listener."""
+        """Send one message; a worker that has ended is noticed by who waits for it."""
         assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(message) + "\n")
-            self.process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            pass
+        with suppress(BrokenPipeError, ValueError):
+            send(self.process.stdin.fileno(), message)
+
+    def reach(self, *where: Any) -> None:
+        """Take note of the step and the phase that it has reached."""
+        if where != self.reached:
+            self.reached, self.since = where, time.monotonic()
+
+    def leave(self, within: float) -> None:
+        """Ask it to store its state and end; it is killed if it does not in time."""
+        if not self.leaving:
+            self.leaving, self.kill_at = True, time.monotonic() + within
+            self.send({"stop": True})
+
+    def end(self, why: str) -> None:
+        """End it, first by SIGTERM: what is merely slow stores its state."""
+        self.why, self.kill_at = why, time.monotonic() + END_SECONDS
+        self.process.terminate()
+
+    def kill(self) -> None:
+        """End it and its own processes at once."""
+        if self.process.poll() is None:
+            with suppress(OSError):
+                if hasattr(os, "killpg"):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                else:
+                    self.process.kill()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.inbox.put((self, json.loads(line)))
+        for message in messages(self.process.stdout):
+            self.inbox.put((self, message))
+
+    def _wait(self, listener: threading.Thread) -> None:
+        """The end of the process is what counts: its pipe may be held open by processes of its own."""
         self.process.wait()
+        listener.join(LAST_WORDS_SECONDS)
         self.inbox.put((self, None))
 
 
 class Pool:
-    """Runs units in ``jobs`` workers; a unit starts when all that it needs is done, whatever came of it."""
+    """Runs units in ``jobs`` workers; a unit starts when all that it needs is done, whatever came of it.
+
+    A worker that dies, or that reaches no new step or phase for ``stall`` seconds and is ended, has its unit tried once
+    more in a new one. The second time the unit is ``lost``: what does not need it goes on. ``note`` is given a line for
+    a person about each, ``lose`` each unit that is lost, with the reason.
+
+    ``preflight`` is what the first worker tries before it is ready; no unit is handed out before that, and ``note`` is
+    given what it says.
+    """
 
     def __init__(
         self,
@@ -65,37 +120,40 @@ class Pool:
         jobs: int,
         tell: Tell,
         preflight: Mapping[str, Any] | None = None,
-        note: Callable[[str], object] = lambda sentence: None,
+        note: Callable[[str], object] = lambda line: None,
+        *,
+        stall: float = STALL_SECONDS,
+        lose: Callable[[Unit, str], object] = lambda unit, why: None,
     ) -> None:
-        """``preflight``: what the first worker tries before it is ready; no unit is handed out before that.
-
-        ``note`` is given what that worker says of it.
-        """
-        self.note = note
-        self.waiting = [unit for unit in units if unit.key not in done]
-        self.done, self.tell = set(done), tell
-        self.inbox: SimpleQueue[tuple[Worker, dict[str, Any] | None]] = SimpleQueue()
+        self.schedule = Schedule(units, done)
+        self.setup, self.tell, self.note, self.lose = setup, tell, note, lose
+        self.stall, self.tick = stall, min(TICK_SECONDS, stall / 4)
+        self.jobs = max(1, min(jobs, len(self.schedule.units)))
+        self.inbox: SimpleQueue[tuple[Worker, Any]] = SimpleQueue()
+        self.workers: list[Worker] = []
+        self.preflight = preflight
+        self.checking: Worker | None = None
+        self.tries: Counter[Key] = Counter()
+        self.owed = 0
+        """Workers that died at a unit, and for which none has been started yet."""
         self.stopping = False
         self.trouble: TicketError | None = None
-        jobs = max(1, min(jobs, len(self.waiting)))
-        first = {**setup, "preflight": preflight} if preflight is not None else setup
-        setups = [first, *[setup] * (jobs - 1)]
-        self.workers = [Worker(one, self.inbox) for one in setups] if self.waiting else []
-        self.checking = self.workers[0] if self.workers and preflight is not None else None
+        self.watched = time.monotonic()
 
     def run(self) -> None:
-        """Work until all units are done, or stopped. Raises what a worker could not go on from."""
+        """Work until all units are done or lost, or stopped. Raises what a worker could not go on from."""
         try:
+            if self.schedule and self.preflight is not None:
+                self._start(preflight=self.preflight)
+                self.checking = self.workers[0]
+            while self.schedule and len(self.workers) < self.jobs:
+                self._start()
             while self.workers:
-                worker, message = self.inbox.get()
-                if message is None:
-                    self._ended(worker)
-                else:
-                    self._heard(worker, message)
-                self._hand_out()
+                self._take()
+                self._watch()
+                self._hand_out()  # to new workers too
         except BaseException:
-            self.stop()
-            self.wait()
+            self.end()
             raise
         if self.trouble is not None:
             raise self.trouble
@@ -104,69 +162,145 @@ class Pool:
         """Ask every worker to store its state and end."""
         self.stopping = True
         for worker in self.workers:
-            worker.send({"stop": True})
+            worker.leave(STOP_SECONDS)
 
-    def wait(self) -> None:
-        """Wait for workers that were asked to stop, and end those that do not."""
+    def end(self) -> None:
+        """Stop, and wait for the workers; those that take too long are killed, and all if this is interrupted."""
+        try:
+            self.stop()
+            deadline = time.monotonic() + STOP_SECONDS
+            for worker in self.workers:
+                with suppress(subprocess.TimeoutExpired):
+                    worker.process.wait(max(0.0, deadline - time.monotonic()))
+        finally:
+            for worker in self.workers:
+                worker.kill()
+
+    def _start(self, **more: Any) -> None:
+        self.workers.append(Worker({**self.setup, **more}, self.inbox))
+
+    def _take(self) -> None:
+        """Wait for a message, for a moment."""
+        try:
+            worker, message = self.inbox.get(timeout=self.tick)
+        except Empty:
+            return
+        if worker not in self.workers:
+            return
+        if message is None:
+            self._ended(worker)
+        elif isinstance(message, Foreign) or not self._heard(worker, message):
+            self._foreign(worker, message if isinstance(message, Foreign) else Foreign(str(message)))
+
+    def _watch(self) -> None:
+        """End workers that reach nothing new, and kill those that were to end and have not."""
+        now = time.monotonic()
+        if now - self.watched < self.tick:
+            return
+        if now - self.watched > self.tick + ASLEEP_SECONDS:
+            for worker in self.workers:
+                worker.since = now
+        self.watched = now
         for worker in self.workers:
-            try:
-                worker.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
+            if worker.kill_at is not None:
+                if now > worker.kill_at:
+                    worker.kill()
+            elif now - worker.since > self._patience(worker):
+                phase = worker.reached[1] if len(worker.reached) > 1 else "start"
+                worker.end(f"took no step for {now - worker.since:.0f} s (phase {phase}) and was ended")
+
+    def _patience(self, worker: Worker) -> float:
+        if not worker.ready:  # a download says nothing of how far it is
+            return float("inf") if self.setup.get("download") else max(self.stall, START_SECONDS)
+        return self.stall if worker.unit is not None else float("inf")
 
     def _hand_out(self) -> None:
-        if self.stopping or self.checking is not None:
+        if self.owed and self.schedule and not self.stopping:
+            self.owed -= 1
+            self._start()
+        if self.checking is not None:
             return
         for worker in self.workers:
-            if worker.ready and worker.unit is None and (unit := self._next()) is not None:
-                self.waiting.remove(unit)
-                worker.unit = unit
+            if not worker.ready or worker.unit is not None or worker.kill_at is not None:
+                continue
+            if (unit := None if self.stopping else self.schedule.next()) is not None:
+                worker.unit, worker.reached, worker.since = unit, (), time.monotonic()
                 worker.send({"do": asdict(unit)})
-        if not self.waiting:
-            for worker in self.workers:
-                if worker.unit is None and worker.ready:
-                    worker.send({"stop": True})
+            elif not self._more():
+                worker.leave(STOP_SECONDS)
 
-    def _next(self) -> Unit | None:
-        """The waiting unit with the most work behind it whose needs are done; search rounds before controls."""
-        ready = [unit for unit in self.waiting if all(need in self.done for need in unit.needs)]
-        return max(ready, key=lambda unit: (self._dependents(unit), unit.steps), default=None)
+    def _more(self) -> bool:
+        """Whether a unit may still be handed out: one is ready, or may become so."""
+        at_work = any(worker.unit is not None for worker in self.workers)
+        return bool(self.schedule) or (at_work and self.schedule.waiting > 0)
 
-    def _dependents(self, unit: Unit) -> int:
-        return sum(other.steps for other in self.waiting if unit.key in other.needs) + (
-            unit.steps * 2 if unit.arm == "ticket" else 0
-        )
-
-    def _heard(self, worker: Worker, message: dict[str, Any]) -> None:
+    def _heard(self, worker: Worker, message: Mapping[str, Any]) -> bool:
+        """Take a message in; False where it is none that a worker sends."""
+        unit = worker.unit
         if "ready" in message:
-            worker.ready = True
-            for sentence in message.get("notes", ()):
-                self.note(sentence)
+            worker.ready, worker.since = True, time.monotonic()
             self.checking = None if worker is self.checking else self.checking
-        elif "error" in message:
-            self._fail(TicketError(message["error"], Status(message["exit"])), message.get("traceback"))
-        elif "at" in message and worker.unit is not None:
-            self.tell(worker.unit, message["at"], None)
-        elif "done" in message and worker.unit is not None:
-            unit, worker.unit = worker.unit, None
-            self.done.add(unit.key)
+            for sentence in message.get("notes", ()):
+                self.note(str(sentence))
+        elif "error" in message and message.get("exit") in tuple(Status):
+            self._fail(TicketError(str(message["error"]), Status(message["exit"])), message.get("traceback"))
+        elif "done" in message and unit is not None and _is_done(message, unit):
+            worker.unit = None
+            self.schedule.finish(unit.key)
             self.tell(unit, unit.steps, message)
+        elif "phase" in message and isinstance(message.get("at"), int):
+            worker.reach(message["at"], message["phase"], message.get("parts"))
+            if unit is not None:
+                self.tell(unit, message["at"], None)
+        else:
+            return False
+        return True
+
+    def _foreign(self, worker: Worker, line: Foreign) -> None:
+        if line.cut and worker.why is None:
+            worker.why = f"ended in {line}"  # its end is told next
+        elif not line.cut:
+            self._fail(TicketError(f"{_name(worker)} sent {line}", Status.FAILED), None)
 
     def _ended(self, worker: Worker) -> None:
+        """A worker has ended: as it should, or with its unit, which is tried once more."""
         self.workers.remove(worker)
-        stranded = worker.unit is not None or (self.waiting and not self.workers)
-        if stranded and not self.stopping:
-            code = worker.process.returncode
-            hint = "; out of memory? try --jobs 1" if code == -9 else ""
-            where = f"the worker at {worker.unit}" if worker.unit else "a worker, before its first round,"
-            self._fail(
-                TicketError(f"{where} ended with status {code}{hint}", Status.FAILED),
-                None,
-            )
+        unit, code = worker.unit, worker.process.returncode
+        how = worker.why or f"ended with status {code}{self._hint if code == -9 else ''}"
+        if self.stopping:
+            return
+        if unit is not None:
+            self._try_again(unit, how)
+        elif not worker.leaving and self.schedule.waiting and (not self.workers or worker is self.checking):
+            self._fail(TicketError(f"{_name(worker)} {how}", Status.FAILED), None)
+
+    @property
+    def _hint(self) -> str:
+        return " (out of memory? try --jobs 1)" if self.jobs > 1 else " (out of memory?)"
+
+    def _try_again(self, unit: Unit, how: str) -> None:
+        self.tries[unit.key] += 1
+        if self.tries[unit.key] == 1:
+            self.note(f"the worker at {unit} {how}; the round is tried once more")
+            self.schedule.put_back(unit)
+        else:
+            self.note(f"the worker at {unit} {how} again; the round is lost, and the rest goes on")
+            self.lose(unit, how)
+        self.owed += 1
 
     def _fail(self, error: TicketError, trace: str | None) -> None:
         if self.trouble is None:
             self.trouble = error
             if trace:
-                error.add_note(trace)
+                error.add_note(str(trace))
         self.stop()
+
+
+def _is_done(message: Mapping[str, Any], unit: Unit) -> bool:
+    return message["done"] == list(unit.key) and {"status", "why"} <= message.keys()
+
+
+def _name(worker: Worker) -> str:
+    if worker.unit is not None:
+        return f"the worker at {worker.unit}"
+    return "a worker, between two rounds," if worker.ready else "a worker, before its first round,"

@@ -193,9 +193,11 @@ def _of_verdict(
             units += [Unit(seed, arm, round, steps, taken, ((seed, "ticket", round),)) for arm in arms]
     if verdict["beside"]:
         seen = {("ticket", 0), ("ticket", round), *((arm, round) for arm in control_arms(recipe))}
-        looked = [unit.key for unit in [*planned, *units] if (unit.arm, unit.round) in seen or unit.fork is not None]
-        for seed in seeds:
-            units.append(Unit(seed, BESIDE, round, 0, 0, tuple(key for key in looked if key[0] == seed)))
+        looked: dict[int, list[Key]] = {seed: [] for seed in seeds}
+        for unit in [*planned, *units]:
+            if (unit.arm, unit.round) in seen or unit.fork is not None:
+                looked[unit.seed].append(unit.key)
+        units += [Unit(seed, BESIDE, round, 0, 0, tuple(looked[seed])) for seed in seeds]
     return units
 
 

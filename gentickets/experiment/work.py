@@ -163,7 +163,7 @@ class Work:
     def _start(self, snapshot: Snapshot | None) -> Ticket:
         """Make and store the ticket, unless that was done before; leave the training where it goes on from."""
         device = self.assembly.device
-        if not self.folder.ticket.is_file():
+        if snapshot is None or not self.folder.ticket.is_file():  # one that is there may have no bill any more
             since = snapshot if self.notes.phase == "start" else None
             self.at = 0 if since is None else since.step
             if self.arm.prunes:

@@ -1,11 +1,11 @@
 """A worker process: takes units over its standard input, works, and tells over its standard output. JSON lines.
 
-It ends when its parent's end of the pipe closes, so that no writer outlives a parent that was killed.
+Every few seconds a thread tells the step and the phase that are reached. The process ends when its parent's end of the
+pipe closes, so that no writer outlives a parent that was killed; signals from a terminal are its parent's to handle.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -14,31 +14,69 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any
+
+from gentickets.errors import Status, TicketError
+from gentickets.experiment.lines import Foreign, messages, send
+from gentickets.heartbeat import reached
 
 if TYPE_CHECKING:
     from gentickets.experiment.assembly import Assembly
 
 REPORT_SECONDS = 0.2
+BEAT_SECONDS = 3.0
 
 
 class Channel:
     """The two pipes to the parent. The reader thread ends the process when the parent is gone."""
 
-    def __init__(self, read: TextIO, write: TextIO) -> None:
+    def __init__(self, read: IO[bytes], write: int) -> None:
         self.read, self.write = read, write
         self.orders: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self.stop = threading.Event()
+        self.foreign: Foreign | None = None
+        self.taken = 0
+        """Steps of the unit that is being worked on."""
+        self._writing = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def tell(self, **message: Any) -> None:
         """Send one message."""
-        self.write.write(json.dumps(message) + "\n")
-        self.write.flush()
+        with self._writing:
+            send(self.write, message)
+
+    def beat(self) -> None:
+        """Tell how far this process is."""
+        phase, parts = reached()
+        self.tell(at=self.taken, phase=phase, parts=parts)
+
+    def keep_beating(self, seconds: float) -> None:
+        """Do that from a thread, for ever."""
+
+        def run() -> None:
+            while True:
+                time.sleep(seconds)
+                try:
+                    self.beat()
+                except OSError:  # nobody listens any more
+                    os._exit(1)
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def end(self) -> None:
+        """Stop as if the parent had said so."""
+        self.stop.set()
+        self.orders.put({"stop": True})
+
+    def check(self) -> None:
+        """Raise TicketError where the parent has sent what is no message; the worker stops then by itself."""
+        if self.foreign is not None:
+            raise TicketError(f"a worker was sent {self.foreign}", Status.FAILED)
 
     def _listen(self) -> None:
-        for line in self.read:
-            order = json.loads(line)
+        for order in messages(self.read):
+            if isinstance(order, Foreign):
+                self.foreign, order = order, {"stop": True}
             if "stop" in order:
                 self.stop.set()
             self.orders.put(order)
@@ -46,11 +84,15 @@ class Channel:
 
 
 def _own_pipes() -> Channel:
-    """Keep the protocol's pipe for ourselves: whatever else prints, a plugin say, goes to standard error."""
-    write = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    """Keep the protocol's pipes for ourselves: whatever else prints, a plugin say, prints to standard error.
+
+    And it finds nothing to read. Unbuffered, since a buffer that a thread waits at would be in the way at the end.
+    """
+    read, write = open(os.dup(0), "rb", buffering=0), os.dup(1)  # noqa: SIM115
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
     sys.stdout = sys.stderr
-    return Channel(sys.stdin, write)
+    return Channel(read, write)
 
 
 def assembled(setup: Mapping[str, Any]) -> Assembly:
@@ -94,9 +136,10 @@ def work(channel: Channel, setup: Mapping[str, Any]) -> None:
     last = [time.monotonic()]
 
     def report(steps: int) -> None:
+        channel.taken = steps
         if time.monotonic() - last[0] > REPORT_SECONDS:
             last[0] = time.monotonic()
-            channel.tell(at=steps)
+            channel.beat()
 
     channel.tell(ready=True, notes=tried(assembly, setup))
     while "stop" not in (order := channel.orders.get()):
@@ -106,26 +149,31 @@ def work(channel: Channel, setup: Mapping[str, Any]) -> None:
             result = job.do()
         except Stopped:
             break
+        channel.taken = 0
         channel.tell(done=list(unit.key), status=result.status, why=result.why)
+    channel.check()
 
 
 def main() -> None:
     """Entry point of `python -m gentickets.experiment.worker`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     channel = _own_pipes()
-    signal.signal(signal.SIGTERM, lambda *_: channel.stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: channel.end())
     setup = channel.orders.get()
     from gentickets.disk import told
-    from gentickets.errors import Status, TicketError
 
     try:
+        channel.check()
+        channel.keep_beating(setup["beat"])
         work(channel, setup)
     except TicketError as error:
         channel.tell(error=str(error), exit=int(error.status))
     except OSError as error:
         where = "" if error.filename else f" (writing to {setup['run']})"
         channel.tell(error=told(error) + where, exit=int(Status.STORAGE))
-    except Exception as error:
+    except BaseException as error:  # a plugin that calls sys.exit() too
         import traceback
 
         from gentickets.experiment.blame import blame

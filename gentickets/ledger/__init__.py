@@ -1,7 +1,7 @@
 """Ledger: where the seconds and the FLOPs of a run went, and what its search cost. Torch-free.
 
-`ledger.json` of a run follows from its results alone. (A run that was stopped and went on has the same FLOPs but for
-those of evaluating: features of real images are taken, and the data's own classifier trained, by whoever comes first.)
+`ledger.json` of a run follows from its results alone. A run that was stopped and went on has the same FLOPs. (Features
+of real images and the data's own classifier, made once by whoever comes first, are on no round's bill.)
 
 - ``format`` 1; ``method``; ``seeds``.
 - ``entries``: ``{"seed", "arm", "round", "phase", "part", "seconds", "flops", "steps"}``. Phases are those of

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gentickets.data import Splits
 from gentickets.errors import Status, TicketError, nearest
+from gentickets.heartbeat import beat
 from gentickets.provenance import provenance
 from gentickets.quality.downstream import accuracy_on_reconstructions, accuracy_on_samples
 from gentickets.quality.extractor import Extractor
@@ -83,6 +84,7 @@ def drawn(task: Task, n: int, seed: int, shape: tuple[int, ...]) -> Tensor:
     blocks: list[Tensor] = []
     with untouched(task, derive(seed, "samples", "global")):
         for block in range(-(-n // BLOCK)):
+            beat()
             rng = torch.Generator(task.device).manual_seed(derive(seed, "samples", block))
             blocks.append(task.sample(BLOCK, rng)[: n - block * BLOCK].cpu())
             if tuple(blocks[-1].shape[1:]) != shape:

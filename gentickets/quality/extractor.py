@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gentickets.errors import Status, TicketError
+from gentickets.heartbeat import beat
 
 
 class Seen(NamedTuple):
@@ -65,8 +66,12 @@ class Extractor(ABC):
             raise TicketError("images to compare are not finite: the network has diverged", Status.DIVERGED)
         with torch.no_grad():
             return joined(
-                self._block(images[start : start + self.block]) for start in range(0, len(images), self.block)
+                self._beating(images[start : start + self.block]) for start in range(0, len(images), self.block)
             )
+
+    def _beating(self, images: Tensor) -> Seen:
+        beat()
+        return self._block(images)
 
     def features(self, images: Tensor) -> Tensor:
         """Features (n, d)."""

@@ -17,6 +17,7 @@ from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.quality.classifier import BLOCK, STEPS, accuracy_on, architecture_for, build, fitted
 from gentickets.quality.extractor import Extractor, Seen
+from gentickets.shared import on_no_bill
 from gentickets.tensorfile import content_hash, pack, unpack
 
 RECIPE = 1
@@ -93,7 +94,8 @@ def extractor(splits: Splits, folder: Path | None = None) -> OwnFeatures:
     if folder is not None and (pinned := folder / FILE).exists():
         return parse_extractor(_read(pinned), pinned, splits)
     cached = _cache_file(splits)
-    found = _made(splits) if cached is None else _from_cache(splits, cached)
+    with on_no_bill():  # of all rounds and runs
+        found = _made(splits) if cached is None else _from_cache(splits, cached)
     if folder is not None:
         try:
             write_whole(folder / FILE, found.to_bytes())

@@ -17,6 +17,7 @@ from gentickets.quality.frechet import Gaussian, distance, fit
 from gentickets.quality.kernel import kid
 from gentickets.quality.neighbours import radii
 from gentickets.seeds import derive
+from gentickets.shared import on_no_bill
 
 Split = Literal["train", "valid", "test"]
 _BLOCK = 256
@@ -63,29 +64,36 @@ class Floor:
 
 
 class Reference:
-    """The real images of a split as an extractor sees them; what is not asked for is not computed."""
+    """The real images of a split as an extractor sees them; what is not asked for is not computed.
+
+    All of it is remembered, and so on no round's bill.
+    """
 
     def __init__(self, extractor: Extractor, splits: Splits, split: Split) -> None:
         self.extractor, self.split = extractor, split
         images = images_of(splits, split)
         self.n, self.labels = images.n, None if images.labels is None else images.labels.cpu()
-        self.seen: Seen = joined(extractor.look(block) for block in images.chunks(_BLOCK))
+        with on_no_bill():
+            self.seen: Seen = joined(extractor.look(block) for block in images.chunks(_BLOCK))
         self._floors: dict[int, Floor] = {}
 
     @cached_property
     def gaussian(self) -> Gaussian:
         """The Gaussian fit of the features."""
-        return fit(self.seen.features, "real images")
+        with on_no_bill():
+            return fit(self.seen.features, "real images")
 
     @cached_property
     def radii(self) -> Tensor:
         """Distances to the five nearest other images, (n, 5)."""
-        return radii(self.seen.features)
+        with on_no_bill():
+            return radii(self.seen.features)
 
     @cached_property
     def spread(self) -> float:
         """Mean distance between two images."""
-        return spread(self.seen.features)
+        with on_no_bill():
+            return spread(self.seen.features)
 
     @cached_property
     def accuracy(self) -> float | None:
@@ -97,15 +105,18 @@ class Reference:
     def floor(self, splits: Splits, n: int) -> Floor:
         """Real against real: n images of another split in place of the samples. One draw, the same always."""
         if n not in self._floors:
-            other = _other(splits, self.split, n)
-            images: Images = getattr(splits, other)
-            order = _order(splits, other, "floor")[:n]
-            starts = range(0, len(order), _BLOCK)
-            seen = joined(self.extractor.look(images.batch(order[start : start + _BLOCK])) for start in starts)
-            apart = distance(fit(seen.features, "real images"), self.gaussian)
-            told = f"{len(order)} {other} images"
-            self._floors[n] = Floor(apart, kid(seen.features, self.seen.features), told)
+            with on_no_bill():
+                self._floors[n] = self._floor(splits, n)
         return self._floors[n]
+
+    def _floor(self, splits: Splits, n: int) -> Floor:
+        other = _other(splits, self.split, n)
+        images: Images = getattr(splits, other)
+        order = _order(splits, other, "floor")[:n]
+        starts = range(0, len(order), _BLOCK)
+        seen = joined(self.extractor.look(images.batch(order[start : start + _BLOCK])) for start in starts)
+        apart = distance(fit(seen.features, "real images"), self.gaussian)
+        return Floor(apart, kid(seen.features, self.seen.features), f"{len(order)} {other} images")
 
 
 def _other(splits: Splits, split: Split, n: int) -> Split:

@@ -23,6 +23,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.files import json_bytes, read_json
 from gentickets.files.belonging import FORMAT, Owner, owner_of
 from gentickets.results import Result, read_result
+from gentickets.runs.holder import holder, sign
 from gentickets.runs.record import check_record
 
 SOURCE = "source"
@@ -85,6 +86,11 @@ class RunFolder:
         """run.json: format, versions, device, seeds, resolved recipe."""
         return self.path / "run.json"
 
+    @property
+    def state(self) -> Path:
+        """state.json: what the last attempt at the run has lost, if anything."""
+        return self.path / "state.json"
+
     def cell(self, seed: int, arm: str) -> Path:
         """The folder of one seed and one arm."""
         return self.path / f"seed-{seed}" / arm
@@ -143,6 +149,7 @@ def locked(folder: Path, wait: float = 0.0) -> AbstractContextManager[object]:
         held = lock.acquire()
         if not was_there:
             record(folder / ".lock")
-        return held
     except Timeout as error:
-        raise TicketError(f"{folder} is being written by another process", Status.LOCKED) from error
+        raise TicketError(f"{folder} is being written by {holder(folder / '.lock')}", Status.LOCKED) from error
+    sign(folder / ".lock")
+    return held

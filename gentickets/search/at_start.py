@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gentickets.criteria import Criterion
 from gentickets.data import Batches
+from gentickets.heartbeat import beat
 from gentickets.search.pruning import CRITERION_BATCHES, beside, pruned
 from gentickets.search.rounds import first_ticket
 from gentickets.seeds import derive
@@ -66,6 +67,7 @@ def ticket_at_start(
     training.start(dense)
     mask, tied = dense.mask, dict(dense.origin.tied)
     for cut in range(1, cuts + 1):
+        beat()
         seen = derive(seed, "criterion", round, cut)
         mask, tied = pruned(training.task, mask, density ** (cut / cuts), criterion, scope, seen, batches)
         Ticket(mask, dense.weights, dense.origin).load_into(training.task)

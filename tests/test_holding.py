@@ -343,11 +343,14 @@ def test_the_handle_is_one_of_pytorchs_and_lets_go_of_everything() -> None:
     assert all(bool(gradients[name][~kept].any()) for name, kept in mask.items())
 
 
-def test_what_is_forgotten_is_told_of_no_step() -> None:
+@pytest.mark.parametrize("build", [fused, lambda net: torch.optim.Adafactor(net.parameters())])
+def test_what_is_forgotten_is_told_of_no_step(build: Callable[[nn.Module], Optimizer]) -> None:
     net = Net()
-    hold(half_of(net), net, fused(net))
+    optimizer = build(net)
+    hold(half_of(net), net, optimizer)
+    step(net, optimizer)
     assert len(of_all._global_optimizer_post_hooks) == 1
-    del net
+    del net, optimizer
     gc.collect()
     assert not list(stepping._LIVE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,17 +71,15 @@ class Entry:
         """How many pruned weights are not zero; NaN is not."""
         return int(torch.count_nonzero(local(self.weight).detach()[self.numbers == 0]))
 
-    def mask_gradient(self, _: object = None) -> None:
+    def mask_gradient(self) -> None:
         """Zero the gradient of pruned weights, unless it is sparse."""
-        gradient = self.weight.grad
-        if gradient is not None and gradient.layout == torch.strided:
-            local(gradient).detach().mul_(self.numbers)
+        _mask_gradient(self.numbers, self.weight)
 
     def watch_gradient(self) -> None:
         """Zero it from now on as soon as it is there."""
         if self.gradient_hook is None and self.weight.requires_grad and self.weight.is_leaf:
-            hook = self.weight.register_post_accumulate_grad_hook(self.mask_gradient)  # type: ignore[no-untyped-call]
-            self.gradient_hook = hook
+            hook = partial(_mask_gradient, self.numbers)  # not of this entry: no garbage collector sees through tensors
+            self.gradient_hook = self.weight.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
 
     def let_go(self) -> None:
         """Leave the gradient alone."""
@@ -145,6 +144,12 @@ def twins(root: nn.Module, entries: Sequence[Entry]) -> Iterator[Entry]:
             if source is not None:
                 kept = laid_out(source.kept, source.weight, parameter)
                 yield Entry(f"{path}.{key}".lstrip("."), part, key, parameter, kept, source)
+
+
+def _mask_gradient(numbers: Tensor, weight: Tensor) -> None:
+    gradient = weight.grad
+    if gradient is not None and gradient.layout == torch.strided:
+        local(gradient).detach().mul_(numbers)
 
 
 def _version(tensor: Tensor) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,6 +175,14 @@ def test_a_state_of_the_first_null_is_read_and_one_of_another_walk_refused(bench
     again = made(schedule=Schedule())
     again.restore(told, tensors)
     assert again.null["net"]["shown"] == 70
+    unknown = made(momentum=0.5)
+    for look in range(1, CHECKS + 1):
+        unknown.rank.now = look
+        unknown.look(EVERY * look)
+    same = made(momentum=0.5)
+    kept = json.loads(json.dumps(unknown.state()[0]))
+    same.restore(kept, unknown.state()[1])
+    assert (same.state()[0], same.trace) == (unknown.state()[0], unknown.trace), "three paces, each with its own"
     for other in (made(), made(schedule=Schedule("cosine", STEPS)), made(schedule=Schedule(), momentum=0.5)):
         with pytest.raises(TicketError, match="stored with"):
             other.restore(told, tensors)

@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 from conftest import PROGRAM
-from test_resume import SMALL, wait_for
+from gentickets_cli.verdict import Asked, _wanted
+from test_resume import HERE, SMALL, recipe, wait_for
 
-from gentickets.errors import Status
+from gentickets.errors import Status, TicketError
+from gentickets.experiment.find import find
+from gentickets.experiment.places import recipe_of
+from gentickets.recipe import Recipe
+from gentickets.runs.folder import RunFolder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -108,3 +113,31 @@ def test_what_was_started_to_ignore_hangups_ignores_them() -> None:
     _, told = process.communicate(timeout=60)
     assert told.startswith("stopping\n")
     assert "KeyboardInterrupt" in told
+
+
+def test_a_look_that_was_stopped_goes_on_by_the_same_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`verdict RUN --more`: from 3 seeds to 6, stopped, again; a further look only when those are there."""
+    few = ["search.seeds=3", "quality.frechet=false", "search.budget=false", 'search.controls=["shuffle"]',
+           'search.scaling="off"', "verdict.beside=false", "verdict.twice=false", "search.longer=0"]  # fmt: skip
+    small, run = recipe(tmp_path, "ae", *few), tmp_path / "run"
+    find(small, run, HERE)
+    monkeypatch.setattr("gentickets.recipe.asked.complete", lambda recipe: recipe)  # no more arms: seeds alone
+
+    def more() -> Recipe:
+        return _wanted(Asked(recipe_of(RunFolder(run)), run, True), True, None)
+
+    wanted = more()
+    assert wanted.search.seeds == 6
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gentickets.experiment.work.Work.do", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            find(wanted, run, HERE)
+    assert recipe_of(RunFolder(run)).search.seeds == 6
+    assert more().search.seeds == 6
+    find(more(), run, HERE)
+    with pytest.raises(TicketError, match="no further look was declared"):
+        more()

@@ -16,8 +16,8 @@ from gentickets import disk
 from gentickets.disk import clear_drafts, is_draft, recording, write_new, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.find import Options, find
+from gentickets.experiment.kept import Kept
 from gentickets.experiment.planted import Place, train_ticket
-from gentickets.experiment.sources import Kept
 from gentickets.report import write_report
 from gentickets.report.matrix import check_folder
 from gentickets.runs.folder import RunFolder, locked
@@ -117,7 +117,7 @@ def test_what_lies_in_a_begun_run_stays(tmp_path: Path) -> None:
 
 
 def test_another_recipe_in_a_begun_run_is_not_overwritten(tmp_path: Path) -> None:
-    small = recipe(tmp_path, "vae")
+    small = recipe(tmp_path, "ae", "quality.frechet=false", "search.budget=false", "search.controls=[]")
     find(small, tmp_path / "run", HERE)
     shutil.rmtree(tmp_path / "run" / "seed-0")
     (tmp_path / "run" / "recipe.toml").write_text("# my only copy\n")
@@ -151,7 +151,7 @@ def killed_at(patch: pytest.MonkeyPatch, count: int) -> None:
 def test_a_start_that_was_killed_at_any_file_goes_on(tmp_path: Path) -> None:
     small = recipe(tmp_path, "ae", "quality.frechet=false", "search.budget=false", 'search.controls=["shuffle"]')
     find(small, tmp_path / "whole", HERE)
-    for count in range(1, 9):
+    for count in (1, 2, 3, 6):
         run = tmp_path / f"run-{count}"
         with pytest.MonkeyPatch.context() as patch:
             killed_at(patch, count)

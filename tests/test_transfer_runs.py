@@ -21,7 +21,8 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment import notes
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.find import Options, find
-from gentickets.experiment.sources import Kept, nearest_levels, served
+from gentickets.experiment.kept import Kept
+from gentickets.experiment.sources import nearest_levels, served
 from gentickets.experiment.targets import load_target, started
 from gentickets.experiment.transferring import adopt, gather
 from gentickets.experiment.units import plan_units, transfer_arms

@@ -14,7 +14,7 @@ from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.sources import Kept
+from gentickets.experiment.kept import Kept
 from gentickets.experiment.units import TRANSFER, Unit, from_own_weights
 from gentickets.masks import Mask, full_mask
 from gentickets.portable import Portable, signs_shuffled

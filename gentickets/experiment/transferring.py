@@ -14,13 +14,14 @@ from gentickets.disk import write_whole
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.find import Options
+from gentickets.experiment.kept import Kept
 from gentickets.experiment.recorded import record_of
-from gentickets.experiment.sources import Found, Kept, files_of, find_source, nearest_levels, served, with_recipe
+from gentickets.experiment.sources import Found, files_of, find_source, nearest_levels, served
 from gentickets.experiment.stored import check_size
 from gentickets.experiment.transferred import Carrier, of_signs, source_networks
 from gentickets.experiment.units import TRANSFER
 from gentickets.masks import Mask, full_mask, prunable_layers
-from gentickets.recipe import Recipe, diff
+from gentickets.recipe import Recipe, diff, ticket_recipe
 from gentickets.runs.folder import RoundFolder, RunFolder
 from gentickets.runs.formats import read_ticket
 from gentickets.runs.portable import is_portable, read_portable
@@ -170,10 +171,10 @@ def _read(path: Path) -> tuple[Ticket, dict[str, Any]]:
     """A ticket, or a portable one as a ticket of signs, and its recipe."""
     if is_portable(path):
         portable, stored = read_portable(path)
-        ticket, recipe = of_signs(portable), with_recipe(path, stored)
+        ticket, recipe = of_signs(portable), ticket_recipe(stored, path)
     else:
         ticket, stored = read_ticket(path)
-        recipe = with_recipe(path, stored)
+        recipe = ticket_recipe(stored, path)
     held = max(ticket.mask.total, sum(value.numel() for value in ticket.weights.values()))
     check_size(recipe, held, path, compact=ticket.channels is not None)
     return ticket, recipe

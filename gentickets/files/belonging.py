@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,8 +91,9 @@ def check_files(told: Mapping[str, Any], path: Path) -> None:
     due = told["format"] == UNCHECKED and told.get("status", "done") == "done" and told["arm"] not in WITHOUT_TICKET
     if told.get("ticket") is not None or (due and any(path.parent.glob("*.png"))):
         _check_header(ticket, told.get("ticket"))
-    if told.get("network") is not None and trained.is_file():
-        _check_header(trained, told["network"])
+    with suppress(FileNotFoundError):  # dropped before or just now, by the run that is at work
+        if told.get("network") is not None and read_header(trained).sha256 != told["network"]:
+            raise foreign(trained, f"{RESULT} beside it names another one")
 
 
 def check_beside(file: Path, sha256: str) -> None:

@@ -32,7 +32,8 @@ from gentickets.training import Training, train
 TRIAL_SECONDS = 2.0
 """For steps of training."""
 FEW = 1000
-"""Images on which an evaluation is timed; of more, what it takes is drawn out from this number and twice as many."""
+"""Images on which an evaluation is timed; of more, what it takes is drawn out from this number and from `MANY`."""
+MANY = 4 * FEW
 STARTING = 6.0
 """Seconds until workers are there, and for the report at the end."""
 
@@ -55,7 +56,7 @@ class Rates:
     check: float = 0.0
     """One of its checks."""
     once: float = 0.0
-    """For the whole run: the features that samples are compared in."""
+    """For the whole run, or each worker: the features that samples are compared in, and those of the real images."""
 
     def evaluating(self, images: int) -> float:
         """Of one evaluation."""
@@ -98,10 +99,12 @@ def _seconds(assembly: Assembly, unit: Unit, rates: Rates, folder: Path) -> floa
 def rates_of(assembly: Assembly, units: Sequence[Unit], folder: Path) -> Rates:
     """What each part of these units takes here."""
     splits, small = assembly.splits, min(FEW, assembly.splits.test.n)
-    first = _evaluation(assembly, units[0], folder, small)
+    first, real = _evaluation(assembly, units[0], folder, small)
+    real *= (splits.valid.n + splits.test.n) / small
     if splits.test.n > small:
-        large = min(2 * FEW, splits.test.n)
-        second = _evaluation(assembly, units[0], folder, large)
+        large = min(MANY, splits.test.n)
+        second, more = _evaluation(assembly, units[0], folder, large)
+        real = more * (splits.valid.n + splits.test.n) / large
         square = max(0.0, (second / large - first / small) / (large - small))
     else:
         square = 0.0
@@ -109,8 +112,8 @@ def rates_of(assembly: Assembly, units: Sequence[Unit], folder: Path) -> Rates:
     begin, check = (0.0, 0.0) if search is None else _early_bird(assembly, search, folder)
     return Rates(
         _step(assembly, units[0].seed), _build(assembly, units[0].seed), (first / small - square * small, square),
-        _evaluation(assembly, units[0], folder, small, only_metric=True) / small, _score(assembly, units),
-        begin, check, _once(assembly, folder),
+        _evaluation(assembly, units[0], folder, small, only_metric=True)[0] / small, _score(assembly, units),
+        begin, check, _once(assembly, folder) + real,
     )  # fmt: skip
 
 
@@ -156,18 +159,20 @@ def _build(assembly: Assembly, seed: int) -> float:
     return min(_timed(assembly.device, go) for _ in range(2))  # the first may load code
 
 
-def _evaluation(assembly: Assembly, unit: Unit, folder: Path, images: int, *, only_metric: bool = False) -> float:
-    """An evaluation on so many images, the real ones' features being known."""
+def _evaluation(
+    assembly: Assembly, unit: Unit, folder: Path, images: int, *, only_metric: bool = False
+) -> tuple[float, float]:
+    """An evaluation on so many images, and what the first takes beyond that: the real images' side is remembered."""
     part = _with_images(assembly, folder, images)
     examiner = _examiner(part, unit, folder)
-    with suppress(TicketError):  # networks that were never trained may give figures that are none
-        examiner.figures(examiner.training.task, "test", only_metric=only_metric)
 
     def go() -> None:
+        # networks that were never trained may give figures that are none
         with Notes().counted("evaluate", assembly.device), suppress(TicketError):
             examiner.figures(examiner.training.task, "test", only_metric=only_metric)
 
-    return _timed(assembly.device, go)
+    first, again = _timed(assembly.device, go), _timed(assembly.device, go)
+    return again, max(0.0, first - again)
 
 
 def _examiner(assembly: Assembly, unit: Unit, folder: Path) -> Examiner:

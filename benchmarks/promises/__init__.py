@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/reliability.py`: each tries one promise many times and says how often it held."""

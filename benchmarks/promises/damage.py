@@ -1,0 +1,310 @@
+"""Bytes of stored files flipped and cut, over all kinds of file; tensor headers mutated by the million."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from promises import broken
+from promises.commands import forked
+from promises.part import Part, World
+
+FLIPS, HEADERS = 100, 10_000
+"""Tries in one batch."""
+SLOW = 1.0
+"""Seconds that no header may take."""
+Read = Callable[[Path, Path], object]
+"""(the run's folder, the file) -> what it holds, in a form that compares."""
+
+
+def flips(world: World, number: int) -> str | None:
+    """One file of one kind, flipped or cut a hundred times: noticed (status 3), or without effect."""
+    files = _stored(world)
+    run, path, read = files[number % len(files)]
+    place = world.scratch(number)
+    try:
+        copy = Path(shutil.copytree(run, place / run.name))
+        file = copy / path
+        data, before = file.read_bytes(), _said(read, copy, file)
+        assert before[0] == "sound", f"{path} is read as {before}"
+        broken.apply(world.broken)
+        chance = random.Random(number)
+        for _ in range(FLIPS):
+            changed = _damaged(data, chance)
+            file.write_bytes(changed)
+            after = _said(read, copy, file)
+            world.kept[after[0]] = world.kept.get(after[0], 0) + 1
+            if after[0] == "sound" and after != before:
+                return f"{path}: a change that has an effect was not noticed"
+            if after[0] == "error":
+                return f"{path}: {after[1]}"
+        return None
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def headers(world: World, number: int) -> str | None:
+    """Ten thousand mutated headers of tensor files: each is refused, or changes nothing, within a second."""
+    from gentickets.errors import Status, TicketError
+    from gentickets.tensorfile import unpack
+
+    data, whole = _tensor_file(world)
+    _forbid_code()
+    broken.apply(world.broken)
+    chance = random.Random(number)
+    for _ in range(HEADERS):
+        changed = _mutated(data, chance)
+        started = time.perf_counter()
+        try:
+            found = unpack(changed, "ticket", Path("mutated"))
+        except TicketError as error:
+            if error.status is not Status.TICKET:
+                return f"status {error.status}: {error}"
+        except Exception as error:
+            return f"{type(error).__name__}: {error} for {changed[:120]!r}"
+        else:
+            if not _equal(found, whole):
+                return f"a header that was changed is taken: {changed[:200]!r}"
+        if (seconds := time.perf_counter() - started) > SLOW:
+            return f"{seconds:.1f} s for {changed[:120]!r}"
+    return None
+
+
+def _stored(world: World) -> list[tuple[Path, Path, Read]]:
+    """One file of each kind that runs store, with what reads it."""
+    if "stored" not in world.kept:
+        world.kept["stored"] = _gathered(world)
+    found: list[tuple[Path, Path, Read]] = world.kept["stored"]
+    return found
+
+
+def _gathered(world: World) -> list[tuple[Path, Path, Read]]:
+    for case in world.cases:
+        world.whole(case)
+    whole = world.folder / "whole"
+    stopped = _stopped(world)
+    wanted: list[tuple[Path, str, Read]] = [
+        (whole / "vae", "run.json", _show), (whole / "vae", "seed-*/ticket/round-01/result.json", _show),
+        (whole / "vae", "seed-*/ticket/round-01/ticket.safetensors", _ticket),
+        (whole / "vae", "seed-*/ticket/round-01/trained.safetensors", _snapshot),
+        (whole / "ae", "seed-*/shuffle/round-01/result.json", _show),
+        (whole / "gan", "seed-*/ticket/round-00/trained.safetensors", _snapshot),
+        (whole / "gan", "features.safetensors", _features),
+        (whole / "early_bird", "seed-*/search/round-00/result.json", _show),
+        (whole / "transfer", "source/source.json", _source),
+        (whole / "transfer", "seed-*/transfer/round-01/result.json", _show),
+        (whole / "verdict", "seed-*/beside/round-01/result.json", _show),
+        (whole / "verdict", "run.json", _show),
+        (stopped, "seed-*/*/round-*/progress.safetensors", _snapshot),
+        (whole / "portable", "seed-*/ticket/round-01/portable.safetensors", _portable),
+    ]  # fmt: skip
+    found = []
+    for run, pattern, read in wanted:
+        files = sorted(run.glob(pattern))
+        assert files, f"{run.name} has no {pattern}"
+        found.append((run, files[-1].relative_to(run), read))
+    return found
+
+
+def _stopped(world: World) -> Path:
+    """A run that was killed in the middle of a round, and one with portable tickets."""
+    from promises.faults import environment, install
+    from promises.kills import OFTEN
+
+    case, place = world.named("vae"), world.folder / "whole" / "stopped"
+    portable = world.folder / "whole" / "portable"
+    if not portable.exists():
+        forked(case.command(portable, "--portable"), world.folder)
+    for at in range(30, 200, 5):
+        if list(place.glob("seed-*/*/*/progress.safetensors")):
+            break
+        shutil.rmtree(place, ignore_errors=True)
+        count = world.folder / f"stopped-{at}"
+
+        def prepare(at: int = at, count: Path = count) -> None:
+            os.environ |= environment(place, f"kill@{at}", count)
+            install()
+
+        forked(case.command(place, *OFTEN), world.folder, prepare)
+    return place
+
+
+def _said(read: Read, run: Path, file: Path) -> tuple[str, str]:
+    """``sound`` with what the file holds, ``noticed`` with the sentence, or ``error`` with what went wrong."""
+    from gentickets.errors import Status, TicketError
+
+    try:
+        return "sound", str(read(run, file))
+    except TicketError as error:
+        return (
+            ("noticed", str(error)) if error.status is Status.TICKET else ("error", f"status {error.status}: {error}")
+        )
+    except Exception as error:
+        return "error", f"{type(error).__name__}: {error}"
+
+
+def _show(run: Path, file: Path) -> object:
+    """What `gentickets show RUN --json` prints."""
+    from gentickets_cli.look import show
+
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(io.StringIO()):
+        show.main([str(run), "--json"], standalone_mode=False)
+    return shown.getvalue()
+
+
+def _ticket(run: Path, file: Path) -> object:
+    from gentickets.runs.formats import read_ticket
+
+    ticket, recipe = read_ticket(file)
+    return [_plain({**ticket.weights, **ticket.mask}), ticket.origin, recipe]
+
+
+def _snapshot(run: Path, file: Path) -> object:
+    from gentickets.runs.formats import read_snapshot
+
+    snapshot, notes, tensors = read_snapshot(file)
+    return [snapshot.step, _plain(snapshot.weights), _plain(snapshot.optim), notes, _plain(tensors)]
+
+
+def _portable(run: Path, file: Path) -> object:
+    from gentickets.runs.portable import read_portable
+
+    portable, recipe = read_portable(file)
+    return [_plain({**portable.mask, **portable.norms}), _plain(portable.positive), recipe]
+
+
+def _features(run: Path, file: Path) -> object:
+    from gentickets.data import load
+    from gentickets.quality.features import parse_extractor
+
+    return parse_extractor(file.read_bytes(), file, load("digits")).hash
+
+
+def _source(run: Path, file: Path) -> object:
+    from gentickets.experiment import transferring
+    from gentickets.runs.folder import RunFolder
+
+    return transferring.read_source(RunFolder(run)) if hasattr(transferring, "read_source") else _show(run, file)
+
+
+def _plain(tensors: Any) -> dict[str, bytes]:
+    return {name: value.contiguous().numpy().tobytes() for name, value in sorted(tensors.items())}
+
+
+def _damaged(data: bytes, chance: random.Random) -> bytes:
+    """A bit flipped, a byte replaced, a stretch cut out, doubled or overwritten, or the end cut off."""
+    at, much = chance.randrange(len(data)), chance.randint(1, 64)
+    kind = chance.randrange(6)
+    if kind == 0:
+        return data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :]
+    if kind == 1:
+        return data[:at] + bytes([chance.randrange(256)]) + data[at + 1 :]
+    if kind == 2:
+        return data[:at]
+    if kind == 3:
+        return data[:at] + data[at + much :]
+    if kind == 4:
+        return data[: at + much] + data[at:]
+    return data[:at] + chance.randbytes(much) + data[at + much :]
+
+
+def _tensor_file(world: World) -> tuple[bytes, Any]:
+    """A small ticket's bytes, and what they hold."""
+    import torch
+
+    from gentickets import Mask, Origin, Ticket
+    from gentickets.runs.formats import pack_ticket
+    from gentickets.tensorfile import unpack
+
+    weights = {"net.weight": torch.arange(12.0).reshape(3, 4), "net.bias": torch.ones(3)}
+    mask = Mask({"net.weight": torch.arange(12).reshape(3, 4) % 2 == 0})
+    data = pack_ticket(Ticket(mask, weights, Origin("iterative", 1, 1, 0)))
+    return data, unpack(data, "ticket", Path("whole"))
+
+
+def _equal(found: Any, whole: Any) -> bool:
+    return bool(found[1] == whole[1] and _plain(found[0]) == _plain(whole[0]))
+
+
+_VALUES = (
+    "-1", "0", "1e999", "NaN", "null", "true", '""', '"F32"', '"F128"', "[]", "{}", "[[]]", "[9999999999999]", "[-1]",
+    "[0,0]", "[0,18446744073709551616]", "1" * 400, '"\\ud800"', "[" * 200 + "]" * 200, '{"a":' * 100 + "1" + "}" * 100,
+)  # fmt: skip
+
+
+def _mutated(data: bytes, chance: random.Random) -> bytes:
+    """The file with another header: bytes changed in it, its length, a value, a key, or a great many keys."""
+    length = int.from_bytes(data[:8], "little")
+    header, rest = data[8 : 8 + length], data[8 + length :]
+    kind = chance.randrange(12)
+    if kind < 6:
+        changed = _damaged(header, chance)
+    elif kind == 6:
+        size = chance.choice([0, 1, length - 1, length + 1, 2**31, 2**63, 2**64 - 1, chance.randrange(2**64)])
+        return size.to_bytes(8, "little") + header + rest
+    elif kind == 11 and chance.random() < 0.002:
+        many = ",".join(f'"{name}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}' for name in range(200_000))
+        changed = b"{" + many.encode() + b"," + header[1:]
+    else:
+        changed = _another_value(header, chance)
+    return len(changed).to_bytes(8, "little") + changed + rest
+
+
+def _another_value(header: bytes, chance: random.Random) -> bytes:
+    """The header's JSON with a value replaced somewhere, or a key doubled."""
+    table = json.loads(header)
+    name = chance.choice(list(table))
+    mark = "\N{SNOWMAN}"
+    if chance.random() < 0.2 or not isinstance(table[name], dict):
+        table[name] = mark
+    else:
+        inner = dict(table[name])
+        inner[chance.choice(list(inner))] = mark
+        table[name] = inner
+    text = json.dumps(table, ensure_ascii=False).replace(f'"{mark}"', chance.choice(_VALUES))
+    if chance.random() < 0.1:
+        text = '{"__metadata__":{},' + text[1:]
+    return text.encode(errors="surrogatepass")
+
+
+_WATCHING: list[bool] = []
+
+
+def _forbid_code() -> None:
+    """From now on, code that a file brings along ends the process: nothing of it may run."""
+    if not _WATCHING:
+        _WATCHING.append(True)
+        forbidden = ("pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "ctypes.dlopen")
+
+        def watch(event: str, given: Any) -> None:
+            if event in forbidden:
+                print(f"a header led to {event} {given}", file=sys.stderr)
+                os._exit(99)
+
+        sys.addaudithook(watch)
+
+
+FILES = Part(
+    "files",
+    "A stored file that is flipped or cut anywhere is noticed (status 3, one line), or holds what it held before.",
+    10_000, 1_400, flips,
+    {"checksum": "checksums are not compared", "figures": "results are read without their checksum"},
+    FLIPS, prepare=lambda world: _stored(world),
+)  # fmt: skip
+TENSORS = Part(
+    "headers",
+    "A tensor file with any header is refused (status 3) or unchanged: nothing runs, hangs or takes over a second.",
+    1_000_000, 20_000, headers,
+    {"checksum": "checksums are not compared"},
+    HEADERS,
+)  # fmt: skip

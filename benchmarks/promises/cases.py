@@ -17,7 +17,8 @@ RECIPE: dict[str, dict[str, Any]] = {
     "data": {"name": "digits", "batch_size": 16},
     "train": {"steps": 10, "lr": 1e-3},
     "search": {
-        "rounds": 1, "keep": 0.5, "rewind_to": 3, "seeds": 1, "controls": ["shuffle"], "scaling": "off", "budget": False,
+        "rounds": 1, "keep": 0.5, "rewind_to": 3, "seeds": 1, "controls": ["shuffle"], "scaling": "off",
+        "budget": False,
     },
     "claim": {"metric": "negative_elbo", "margin": 0.02, "level": 0.5},
 }  # fmt: skip
@@ -31,8 +32,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "early_bird": {
         "task": {"network": "conv", "width": 8, "depth": None, "latent": 4}, "train": {"steps": 40},
         "search": {
-            "method": "early_bird", "by": "weights", "rule": "published", "every": 4, "tolerance": 0.99, "patience": 3, "rewind_to": None,
-            "controls": [],
+            "method": "early_bird", "by": "weights", "rule": "published", "every": 4, "tolerance": 0.99, "patience": 3,
+            "rewind_to": None, "controls": [],
         },
     },
     "transfer": {"task": {"family": "ae"}, "claim": {"metric": "reconstruction"}, "search": {"controls": []},

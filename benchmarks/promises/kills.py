@@ -118,8 +118,8 @@ def _gone_on(world: World, command: list[str], place: Path, whole: dict[str, str
 
 KILLS = Part(
     "kills",
-    "A command that is killed (SIGKILL, at a write or at any moment; parent or worker) ends with the same bytes when it "
-    "is given again.",
+    "A command that is killed (SIGKILL, at a write or at any moment; parent or worker) ends with the same bytes when "
+    "it is given again.",
     200, 16, kill,
     {"atomic": "files are written in place instead of as drafts", "order": "results are stored before networks"},
     prepare=lambda world: _counted(world),

@@ -15,7 +15,7 @@ from promises.part import Part, World, whole_runs
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 AWAKE = 0.35
-"""Seconds until the command line is up; before, a signal meets the interpreter, and nothing is there to store."""
+"""Seconds until the first signal may come: about as long as the interpreter takes to start."""
 STARTS = 50
 
 
@@ -33,14 +33,11 @@ def send(world: World, number: int) -> str | None:
     process.send_signal(kind)
     ended = finish(process)
     end_group(process.pid)
-    if ended.status not in (
-        STATUS[kind],
-        0,
-        7,
-        2 if case.name == "transfer" and (place / "run" / "run.json").exists() else 0,
-    ):
+    if ended.status == -kind and not (place / "run" / "run.json").exists():
+        return None  # it met the interpreter, before the command line was up
+    if ended.status not in (STATUS[kind], 0, 7):
         return f"{case.name}: {kind.name} ends with {ended.status}: {ended.stderr[-300:]!r}"
-    if (unclear := ended.unclear()) is not None and ended.status != 2:
+    if (unclear := ended.unclear()) is not None:
         return f"{case.name}: {kind.name}: {unclear}"
     if number % 4 < 3:
         return None
@@ -79,15 +76,15 @@ def together(world: World, number: int) -> str | None:
 
 SIGNALS = Part(
     "signals",
-    "Ctrl-C, SIGTERM and SIGHUP end a command with their status and one line, whenever they come; the same command then "
-    "ends with the same bytes.",
+    "Ctrl-C, SIGTERM and SIGHUP end a command with their status and one line, whenever they come; the same command "
+    "then ends with the same bytes.",
     120, 8, send,
     {"store": "a stopped round stores nothing and drops what it had stored"},
     chain=4, prepare=whole_runs,
 )  # fmt: skip
 STARTED = Part(
     "starts",
-    "Of many commands that start in one folder at the same moment one works; the others end with status 6 and one line.",
+    "Of many commands that start in one folder at the same moment one works; the others end with status 6, one line.",
     STARTS, STARTS, together,
     {"lock": "folders are not locked"},
     STARTS, prepare=whole_runs,

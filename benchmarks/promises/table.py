@@ -9,13 +9,13 @@ from promises.part import Part
 
 HEAD = """# Reliability
 
-What gentickets promises when things go wrong, and how often each promise held when it was tried. The page is written by
-`python benchmarks/reliability.py` from [reliability.json](reliability.json); each part is one command, given in its row,
-and goes on where it was stopped. The runs are the suite's own: an autoencoder, a VAE, a GAN, an early-bird search, a transfer and
-a verdict, a few steps long.
+What gentickets promises when things go wrong, and how often each promise held when it was tried. This page is written
+by `python benchmarks/reliability.py` from [reliability.json](reliability.json). Each part is one command, given in its
+row, and goes on where it was stopped. The runs are the suite's own and a few steps long: an autoencoder, a VAE, a GAN,
+an early-bird search, a transfer, and the arms of a verdict.
 
-"The same bytes" means: tensor files and images byte for byte, and `result.json` but for what depends on time and place (seconds,
-memory, energy, machine, attempt, and the checksum over them).
+"The same bytes" means: tensor files and images byte for byte, and `result.json` but for what depends on time and place
+(seconds, memory, energy, machine, attempt, and the checksum over them).
 
 """
 

@@ -21,33 +21,27 @@ class Hit(Task):
     def __init__(self, image, what, step, width=16):
         super().__init__()
         self.image, n = image, image[0] * image[1] * image[2]
-        self.what, self.step, self.taken = what, step, 0
+        self.what, self.step = what, step
         self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(n, width), nn.BatchNorm1d(width), nn.ReLU())
         self.decoder = nn.Sequential(nn.Linear(width, n), nn.Unflatten(1, image))
+        self.decoder.register_buffer("taken", torch.zeros((), dtype=torch.long))  # is rewound and restored like weights
 
     def objectives(self):
         return [Objective("error", self.loss, ("encoder", "decoder"), after_step=self.after)]
 
     def loss(self, batch, draw):
         value = (self.decoder(self.encoder(batch)) - batch).square().mean()
-        hit = self.training and self.taken + 1 == self.step
-        if self.training and value.requires_grad:
-            self.taken += 1
-        if not hit:
-            return value
-        factor = {"nan loss": float("nan"), "inf loss": float("inf"), "spike": 1e30, "-inf loss": float("-inf")}
-        if self.what in factor:
-            return value * factor[self.what]
-        if self.what == "nan gradient":
-            weight = self.decoder[0].weight
-            return value + (weight - weight.detach()).sum() * float("nan") * 0 + 0 * value
+        factors = {"nan loss": float("nan"), "inf loss": float("inf"), "-inf loss": float("-inf"), "spike": 1e30}
+        if self.training and int(self.decoder.taken) + 1 == self.step:
+            return value * factors.get(self.what, 1.0)
         return value
 
     def after(self):
-        if self.taken == self.step and self.what == "nan weight":
+        self.decoder.taken += 1
+        if int(self.decoder.taken) == self.step and self.what == "nan weight":
             with torch.no_grad():
                 self.decoder[0].weight[0, 0] = float("nan")
-        if self.taken == self.step and self.what == "inf buffer":
+        if int(self.decoder.taken) == self.step and self.what == "inf buffer":
             self.encoder[2].running_var[0] = float("inf")
 
     def figures(self, batch, draw):

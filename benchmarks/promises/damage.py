@@ -191,10 +191,10 @@ def _features(run: Path, file: Path) -> object:
 
 
 def _source(run: Path, file: Path) -> object:
-    from gentickets.experiment import transferring
+    from gentickets.experiment.sources import Kept
     from gentickets.runs.folder import RunFolder
 
-    return transferring.read_source(RunFolder(run)) if hasattr(transferring, "read_source") else _show(run, file)
+    return Kept(RunFolder(run)).told
 
 
 def _plain(tensors: Any) -> dict[str, bytes]:

@@ -40,7 +40,8 @@ def install() -> None:
 
 
 class _Fault:
-    """``kill``, ``parent`` (kills the parent process), ``enospc``, ``eio`` or ``none``, at moment ``number``."""
+    """``kill``, ``parent`` (kills the parent process), ``enospc``, ``eio``, or ``none``, at moment ``number``; or ``log``,
+    which writes down the files."""
 
     def __init__(self, kind: str, number: int, root: Path, count: Path) -> None:
         self.kind, self.number, self.root, self.count = kind, number, str(root.resolve()), count
@@ -85,7 +86,7 @@ class _Fault:
         if not self._ours(path):
             return
         handle = os.__dict__["open"](self.count, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        os.write(handle, b".")
+        os.write(handle, f"{os.fspath(path)}\n".encode() if self.kind == "log" else b".")
         reached = os.fstat(handle).st_size
         os.close(handle)
         persistent = self.kind in ("enospc", "eio") and fails

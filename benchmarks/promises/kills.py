@@ -121,7 +121,7 @@ KILLS = Part(
     "A command that is killed (SIGKILL, at a write or at any moment; parent or worker) ends with the same bytes when "
     "it is given again.",
     200, 16, kill,
-    {"atomic": "files are written in place instead of as drafts", "order": "results are stored before networks"},
+    {"atomic": "files are written in place instead of as drafts", "state": "stored states forget the optimizers"},
     prepare=lambda world: _counted(world),
 )  # fmt: skip
 DISK = Part(

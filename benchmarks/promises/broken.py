@@ -125,10 +125,10 @@ def _recipe() -> None:
     """TOML that is none is not caught."""
     from gentickets.recipe import source
 
-    class Never(Exception):
+    class NeverError(Exception):
         pass
 
-    source.tomllib.TOMLDecodeError = Never  # type: ignore[misc]
+    source.tomllib.TOMLDecodeError = NeverError  # type: ignore[misc]
 
 
 def _hold() -> None:

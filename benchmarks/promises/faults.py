@@ -40,8 +40,9 @@ def install() -> None:
 
 
 class _Fault:
-    """``kill``, ``parent`` (kills the parent process), ``enospc``, ``eio``, or ``none``, at moment ``number``; or ``log``,
-    which writes down the files."""
+    """``kill``, ``parent`` (kills the parent process), ``enospc``, ``eio`` or ``none``, at moment ``number``.
+
+    Or ``log``, which writes down the files."""
 
     def __init__(self, kind: str, number: int, root: Path, count: Path) -> None:
         self.kind, self.number, self.root, self.count = kind, number, str(root.resolve()), count

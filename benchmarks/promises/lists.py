@@ -9,7 +9,7 @@ import shutil
 from promises import broken
 from promises.part import Part, World
 
-RECIPES, EXAMPLES = 100, 500
+RECIPES, EXAMPLES = 100, 100
 """Tries in one batch."""
 
 
@@ -59,7 +59,7 @@ BROKEN_RECIPES = Part(
 MASKS = Part(
     "masks",
     "Under every optimizer of PyTorch, hold() trains as with masked gradients, or refuses in a sentence beforehand.",
-    20_000, 500, masks,
+    20_000, 200, masks,
     {"hold": "masks are not applied after steps"},
     EXAMPLES,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -34,13 +35,17 @@ class Divergence:
         fixed = {name: value for name, value in _state(task) if id(value) not in trained}
         self.design = {name: fixed[name].detach().clone() for name in infinite(fixed)}
         """The buffers and frozen weights that hold infinities by design, as they were."""
-        self._nothing = torch.zeros((), device=task.device)
         self.forget({})
+
+    @cached_property
+    def _nothing(self) -> Tensor:
+        """Stands for what is not there; made when a step is looked at, not before the device is known to work."""
+        return torch.zeros((), device=self.task.device)
 
     @property
     def immediate(self) -> bool:
         """Whether reading costs no wait, so that every step is checked at once."""
-        return self._nothing.is_cpu
+        return self.task.device.type == "cpu"
 
     @property
     def since(self) -> int | None:

@@ -56,8 +56,8 @@ def raw_weight(layer: nn.Module) -> Raw:
     return known[1]
 
 
-def effective_weight(layer: nn.Module, values: Mapping[str, Tensor]) -> Tensor:
-    """The weight that a layer would multiply by in evaluation mode if tensors of it had other values.
+def effective_weight(layer: nn.Module, values: Mapping[str, Tensor], *, training: bool = False) -> Tensor:
+    """The weight that a layer would multiply by, in evaluation mode if not ``training``, with other values of tensors.
 
     ``values`` are by the parameters' names in the layer. The layer, its buffers and the random state are untouched.
     Raises whatever the layer's own code raises.
@@ -66,7 +66,7 @@ def effective_weight(layer: nn.Module, values: Mapping[str, Tensor]) -> Tensor:
     swapped = {key: values[name] for key, name in own.items() if name in values}
     devices = {tensor.device for tensor in layer.parameters() if tensor.is_cuda}
     with torch.no_grad(), torch.random.fork_rng(list(devices)):
-        shell = _shell(layer, swapped, {}).eval()
+        shell = _shell(layer, swapped, {}).train(training)
         given = _input(layer)
         _steady_parametrizations(shell, always=True)
         if "weight" not in layer._parameters:
@@ -155,10 +155,32 @@ def _passes(layer: nn.Module, name: str, parameter: Tensor) -> bool | None:
     values = torch.rand(parameter.shape, generator=rng).add_(0.5)
     values = values * (torch.rand(parameter.shape, generator=rng) < 0.5).float().mul_(2).sub_(1)  # signs
     zeros = _some_zeros(torch.rand(parameter.shape, generator=rng) < 0.5)
-    weight = effective_weight(layer, {name: values.masked_fill(zeros, 0.0).to(parameter)}).cpu()
+    given = {name: values.masked_fill(zeros, 0.0).to(parameter)}
+    weight = effective_weight(layer, given).cpu()
     if weight.shape != zeros.shape:
         return None
-    return bool((weight[zeros] == 0).all()) and bool((weight[~zeros] != 0).any() or zeros.all())
+    passes = bool((weight[zeros] == 0).all()) and bool((weight[~zeros] != 0).any() or zeros.all())
+    return passes and not any(bool(weight[zeros].any()) for weight in _later(layer, given))
+
+
+def _later(layer: nn.Module, given: Mapping[str, Tensor]) -> Iterator[Tensor]:
+    """The weight in training mode, and once the layer's other parameters have moved, as long as they are numbers.
+
+    A low-rank update starts at zero, a shift too, and noise is added in training alone. What cannot be computed tells
+    nothing.
+    """
+    rng = torch.Generator().manual_seed(1)
+    moved = {
+        name: (tensor.detach().cpu() + 0.1 * torch.rand(tensor.shape, generator=rng)).to(tensor)
+        for name, tensor in layer.named_parameters()
+        if tensor.is_floating_point()
+    }
+    for values, training in ((given, True), ({**moved, **given}, False)):
+        try:
+            weight = effective_weight(layer, values, training=training).cpu()
+        except (RuntimeError, ValueError, TypeError):
+            continue
+        yield torch.nan_to_num(weight, 0.0, 0.0, 0.0)
 
 
 def _some_zeros(zeros: Tensor) -> Tensor:

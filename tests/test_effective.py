@@ -85,6 +85,39 @@ class Styled(nn.Conv2d):
         return super().forward(x) * style
 
 
+class LowRank(nn.Module):
+    """An update of low rank, which is zero at the start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = nn.Parameter(torch.ones(6, 2)), nn.Parameter(torch.zeros(2, 6))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + self.up @ self.down
+
+
+class Gain(nn.Module):
+    """A factor for each row, which moves and lets zeros pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(6, 1))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * self.gain
+
+
+class Noise(nn.Module):
+    """What is added in training alone."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + 0.1 * torch.randn_like(weight) if self.training else weight
+
+
+def under(layer: nn.Module, parametrization: nn.Module) -> nn.Module:
+    return parametrize.register_parametrization(layer, "weight", parametrization)
+
+
 def weight_norm(layer: nn.Module, **keywords: object) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -117,6 +150,8 @@ PASS: dict[str, tuple[Make, str]] = {
         lambda: made(nn.Linear(4, 6), lambda w: w.sign() * (w.abs() - 0.6).clamp(min=0)),
         "parametrizations.weight.original",
     ),
+    "factors": (lambda: under(nn.Linear(4, 6), Gain()), "parametrizations.weight.original"),
+    "dropped": (lambda: under(nn.Linear(4, 6), nn.Dropout()), "parametrizations.weight.original"),
     "equalized rate": (lambda: hooked(nn.Linear(4, 6), lambda w: w * 0.3), "weight_raw"),
     "own product": (lambda: Product(4, 6), "weight"),
     "more than an input": (lambda: Styled(4, 6, 3), "weight"),
@@ -143,6 +178,8 @@ REFUSE: dict[str, tuple[Make, str, str]] = {
         "parametrizations.weight.original1",
         "made by WeightNorm and Function",
     ),
+    "low rank": (lambda: under(nn.Linear(6, 6), LowRank()), "parametrizations.weight.original", "made by LowRank"),
+    "noise": (lambda: under(nn.Linear(6, 6), Noise()), "parametrizations.weight.original", "made by Noise"),
     "own forward pass": (lambda: Standardized(4, 6, 3), "weight", "made by Standardized"),
     "own product, centred": (lambda: Centred(4, 6), "weight", "made by Centred"),
     "hook": (lambda: hooked(nn.Linear(4, 6), centre), "weight_raw", "made by <lambda>"),

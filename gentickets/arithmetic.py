@@ -114,22 +114,6 @@ def compilable(task: Task) -> list[str]:
     return list(task.compiles)
 
 
-@contextmanager
-def eager(task: nn.Module) -> Iterator[None]:
-    """Inside, every module runs as it is written, also where somebody has compiled it in place.
-
-    Compiled code has no second derivative, and FLOP counters and hooks do not see into it.
-    """
-    compiled = [(part, part._compiled_call_impl) for part in task.modules() if part._compiled_call_impl is not None]
-    try:
-        for part, _ in compiled:
-            part._compiled_call_impl = None
-        yield
-    finally:
-        for part, code in compiled:
-            part._compiled_call_impl = code
-
-
 def _checked(precision: str, device: str) -> str:
     if precision not in PRECISIONS:
         raise TicketError(f"unknown precision '{precision}'. {nearest(precision, PRECISIONS)}")

@@ -29,6 +29,7 @@ class Part:
 
     def __init__(self, part: nn.Module) -> None:
         self.part, self.kind, self.attributes = part, part.__class__, dict(vars(part))
+        self.mode = part.training
         held = list(_held(vars(part), _DEEP))
         self.containers = [
             (one, list(one.items()) if isinstance(one, dict) else list(one)) for one in held if _holds(one)
@@ -55,6 +56,8 @@ class Part:
         now = vars(self.part)
         for name in [name for name in now if name not in self.attributes]:
             del now[name]
+        if modes and self.part.training != self.mode:  # of a scripted module it is no attribute
+            self.part.training = self.mode
         for name, value in self.attributes.items():
             if now.get(name, now) is not value and (modes or name != "training"):
                 now[name] = value

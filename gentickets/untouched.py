@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields, is_dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
@@ -126,6 +126,24 @@ def modes_kept(module: nn.Module) -> Iterator[None]:
     finally:
         for part, mode in modes:
             part.training = mode
+
+
+@contextmanager
+def eager(task: nn.Module) -> Iterator[None]:
+    """Inside, every module runs as it is written, also where somebody has compiled it, in place or as a wrapper.
+
+    Compiled code has no second derivative, and FLOP counters and hooks do not see into it.
+    """
+    compiled = [(part, part._compiled_call_impl) for part in task.modules() if part._compiled_call_impl is not None]
+    wrapped = any("_orig_mod" in part._modules for part in task.modules())
+    try:
+        for part, _ in compiled:
+            part._compiled_call_impl = None
+        with torch.compiler.set_stance("force_eager") if wrapped else nullcontext():
+            yield
+    finally:
+        for part, code in compiled:
+            part._compiled_call_impl = code
 
 
 @contextmanager

@@ -15,13 +15,13 @@ from torch.nn.utils import parametrize
 
 from gentickets import arithmetic
 from gentickets.accounting import layer_flops
-from gentickets.arithmetic import eager
 from gentickets.criteria import CRITERIA
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.search import first_ticket, iterative, next_ticket
 from gentickets.tasks import GAN, Autoencoder, Draw, Objective, Optim, Task
 from gentickets.training import Plan, Training, grow, train
+from gentickets.untouched import eager
 
 OTHERS: dict[str, Callable[[], Task]] = {
     "spectral": lambda: GAN((1, 8, 8), network="conv", width=4, latent=4, norm="spectral", loss="hinge"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -237,6 +238,51 @@ def under(wrap: Callable[..., nn.Module], **options: object) -> nn.Sequential:
     return net
 
 
+class Making(nn.Module):
+    """Adds a tensor that it makes by itself, of the default kind of number or of one that it names."""
+
+    def __init__(self, kind: torch.dtype | None = None) -> None:
+        super().__init__()
+        self.kind, self.inner = kind, nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.inner(torch.linspace(0, 1, 5, dtype=self.kind))
+        return y
+
+
+class Asking(nn.Module):
+    """Records gradients by itself, whatever the caller does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            y: Tensor = self.inner(x)
+            torch.autograd.grad(y.sum(), self.inner.weight, retain_graph=True)
+        return y
+
+
+def complex_inside() -> nn.Sequential:
+    class Complex(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(5, 5, dtype=torch.complex64)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.inner(x.to(self.inner.weight.dtype)).abs()
+            return y
+
+    return mlp(Complex())
+
+
+def scripted() -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return nn.Sequential(nn.Linear(SIZE, SIZE), torch.jit.script(nn.Dropout(0.5)))
+
+
 def frozen() -> nn.Sequential:
     net = mlp(nn.BatchNorm1d(5))
     net[0].requires_grad_(False)
@@ -300,6 +346,12 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "dict": lambda: Telling("dict"),
     "dataclass": lambda: Telling("dataclass"),
     "recurrent": lambda: mlp(Recurrent()),
+    "making": lambda: mlp(Making()),
+    "making float32": lambda: mlp(Making(torch.float32)),
+    "asking": lambda: mlp(Asking()),
+    "complex": complex_inside,
+    "compiled apart": lambda: torch.compile(mlp(), backend="eager"),
+    "scripted": scripted,
 }
 
 
@@ -486,6 +538,16 @@ def test_substitutes_stand_under_every_path_and_leave_them_all() -> None:
         assert not net(torch.ones(1, SIZE)).any()
         assert net.body[0].weight is net.fc1.weight
     assert_same(before, fingerprint(net), "substitution")
+
+
+def test_synflow_makes_what_a_network_makes_in_float64_or_says_so() -> None:
+    task = make("making")
+    task.net[1].inner.requires_grad_(False)
+    scores = CRITERIA["synflow"](task, [BATCH], 0)
+    assert all(float(scores[name].sum()) > 0 for name in ("net.0.weight", "net.3.weight"))
+    with pytest.raises(TicketError, match="SynFlow runs components in float64, and one makes another kind of number"):
+        dict(CRITERIA["synflow"](make("making float32"), [BATCH], 0))
+    assert torch.get_default_dtype() == torch.float32
 
 
 @pytest.mark.parametrize("kind", ["tuple", "dict", "dataclass"])

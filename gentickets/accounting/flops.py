@@ -11,12 +11,11 @@ from torch import Tensor
 
 from gentickets.accounting.counter import LayerCounter
 from gentickets.accounting.formulas import NORM
-from gentickets.arithmetic import eager
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.masks import Mask, plain_name, prunable, prunable_layers
 from gentickets.storage import memory_of
 from gentickets.tasks import Task
-from gentickets.untouched import untouched
+from gentickets.untouched import eager, untouched
 
 SIZES = (2, 3)
 """Batches that are counted: what one image costs is their difference."""

@@ -12,12 +12,11 @@ import torch
 from gentickets.accounting.counter import LayerCounter
 from gentickets.accounting.flops import densities_in, owners_in
 from gentickets.accounting.formulas import KINDS
-from gentickets.arithmetic import eager
 from gentickets.errors import TicketError
 from gentickets.masks import Mask
 from gentickets.seeds import derive
 from gentickets.tasks import Objective, Task
-from gentickets.untouched import untouched
+from gentickets.untouched import eager, untouched
 
 SIZES = (2, 3, 4)
 """Batches that are counted. One image would be too few for batch norms over 1x1 maps."""

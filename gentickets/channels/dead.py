@@ -13,7 +13,7 @@ from gentickets.channels.slicing import silenced
 from gentickets.masks import Channels, Mask
 from gentickets.tasks import Task
 from gentickets.tickets import load_weights, state_of, zeroed
-from gentickets.untouched import looking_only, untouched
+from gentickets.untouched import eager, looking_only, untouched
 
 
 @looking_only
@@ -79,7 +79,7 @@ class _Seen:
             copy.get_submodule(path).register_forward_pre_hook(
                 lambda layer, given, path=path: seen.note(path, layer, given[0])
             )
-        with untouched(copy, 0):
+        with eager(copy), untouched(copy, 0):
             like = next(task.parameters())
             inputs = copy.inputs(like.new_zeros(2, *task.image))
             for component in task.components:
@@ -90,7 +90,7 @@ class _Seen:
         """Remember an input; a layer that is used again hears both."""
         nonzero = (x != 0).movedim(1, 0).flatten(1).any(1).cpu()
         self.nonzero[path] = self.nonzero.get(path, torch.zeros_like(nonzero)) | nonzero
-        if isinstance(layer, nn.Linear) and x.ndim == 2:
+        if isinstance(layer, nn.Linear) and x.ndim == 2 and not x.is_complex():
             value = torch.where((x == x[:1]).all(0), x[0], torch.nan).double().cpu()
             before = self.constants.get(path, value)
             self.constants[path] = torch.where(before == value, value, torch.nan)

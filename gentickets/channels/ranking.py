@@ -40,7 +40,7 @@ def _score(group: Group, state: Mapping[str, Tensor]) -> Tensor:
     squares = []
     for member in group.of("weight"):
         weight = state[member.tensor].movedim(member.dim, 0).flatten(1)
-        squares.append(weight.square().sum(1)[member.index.to(weight.device)].sum(1))
+        squares.append(weight.abs().square().sum(1)[member.index.to(weight.device)].sum(1))
     length = torch.stack(squares).sum(0).sqrt()
     mean = length.mean()
     return length / mean if mean > 0 else length

@@ -13,14 +13,13 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from gentickets.arithmetic import eager
 from gentickets.criteria.judged import judge
 from gentickets.effective import effective_weight, raw_weight
 from gentickets.errors import Status, TicketError
 from gentickets.masks import PRUNABLE, Scores, component_of, prunable, prunable_layers
 from gentickets.storage import laid_out
 from gentickets.tasks import Batch, Task
-from gentickets.untouched import has_float64, substituted, tensors_in, untouched
+from gentickets.untouched import eager, has_float64, substituted, tensors_in, untouched
 
 _SHAPING = {"View", "UnsafeView", "ReshapeAlias", "Transpose", "T", "Permute", "Squeeze", "Unsqueeze", "Clone", "Alias"}
 _SQUASHING = {"Tanh", "Sigmoid", "Hardtanh", "Hardsigmoid", "Clamp", "Softmax", "LogSigmoid"}
@@ -65,7 +64,11 @@ def synflow(task: Task, batches: Sequence[Batch] = (), seed: int = 0) -> Scores:
             own = {
                 id(weight): (name, weight) for path, (name, weight) in layers.items() if component_of(path) == component
             }
-            flows = _flows(getattr(task, component), inputs[component], [weight for _, weight in own.values()])
+            try:
+                flows = _flows(getattr(task, component), inputs[component], [weight for _, weight in own.values()])
+            except TicketError as error:
+                refused[component] = error
+                continue
             largest = max((flow.sum() for flow in flows.values()), default=torch.zeros(()))
             for key, flow in flows.items():
                 name, weight = own[key]
@@ -117,7 +120,7 @@ def _flows(component: nn.Module, arguments: tuple[object, ...], weights: Sequenc
         _constant_sigmas(component),
         substituted(component, positive | _buffers(component, place)),
     ):
-        outputs = [one for one in tensors_in(component(*arguments)) if one.requires_grad]
+        outputs = [one for one in tensors_in(_run(component, arguments)) if one.requires_grad]
     if not outputs:
         return {}
     for one in outputs:
@@ -126,6 +129,22 @@ def _flows(component: nn.Module, arguments: tuple[object, ...], weights: Sequenc
     gradients = torch.autograd.grad(outputs, leaves, [torch.ones_like(one) for one in outputs], allow_unused=True)
     found = zip(weights, leaves, gradients, strict=True)
     return {id(weight): leaf.detach() * slope for weight, leaf, slope in found if slope is not None}
+
+
+def _run(component: nn.Module, arguments: tuple[object, ...]) -> object:
+    """A component's output, tensors that it makes by itself in float64 too; TicketError where it wants another kind."""
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        return component(*arguments)
+    except RuntimeError as error:
+        text = str(error).partition("\n")[0]
+        if not any(kind in text for kind in ("dtype", "Double", "Float", "scalar type")):
+            raise
+        message = f"SynFlow runs components in float64, and one makes another kind of number inside ({text})"
+        raise TicketError(f"{message}: use magnitude, lamp or snip", Status.FAILED) from error
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _buffers(component: nn.Module, place: torch.device) -> dict[int, Tensor]:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gentickets.arithmetic import eager
 from gentickets.errors import Status, TicketError
 from gentickets.heartbeat import beat
 from gentickets.masks import component_of, prunable, prunable_layers
 from gentickets.seeds import derive
 from gentickets.storage import laid_out
 from gentickets.tasks import Batch, Draw, Objective, Task
-from gentickets.untouched import preserved, seeded
+from gentickets.untouched import eager, preserved, seeded
 
 Tensors = dict[str, Tensor]
 _NOT_TWICE = {"torch::autograd::Error", "torch::autograd::NotImplemented"}

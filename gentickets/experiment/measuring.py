@@ -16,7 +16,6 @@ from gentickets.accounting import Timing, interleaved, peak_memory, step_flops
 from gentickets.accounting.clock import timed
 from gentickets.accounting.counter import LayerCounter
 from gentickets.accounting.flops import densities_in, owners_in
-from gentickets.arithmetic import eager
 from gentickets.data import Batches
 from gentickets.experiment.assembly import Assembly
 from gentickets.finite import infinite
@@ -25,7 +24,7 @@ from gentickets.runs.formats import pack_ticket
 from gentickets.tasks import Batch, Task
 from gentickets.tickets import Origin, Ticket, state_of
 from gentickets.training import Training, train
-from gentickets.untouched import untouched
+from gentickets.untouched import eager, untouched
 
 CALL = 0.05
 """Seconds that a call of `train` lasts at least: what it does once shall not count."""

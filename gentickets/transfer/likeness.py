@@ -16,7 +16,7 @@ from gentickets.seeds import derive
 from gentickets.tasks import Batch, Task
 from gentickets.tasks.base import fixed_latents
 from gentickets.transfer.codes import is_code
-from gentickets.untouched import has_float64, untouched
+from gentickets.untouched import eager, has_float64, untouched
 
 CONSTANT = 1e-6
 """A channel whose standard deviation is at most this part of its mean says nothing: that is float32's rounding."""
@@ -135,11 +135,11 @@ def _said(task: Task, component: str, inputs: Sequence[Tensor], layers: Sequence
     outputs: dict[str, list[Tensor]] = {layer: [] for layer in layers}
 
     def note(layer: str, _module: nn.Module, _given: object, output: Tensor) -> None:
-        outputs[layer].append(output.clone())  # an activation in place would write over it
+        outputs[layer].append(output.detach().clone())  # an activation in place would write over it
 
     hooks = [task.get_submodule(layer).register_forward_hook(partial(note, layer)) for layer in layers]
     try:
-        with untouched(task, 0):
+        with eager(task), untouched(task, 0):
             task.get_submodule(component)(*inputs)
     finally:
         for hook in hooks:
@@ -148,7 +148,8 @@ def _said(task: Task, component: str, inputs: Sequence[Tensor], layers: Sequence
 
 
 def _observed(output: Tensor, index: Tensor, group: str) -> Tensor:
-    """(channels, observations) of a layer's output, float64."""
+    """(channels, observations) of a layer's output, float64; both parts of a complex number are observed."""
+    output = torch.view_as_real(output) if output.is_complex() else output
     values = output.movedim(1, 0)[index.to(output.device)].reshape(len(index), -1)
     values = values.double() if has_float64(values.device) else values.cpu().double()
     if not bool(torch.isfinite(values).all()):

@@ -10,7 +10,7 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ def headers(world: World, number: int) -> str | None:
         changed = _mutated(data, chance)
         started = time.perf_counter()
         try:
-            found = unpack(changed, "ticket", Path("mutated"))
+            with _reading():
+                found = unpack(changed, "ticket", Path("mutated"))
         except TicketError as error:
             if error.status is not Status.TICKET:
                 return f"status {error.status}: {error}"
@@ -277,21 +278,34 @@ def _another_value(header: bytes, chance: random.Random) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-_WATCHING: list[bool] = []
+_READING: list[bool] = []
+_FORBIDDEN = ("pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "ctypes.dlopen")
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Inside, a file is read: code that it brings along ends the process."""
+    _READING.append(True)
+    try:
+        yield
+    finally:
+        _READING.pop()
 
 
 def _forbid_code() -> None:
-    """From now on, code that a file brings along ends the process: nothing of it may run."""
-    if not _WATCHING:
-        _WATCHING.append(True)
-        forbidden = ("pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "ctypes.dlopen")
+    """From now on, nothing of what a file brings along may run while it is read."""
+    if "watched" not in _KNOWN:
+        _KNOWN.add("watched")
 
         def watch(event: str, given: Any) -> None:
-            if event in forbidden:
+            if _READING and event in _FORBIDDEN:
                 print(f"a header led to {event} {given}", file=sys.stderr)
                 os._exit(99)
 
         sys.addaudithook(watch)
+
+
+_KNOWN: set[str] = set()
 
 
 FILES = Part(

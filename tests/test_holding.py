@@ -466,6 +466,34 @@ def test_wrapped_optimizers_are_held() -> None:
     handle.remove()
 
 
+class Lookahead(Wrapper):
+    """Goes back to weights of its own, dense ones, after the optimizer inside has told of its step."""
+
+    def __init__(self, net: Net, inside: Optimizer) -> None:
+        super().__init__(inside)
+        self.slow = [(weight, weight.detach().clone()) for weight in net.parameters()]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        super().step()
+        for weight, slow in self.slow:
+            weight.copy_(slow.lerp_(weight, 0.5))
+
+
+def test_a_state_is_taken_masked_whatever_a_wrapper_does_after_its_steps() -> None:
+    net = Net()
+    wrapper = Lookahead(net, fused(net))
+    mask = half_of(net)
+    handle = hold(mask, net, wrapper)  # type: ignore[arg-type]
+    step(net, wrapper)  # type: ignore[arg-type]
+    assert handle.check() > 0, "nobody was told of what came after the step"
+    state = net.state_dict()
+    assert not any(state[name][~kept].any() for name, kept in mask.items())
+    assert handle.check() == 0
+    handle.remove()
+    assert not any(part._state_dict_pre_hooks for part in net.modules())
+
+
 def test_accelerates_optimizer_is_held() -> None:
     accelerate = pytest.importorskip("accelerate")
     net = Net()

@@ -217,7 +217,7 @@ class Held:
 
 
 class Before:
-    """A hook before a module's forward pass, and after it has loaded a state: what is held below it is masked."""
+    """A hook before a module's forward pass, before its state is taken, and after it has loaded one: it masks."""
 
     only_masks = True
     """It makes no weight (see `gentickets.effective`)."""
@@ -231,11 +231,15 @@ class Before:
         """Hang the hook on its module, before others that make a weight."""
         self.module.register_forward_pre_hook(self, prepend=True)
         self.module.register_load_state_dict_post_hook(self)  # type: ignore[no-untyped-call]
+        self.module.register_state_dict_pre_hook(self)  # type: ignore[no-untyped-call]
         return self
 
     def remove(self) -> None:
         """Take the hook off."""
-        tables: list[Any] = [self.module._forward_pre_hooks, self.module._load_state_dict_post_hooks]
+        module = self.module
+        tables: list[Any] = [
+            module._forward_pre_hooks, module._load_state_dict_post_hooks, module._state_dict_pre_hooks
+        ]  # fmt: skip
         for table in tables:
             for key in [key for key, hook in table.items() if hook is self]:
                 del table[key]

@@ -105,12 +105,14 @@ def hold(mask: Mask, module: nn.Module, optimizer: Optimizer, *, averages: Seque
     Names are those of ``module.named_parameters()``; every weight of the mask is zeroed at once, so that even the first
     forward pass is masked. After a step only what that optimizer trains is touched: call `hold` once for each optimizer
     (the two of a GAN). Parameters that are added to the optimizer, replaced or loaded are masked before the module, or
-    the part that holds them, is next called; deep copies of the module are held by themselves, whatever optimizer
-    trains them (`unhold` frees one). ``averages`` are modules of the same names (`AveragedModel`, a copy), whose pruned
-    weights are zeroed too. Spectral norms are estimated anew for the masked weights, once (Trap 11).
+    the part that holds them, is next called or its state taken; deep copies of the module are held by themselves,
+    whatever optimizer trains them (`unhold` frees one). ``averages`` are modules of the same names (`AveragedModel`, a
+    copy), whose pruned weights are zeroed too. Spectral norms are estimated anew for the masked weights, once (Trap
+    11).
 
     Kept weights train as with masked gradients. Where an optimizer's step of one weight may depend on the gradients of
-    others (LBFGS, Muon, Adafactor, all that are not PyTorch's), the gradients of pruned weights are zeroed as well.
+    others (LBFGS, Muon, Adafactor, all that are not PyTorch's), the gradients of pruned weights are zeroed as well. A
+    loop that clips by the gradients' norm counts those of pruned weights, unless it zeroes them itself.
 
     Raises TicketError (status 3), before anything changes: the module or an average lacks a tensor of the mask, a shape
     differs, a zero of a masked tensor would be no zero of its layer's weight, the optimizer is of another kind than

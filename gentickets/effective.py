@@ -69,8 +69,8 @@ def effective_weight(layer: nn.Module, values: Mapping[str, Tensor], *, training
         shell = _shell(layer, swapped, {}).train(training)
         given = _input(layer)
         _steady_parametrizations(shell, always=True)
-        if "weight" not in layer._parameters:
-            for hook in _hooks(shell):
+        if "weight" not in layer._parameters and not parametrize.is_parametrized(layer, "weight"):
+            for hook in _hooks(shell):  # one of them has made the weight
                 if isinstance(hook, WeightNorm):
                     setattr(shell, hook.name, _without_division_by_zero(hook.name, hook.dim, shell))
                 else:

@@ -449,7 +449,7 @@ def test_accuracy_on_samples_of_real_images_is_nearly_the_classifiers_own(digits
 def test_accuracy_on_samples_comes_on_request(
     digits: Splits, found: OwnFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier_module, "_STEPS", 20)
+    monkeypatch.setattr(classifier_module, "STEPS", 20)
     task = Canned(digits.train.all())
     evaluation = evaluate(task, digits, "test", seed=0, extractor=found, figures=[], downstream=True)
     assert list(evaluation.figures) == ["accuracy_on_samples"]
@@ -483,7 +483,7 @@ class Coarse(Extractor):
 def test_a_classifier_may_stand_beside_other_features(
     digits: Splits, found: OwnFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier_module, "_STEPS", 20)
+    monkeypatch.setattr(classifier_module, "STEPS", 20)
     task = Blurring(digits.train.all()[:8])
     alone = evaluate(task, digits, "test", seed=0, extractor=Coarse())
     assert "accuracy_on_reconstructions" not in alone.figures

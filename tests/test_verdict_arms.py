@@ -405,6 +405,8 @@ def test_arms_of_a_verdict_that_keep_dying_end_with_the_same_bytes(
     """Each of them is stopped after every step, in the dense training on its way to its start too."""
     recipe, run = judged
     again = RunFolder(tmp_path / "run")
+    again.path.mkdir()
+    again.record.write_bytes(run.record.read_bytes())  # results say whose they are
     for round in (0, 2):
         place = again.round(0, "ticket", round)
         place.path.mkdir(parents=True)
@@ -438,8 +440,8 @@ def test_a_run_grows_by_all_that_adds_arms_to_the_bytes_of_one_that_had_them(
     tmp_path: Path, looked: list[Unit]
 ) -> None:
     """Though trained networks of rounds between have been dropped: nothing that is added needs them."""
-    fewer = "search.rounds=2"
-    few, many = small(tmp_path, fewer), small(tmp_path, fewer, *GROWN[:-1])
+    fewer = ["search.rounds=2", "claim.sparsities=[0.64]"]  # more levels would be another claim, of another run
+    few, many = small(tmp_path, *fewer), small(tmp_path, *fewer, *GROWN[:-1])
     find(few, tmp_path / "run", HERE)
     run = RunFolder(tmp_path / "run")
     assert not run.round(0, "ticket", 1).trained.is_file(), "it was dropped"

@@ -14,6 +14,7 @@ from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.find import Options, find
 from gentickets.recipe import Recipe, load_recipe, shipped_recipes
 from gentickets.results import Result, read_results
+from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.tasks import FAMILIES
 from gentickets.tickets import copied, state_of
@@ -217,7 +218,7 @@ def test_a_run_of_an_earlier_version_is_found_finished_and_may_go_on(tmp_path: P
     for section, keys in later.items():
         for key in keys:
             del kept["recipe"][section][key]
-    (folder / "run.json").write_text(json.dumps(kept))
+    (folder / "run.json").write_bytes(RunFolder(folder).record_text(kept))
     find(recipe, folder, HERE)
     last = folder / "seed-0/ticket/round-01"
     before = (last / "trained.safetensors").read_bytes()

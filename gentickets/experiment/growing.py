@@ -50,7 +50,7 @@ def grown(run: RunFolder, before: Mapping[str, Any], stored: Recipe, asked: Reci
         if unit.arm == BESIDE and set(looked.get(unit.key, unit.needs)) != set(unit.needs):
             run.round(*unit.key).result.unlink(missing_ok=True)
     write_whole(run.record, run.record_text(record))
-    return record
+    return run.read_record()
 
 
 def results_so_far(run: RunFolder, units: Sequence[Unit]) -> dict[Key, Result]:

@@ -22,7 +22,7 @@ from gentickets.data import Batches
 from gentickets.experiment.measuring import sampler
 from gentickets.masks import full_mask
 from gentickets.recipe import load_recipe, shipped_recipes
-from gentickets.tasks import FAMILIES, Autoencoder, Task
+from gentickets.tasks import FAMILIES, Autoencoder, Objective, Task
 from gentickets.untouched import untouched
 
 N, T, S = 3, 5, 7
@@ -503,3 +503,25 @@ def test_no_criterion_is_counted_at_least(case: str, batches: Batches) -> None:
         task = make_task(case)
         found = counted(lambda task=task, criterion=criterion: criterion(task, [batches(0)], seed=0))  # type: ignore[misc]
         assert found.uncounted == set(), name
+
+
+class Cubed(Task):
+    """Its loss multiplies a matrix of pairs of images with itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.net = (1, 2, 2), nn.Linear(4, 4, bias=False)
+
+    def objectives(self) -> list[Objective]:
+        def loss(batch: Tensor, draw: object) -> Tensor:
+            codes = self.net(batch.flatten(1))
+            pairs = codes @ codes.t()
+            return (pairs @ pairs).mean()
+
+        return [Objective("pairs", loss, ("net",))]
+
+
+@pytest.mark.parametrize("n", [1, 3, 8, 32])
+def test_a_loss_that_grows_with_the_cube_of_the_batch_is_counted_by_the_batch(n: int) -> None:
+    """Each product forward, and two backward; the images have no gradient."""
+    assert step_flops(Cubed(), n).total == 2 * (2 * 16 * n) + 3 * (2 * 4 * n**2) + 3 * (2 * n**3)

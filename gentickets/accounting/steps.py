@@ -60,8 +60,8 @@ def step_flops(task: Task, batch_size: int, mask: Mask | None = None) -> StepFlo
     (Trap 23). Optimizers, clipping, masks and averages go number by number and count nothing. Power iterations of
     spectral norm cost the same for any batch.
 
-    Counted are batches of 2, 3 and 4 images, which tell the count of any other one: it is a polynomial in their number
-    of degree one, two where a loss multiplies images with each other.
+    Counted are batches of 2, 3 and 4 images, which tell the count of any other one where it grows with their number.
+    Where a loss multiplies images with each other it grows faster, nobody knows how fast: the batch itself is counted.
 
     With a mask, each layer's work, forward and for both gradients, is multiplied by the density of its weight: what a
     kernel would do that skips pruned weights, which no common one does. Norms stay as they are.
@@ -77,7 +77,7 @@ def step_flops(task: Task, batch_size: int, mask: Mask | None = None) -> StepFlo
     acted: dict[str, int] = defaultdict(int)
     uncounted: set[str] = set()
     for acting, times in _phases(objectives, steps).items():
-        for part, flops in _at(batch_size, [_count(task, n, acting, uncounted) for n in SIZES]).items():
+        for part, flops in _of_batch(task, batch_size, acting, uncounted).items():
             parts[part] += times * flops
         for name in acting:
             acted[name] += times
@@ -127,6 +127,15 @@ def _count(task: Task, n: int, acting: Sequence[str], uncounted: set[str]) -> di
                 counts[objective.name, work.kind, work.owner] += work.flops
         uncounted |= counter.uncounted
     return counts
+
+
+def _of_batch(task: Task, n: int, acting: Sequence[str], uncounted: set[str]) -> dict[Part, int]:
+    """The count at n images: from those of few, or of n where few do not tell it."""
+    counts = [_count(task, few, acting, uncounted) for few in SIZES]
+    parts = dict.fromkeys(part for count in counts for part in count)
+    two, three, four = ([count.get(part, 0) for part in parts] for count in counts)
+    grows_faster = any(a - 2 * b + c for a, b, c in zip(two, three, four, strict=True))
+    return _count(task, n, acting, uncounted) if grows_faster and n not in SIZES else _at(n, counts)
 
 
 def _at(n: int, counts: Sequence[Mapping[Part, int]]) -> dict[Part, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ from .console import emit, json_option, note, table
 from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data
 
 FORMS = {".onnx": "onnx", ".safetensors": "safetensors"}
+OF_RUNS = {
+    *(f"{name}.safetensors" for name in ("ticket", "trained", "given", "portable", "progress", "features")),
+    *(f"{name}.json" for name in ("result", "run", "state", "ledger", "report", "verdict")),
+}
+"""Names that files have in runs and trainings: not even --force writes an export over one."""
 
 
 @click.command()
@@ -56,7 +62,8 @@ def export(
         made = exported(given, place, form=form, component=component, name=stem, changes=changes, lean=lean)
     new = {folder / file: data for file, data in made.files.items() if not _holds(folder / file, data)}
     for file in new:
-        if file.exists():  # a rebuild.py of one's own, or what came there meanwhile
+        if os.path.lexists(file):  # a rebuild.py of one's own, or what came there meanwhile
+            _check_apart(file)
             check_new(file, force)
     for file, data in new.items():
         write_whole(file, data)
@@ -87,7 +94,10 @@ def _target(out: Path, form: str | None, component: str | None) -> tuple[str, Pa
 
 
 def _check_early(folder: Path, form: str, component: str | None, name: str | None, force: bool) -> None:
-    """Raise TicketError before any work where a file would be overwritten."""
+    """Raise TicketError before any work where a whole export is there.
+
+    Where a part of it is, it may be one that was stopped: then only the bytes tell.
+    """
     if name is not None and not folder.is_dir():
         raise TicketError(f"no folder '{folder}' to write to")
     if form == "safetensors":
@@ -95,10 +105,16 @@ def _check_early(folder: Path, form: str, component: str | None, name: str | Non
     elif name or component:
         wanted = [folder / f"{name or component}.onnx"]
     else:
-        wanted = sorted(folder.glob("*.onnx"))
-    for file in wanted:
-        if file.exists():
+        return
+    if all(os.path.lexists(file) for file in wanted):
+        for file in wanted:
             check_new(file, force)
+
+
+def _check_apart(file: Path) -> None:
+    """Raise TicketError where an export, though forced, would write over what a run or a training rests on."""
+    if file.name in OF_RUNS:
+        raise TicketError(f"'{file}' is a file of a run or a training, which no export overwrites; name another file")
 
 
 def _holds(file: Path, data: bytes) -> bool:

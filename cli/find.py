@@ -96,7 +96,8 @@ def _tell(made: Portables) -> None:
     """The portable tickets that are there, how to train one, and which are missing."""
     if made.files:
         last = made.files[-1]
-        note(f"{len(made.files)} portable tickets, the last: {last} ({last.stat().st_size:,} bytes)")
+        some = "1 portable ticket" if len(made.files) == 1 else f"{len(made.files)} portable tickets, the last"
+        note(f"{some}: {last} ({last.stat().st_size:,} bytes)")
         note("to train it in a fresh network: " + shlex.join(["gentickets", "train", str(last)]))
     if made.missing:
         which = ", ".join(str(folder) for folder in made.missing)

@@ -91,7 +91,7 @@ def check_new(target: Path, force: bool) -> None:
     """Raise TicketError unless a file may be written there: a folder to hold it, and nothing to lose."""
     if target.is_dir():
         raise TicketError(f"'{target}' is a folder; name a file")
-    if target.exists() and not force:
+    if os.path.lexists(target) and not force:  # a link to nothing is somebody's too
         raise TicketError(f"'{target}' exists and is not overwritten; name another file, or give --force")
     if not target.parent.is_dir():
         raise TicketError(f"no folder '{target.parent}' to write to")

@@ -46,6 +46,8 @@ def pack(kind: str, tensors: Tensors, header: Mapping[str, Any]) -> bytes:
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and header of a file written by `pack`, checked whole (see `unpack`)."""
+    if path.exists() and not path.is_file() and not path.is_dir():  # to open a pipe would wait for its writer
+        raise TicketError(f"{path} is no file", Status.TICKET)
     try:
         return unpack(path.read_bytes(), kind, path)
     except FileNotFoundError as error:

@@ -146,6 +146,14 @@ def test_a_ticket_outside_of_runs_is_trained_under_its_own_name() -> None:
     assert training_folder(Path("somewhere/best.safetensors")) == Path("runs/best-train")
 
 
+def test_a_link_to_nothing_is_not_replaced(tmp_path: Path) -> None:
+    link = tmp_path / "t.toml"
+    link.symlink_to("gone")
+    refused = call("recipes", "cp", "tiny", link)
+    assert (refused.exit_code, link.readlink()) == (2, Path("gone"))
+    assert "exists and is not overwritten" in refused.stderr
+
+
 def test_no_file_is_overwritten_without_force(small_run: Path, tmp_path: Path) -> None:
     ticket, png, toml = small_run / "seed-0/ticket/round-02", tmp_path / "s.png", tmp_path / "t.toml"
     for command, target in ((["sample", ticket, "--out", png], png), (["recipes", "cp", "tiny", toml], toml)):

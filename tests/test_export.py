@@ -622,6 +622,29 @@ def test_nothing_is_overwritten_unless_forced(small_run: Path, tmp_path: Path) -
     assert (tmp_path / "decoder.onnx").read_text() == "mine"
 
 
+def test_no_export_overwrites_what_a_run_rests_on(small_run: Path) -> None:
+    round = small_run / "round-01"
+    before = {path: path.read_bytes() for path in round.iterdir()}
+    for name in ("trained", "ticket", "result"):
+        refused = call("export", round, "--force", "--out", round / f"{name}.safetensors")
+        assert (refused.exit_code, "which no export overwrites" in refused.stderr) == (2, True), name
+    assert {path: path.read_bytes() for path in round.iterdir()} == before
+
+
+@pytest.mark.parametrize("form", ["onnx", "safetensors"])
+def test_an_export_that_was_stopped_goes_on(form: str, small_run: Path, tmp_path: Path) -> None:
+    words = ("export", small_run / "round-01", "--format", form, "--out", tmp_path / "out")
+    assert call(*words).exit_code == 0
+    whole = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    gone, *_, foreign = sorted(path for path in whole if path.suffix != ".py")
+    gone.unlink()
+    assert call(*words).exit_code == 0
+    assert {path: path.read_bytes() for path in whole} == whole
+    gone.unlink()
+    foreign.write_text("mine")
+    assert (call(*words).exit_code, foreign.read_text(), gone.exists()) == (2, "mine", False)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -646,7 +669,7 @@ def test_an_untrained_ticket_is_told_as_sample_tells_it(small_run: Path) -> None
         for command, more in (("export", ["--format", "safetensors"]), ("sample", []))
     )
     assert exported.exit_code == sampled.exit_code == 2
-    assert exported.stderr == sampled.stderr
+    assert exported.stderr == sampled.stderr.replace("gentickets sample", "gentickets export")
     assert "gentickets train" in exported.stderr
 
 

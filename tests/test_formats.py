@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from gentickets import disk
 from gentickets.data import Batches
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
+from gentickets.files import parse_json, read_json
+from gentickets.files.tensor_header import read_header
 from gentickets.masks import Mask
 from gentickets.results import Result, parse_result
 from gentickets.runs.folder import RunFolder, locked
@@ -146,6 +149,20 @@ def test_other_files_say_what_they_are(tmp_path: Path) -> None:
         read_ticket(tmp_path / "missing")
     with pytest.raises(TicketError, match="folder"):
         read_ticket(tmp_path)
+
+
+@pytest.mark.parametrize("read", [read_header, read_ticket, lambda path: read_json(path, 2)])
+def test_what_is_no_file_is_not_waited_for(read: Callable[[Path], object], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(TicketError, match="is no file") as caught:
+        read(tmp_path / "pipe")
+    assert caught.value.status == Status.TICKET
+
+
+def test_a_json_file_that_is_no_text_or_has_no_format_is_told_plainly() -> None:
+    for data, why in ((b"\xff\xfe{}", "it is no UTF-8 text"), (b"{}", "it states no format")):
+        with pytest.raises(TicketError, match=f"x is damaged: {why}$"):
+            parse_json(data, Path("x"), 2)
 
 
 def test_a_newer_format_is_refused_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

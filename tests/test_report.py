@@ -148,6 +148,23 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return write_report([make_run(tmp_path_factory.mktemp("runs") / "digits_vae")])
 
 
+def test_a_page_of_somebody_else_is_kept_in_the_run_too(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run / "report.html").write_text("mine")
+    with pytest.raises(
+        TicketError, match=r"report.html is no page of gentickets, and is not overwritten; move it away"
+    ):
+        write_report([run])
+    assert (run / "report.html").read_text() == "mine"
+    assert not (run / "report.json").exists()
+    (run / "report.html").rename(run / "mine")
+    write_report([run])
+    (run / "report.json").write_text("cut")
+    assert json.loads(write_report([run]).data.read_text())["runs"], "damaged beside our page: written anew"
+    with pytest.raises(TicketError, match="mine is a file, not a folder for a report"):
+        write_report([run], run / "mine")
+
+
 def test_a_whole_run_becomes_one_page_and_one_json(whole: Report) -> None:
     run, report = whole.page.parent, whole
     assert report.page == run / "report.html"

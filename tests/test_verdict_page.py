@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gentickets.errors import TicketError
 from gentickets.report.words import Spread
 from gentickets.verdict import words
 from gentickets.verdict.document import document, write_verdict
@@ -531,3 +532,11 @@ def test_the_page_is_the_same_twice() -> None:
 def test_the_verdict_needs_no_torch() -> None:
     code = "import gentickets.verdict.document, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_page_of_somebody_else_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "verdict.html").write_text("mine")
+    with pytest.raises(TicketError, match=r"verdict.html is no page of gentickets, and is not overwritten"):
+        write_verdict(judged(), tmp_path)
+    assert (tmp_path / "verdict.html").read_text() == "mine"
+    assert not (tmp_path / "verdict.json").exists()

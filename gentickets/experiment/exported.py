@@ -61,7 +61,7 @@ def exported(
     ticket, assembly = open_ticket(ticket_path, place, changes)
     trained = ticket_path.with_name(TRAINED)
     if not trained.is_file():
-        raise TicketError(untrained(ticket_path))
+        raise TicketError(untrained(ticket_path, "export"))
     task = networks_of(ticket, assembly)
     snapshot, _, _ = read_snapshot(trained)
     with _grown(assembly, ticket, task, snapshot):

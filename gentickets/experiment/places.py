@@ -95,15 +95,18 @@ def dense_beside(ticket: Path) -> Path | None:
     return ticket.parent.parent.parent / rest if len(ticket.parts) > 3 else dense
 
 
-def untrained(ticket: Path) -> str:
-    """What to say of a ticket that has no trained network beside it, with commands that give one."""
+def untrained(ticket: Path, command: str = "sample") -> str:
+    """What to say of a ticket that has no trained network beside it, with commands that give one.
+
+    ``command`` is the one that needs it.
+    """
     path = ticket.with_name(RESULT)
     result = read_result(path) if path.is_file() else None
     if result is not None and result.status != "done":
         return f"{ticket} has no trained network beside it: its training {result.status}: {result.why}"
     train = shlex.join(["gentickets", "train", str(ticket)])
-    sample = shlex.join(["gentickets", "sample", str(training_folder(ticket))])
-    return f"{ticket} has no trained network ({TRAINED}) beside it; first {train}, and then {sample}"
+    then = shlex.join(["gentickets", command, str(training_folder(ticket))])
+    return f"{ticket} has no trained network ({TRAINED}) beside it; first {train}, and then {then}"
 
 
 def progress_of(run: RunFolder) -> tuple[int, int]:

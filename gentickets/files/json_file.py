@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,10 @@ def read_json(path: Path, newest: int, *, unstated: int | None = None) -> dict[s
 
     ``unstated``: the format of a file that states none.
     """
-    if path.stat().st_size > MOST_BYTES:
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):  # to open a pipe would wait for its writer
+        raise _damaged(path, "it is no file")
+    if about.st_size > MOST_BYTES:
         raise _damaged(path, f"it is larger than {MOST_BYTES >> 20} MiB")
     return parse_json(path.read_bytes(), path, newest, unstated=unstated)
 
@@ -59,7 +63,8 @@ def parse_json(data: bytes | str, where: Path, newest: int, *, unstated: int | N
         raise _damaged(where, "it holds no table")
     form = told.get("format", unstated)
     if type(form) is not int or form < 1:
-        raise _damaged(where, f"{shortened(form)} is no format")
+        why = "it states no format" if form is None else f"{shortened(form)} is no format"
+        raise _damaged(where, why)
     if form > newest:
         message = f"{where} has format {form}; this gentickets reads up to {newest}: upgrade gentickets"
         raise TicketError(message, Status.TICKET)
@@ -107,7 +112,10 @@ def _parsed(data: bytes | str, where: Path) -> Any:
     try:
         return limited(data.decode("utf-8") if isinstance(data, bytes) else data)
     except ValueError as error:
-        raise _damaged(where, shortened(str(error), 100).strip("'\"")) from error
+        why = (
+            "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else shortened(str(error), 100).strip("'\"")
+        )
+        raise _damaged(where, why) from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

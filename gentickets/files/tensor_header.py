@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +35,11 @@ class NoTensorFile(ValueError):  # noqa: N818 - whoever reads says what the file
 
 def read_header(path: Path) -> Header:
     """The header of a file; TicketError (status 3) where it is none of gentickets, damaged, newer or too large."""
+    if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
+        raise TicketError(f"{path} is no file", Status.TICKET)
     with open(path, "rb") as file:
-        about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            raise TicketError(f"{path} is no file", Status.TICKET)
         start = file.read(8)
-        length = _length(start, about.st_size)
+        length = _length(start, os.fstat(file.fileno()).st_size)
         data = file.read(length) if length is not None else b""
     try:
         return split_header(start + data, path)

@@ -177,8 +177,9 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:
     read = [read_run(path) for path in runs]
     page = _place(runs[0] if out is None else out)
     data = page.with_suffix(".json")
-    if out is not None:
-        require_own(page, data, "format", "runs")
+    if page.parent.exists() and not page.parent.is_dir():
+        raise TicketError(f"{page.parent} is a file, not a folder for a report")
+    require_own(page, data, "format", "runs", inside=out is None)
     entries = [{"path": str(run.path), **run.summary.as_dict(), **kept(run.record)} for run in read]
     document = json.dumps({"format": FORMAT, "runs": entries}, indent=1, allow_nan=False, ensure_ascii=False)
     html = render(read)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from gentickets.errors import TicketError
@@ -12,15 +13,19 @@ _POLICY = b'<meta http-equiv="Content-Security-Policy" content="default-src \'no
 """How every page of every version begins, and what it has near its beginning."""
 
 
-def require_own(page: Path, data: Path, *keys: str) -> None:
+def require_own(page: Path, data: Path, *keys: str, inside: bool = False) -> None:
     """Raise TicketError where a page, or the JSON beside it, would overwrite what gentickets has not written.
 
-    ``keys`` are those that the JSON has at its top.
+    ``keys`` are those that the JSON has at its top. ``inside`` a run, a JSON beside a page of ours is written anew
+    though it may be damaged.
     """
-    if page.exists() and not _is_page(page):
-        raise TicketError(f"{page} is no page of gentickets, and is not overwritten; choose another --out")
-    if data.exists() and not _has(data, keys):
-        raise TicketError(f"{data} is not gentickets', and is not overwritten; choose another --out")
+    remedy = "move it away" if inside else "choose another --out"
+    if os.path.lexists(page) and not _is_page(page):
+        raise TicketError(f"{page} is no page of gentickets, and is not overwritten; {remedy}")
+    if inside and os.path.lexists(page):
+        return
+    if os.path.lexists(data) and not _has(data, keys):
+        raise TicketError(f"{data} is not gentickets', and is not overwritten; {remedy}")
 
 
 def _is_page(path: Path) -> bool:

@@ -42,6 +42,7 @@ from typing import Any
 import numpy as np
 
 from gentickets.disk import write_whole
+from gentickets.report.place import require_own
 from gentickets.report.verdict import finite
 from gentickets.verdict import tables, words
 from gentickets.verdict.judged import Judged
@@ -52,8 +53,12 @@ PAGE, DATA = "verdict.html", "verdict.json"
 
 
 def write_verdict(judged: Judged, out: Path) -> Path:
-    """Write `verdict.html` and `verdict.json` into the folder `out`; the page's path. An OSError names the file."""
+    """Write `verdict.html` and `verdict.json` into the folder `out`; the page's path. An OSError names the file.
+
+    TicketError where a file of these names is somebody else's.
+    """
     page, data = out / PAGE, out / DATA
+    require_own(page, data, "format", "word", inside=True)
     html = render(judged)
     write_whole(data, (json.dumps(document(judged), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
     write_whole(page, html.encode("utf-8"))

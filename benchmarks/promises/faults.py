@@ -42,7 +42,7 @@ def install() -> None:
 class _Fault:
     """``kill``, ``parent`` (kills the parent process), ``enospc``, ``eio`` or ``none``, at moment ``number``.
 
-    Or ``log``, which writes down the files."""
+    Or ``log``, which writes down the files that get their names."""
 
     def __init__(self, kind: str, number: int, root: Path, count: Path) -> None:
         self.kind, self.number, self.root, self.count = kind, number, str(root.resolve()), count
@@ -70,7 +70,7 @@ class _Fault:
         def replace_(source: Any, target: Any, **keywords: Any) -> None:
             self.passes(target)
             replace(source, target, **keywords)
-            self.passes(target, fails=False)
+            self.passes(target, fails=False, renamed=True)
 
         def unlink_(path: Any, *args: Any, **keywords: Any) -> None:
             self.passes(path, fails=False)
@@ -82,9 +82,14 @@ class _Fault:
     def _ours(self, path: Any) -> bool:
         return isinstance(path, str | os.PathLike) and os.path.abspath(os.fspath(path)).startswith(self.root)
 
-    def passes(self, path: Any, before: Callable[[], object] = lambda: None, *, fails: bool = True) -> None:
-        """One moment; at the fault's own one it strikes. ``fails``: whether the operation can fail here."""
-        if not self._ours(path):
+    def passes(
+        self, path: Any, before: Callable[[], object] = lambda: None, *, fails: bool = True, renamed: bool = False
+    ) -> None:
+        """One moment; at the fault's own one it strikes.
+
+        ``fails``: whether the operation can fail here. ``renamed``: whether a file has just got its name.
+        """
+        if not self._ours(path) or (self.kind == "log" and not renamed):
             return
         handle = os.__dict__["open"](self.count, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(handle, f"{os.fspath(path)}\n".encode() if self.kind == "log" else b".")

@@ -124,6 +124,8 @@ class Result:
     """The SHA-256 that `ticket.safetensors` states of itself; None where there is none."""
     network: str | None = None
     """The same of `trained.safetensors`, which a run may drop later."""
+    pictures: dict[str, str] = field(default_factory=dict)
+    """File -> SHA-256 of its samples and reconstructions."""
     taken_from: str | None = None
     """The identity of the run that has found it, where that is another one."""
 

@@ -278,6 +278,17 @@ def test_a_run_may_be_renamed_copied_and_packed(run: Path, tmp_path: Path) -> No
     assert read_ticket(round / "ticket.safetensors")[0].origin.round == 2, "a round by itself, anywhere"
 
 
+def test_a_picture_that_is_gone_or_of_another_arm_is_noticed(run: Path) -> None:
+    picture = RunFolder(run).round(0, "ticket", 2).path / "reconstructions.png"
+    sound = picture.read_bytes()
+    picture.unlink()
+    refused(lambda: read_run(run), "reconstructions.png is gone")
+    picture.write_bytes((RunFolder(run).round(0, "shuffle", 2).path / picture.name).read_bytes())
+    refused(lambda: read_run(run), "reconstructions.png does not belong there")
+    picture.write_bytes(sound)
+    read_run(run)
+
+
 def test_a_ticket_that_is_gone_is_noticed_and_a_dropped_network_is_not(run: Path) -> None:
     folder = run / "seed-0/ticket/round-02"
     (folder / "trained.safetensors").unlink()

@@ -98,6 +98,7 @@ def _gathered(world: World) -> list[tuple[Path, Path, Read]]:
         (whole / "vae", "seed-*/ticket/round-01/ticket.safetensors", _ticket),
         (whole / "vae", "seed-*/ticket/round-01/trained.safetensors", _snapshot),
         (whole / "ae", "seed-*/shuffle/round-01/result.json", _show),
+        (whole / "ae", "seed-*/ticket/round-01/reconstructions.png", _show),
         (whole / "gan", "seed-*/ticket/round-00/trained.safetensors", _snapshot),
         (whole / "gan", "features.safetensors", _features),
         (whole / "early_bird", "seed-*/search/round-00/result.json", _show),

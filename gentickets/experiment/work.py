@@ -22,7 +22,7 @@ from gentickets.experiment.evaluation import Examiner, mean
 from gentickets.experiment.notes import Notes, Place, clear, resume, save
 from gentickets.experiment.units import NARROW, SEARCH, TWICE, WIDTH, Key, Unit
 from gentickets.files import split_header
-from gentickets.files.belonging import foreign, sha256_of
+from gentickets.files.belonging import foreign, pictures_of, sha256_of
 from gentickets.masks import by_reason, excluded, prunable
 from gentickets.results import NOT_RUN, Result, why_not_run
 from gentickets.runs.folder import RoundFolder, RunFolder, locked
@@ -92,7 +92,8 @@ class Work:
     def _signed(self, result: Result) -> Result:
         """The result, saying whose it is and of which files."""
         ticket, network = sha256_of(self.folder.ticket), sha256_of(self.folder.trained)
-        return replace(result, run=self.place["run"], ticket=ticket, network=network)
+        pictures = pictures_of(self.folder.path)
+        return replace(result, run=self.place["run"], ticket=ticket, network=network, pictures=pictures)
 
     @cached_property
     def place(self) -> Place:

@@ -8,6 +8,7 @@ what they are: nothing of this is a path.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ FORMAT = 2
 """Of `result.json` and `run.json`; format 1 had no checksums, and did not say whose it was."""
 RESULT, RECORD = "result.json", "run.json"
 TICKET, TRAINED, GIVEN = "ticket.safetensors", "trained.safetensors", "given.safetensors"
+PICTURES = ("samples.png", "reconstructions.png")
 WITHOUT_TICKET = ("search", "beside")
 """Arms that have no ticket."""
 
@@ -85,7 +87,7 @@ def check_place(told: Mapping[str, Any], path: Path) -> None:
 def check_files(told: Mapping[str, Any], path: Path) -> None:
     """Raise TicketError (status 3) unless the files beside a result are those that it names.
 
-    Its ticket must be there; a trained network may have been dropped since.
+    Its ticket and its pictures must be there; a trained network may have been dropped since.
     """
     ticket, trained = path.with_name(TICKET), path.with_name(TRAINED)
     due = told["format"] == UNCHECKED and told.get("status", "done") == "done" and told["arm"] not in WITHOUT_TICKET
@@ -94,6 +96,18 @@ def check_files(told: Mapping[str, Any], path: Path) -> None:
     with suppress(FileNotFoundError):  # dropped before or just now, by the run that is at work
         if told.get("network") is not None and read_header(trained).sha256 != told["network"]:
             raise foreign(trained, f"{RESULT} beside it names another one")
+    found = pictures_of(path.parent) if told.get("pictures") else {}
+    for name, stated in told.get("pictures", {}).items():
+        if name not in found:
+            raise _gone(path.with_name(name))
+        if found[name] != stated:
+            raise foreign(path.with_name(name), f"{RESULT} beside it names another one")
+
+
+def pictures_of(folder: Path) -> dict[str, str]:
+    """The pictures of a round by the names of their files, each with its SHA-256."""
+    there = [folder / name for name in PICTURES if (folder / name).is_file()]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in there}
 
 
 def check_beside(file: Path, sha256: str) -> None:
@@ -134,6 +148,10 @@ def foreign(file: Path, why: str) -> TicketError:
     return TicketError(f"{file} does not belong there: {why}", Status.TICKET)
 
 
+def _gone(file: Path) -> TicketError:
+    return TicketError(f"{file} is gone, and {RESULT} beside it says that its round is finished", Status.TICKET)
+
+
 def _above(path: Path) -> list[Path]:
     """The folders above a file, from the nearest on, of which there are four at least."""
     return [*Path(os.path.abspath(path)).parents, *[Path("/")] * 4]
@@ -141,6 +159,6 @@ def _above(path: Path) -> list[Path]:
 
 def _check_header(file: Path, stated: str | None) -> None:
     if not file.is_file():
-        raise TicketError(f"{file} is gone, and {RESULT} beside it says that its round is finished", Status.TICKET)
+        raise _gone(file)
     if stated is not None and read_header(file).sha256 != stated:
         raise foreign(file, f"{RESULT} beside it names another one")

@@ -205,6 +205,7 @@ class Fields(Place, total=False):
     run: Hash | None
     ticket: Hash | None
     network: Hash | None
+    pictures: dict[Literal["samples.png", "reconstructions.png"], Hash]
     taken_from: Hash | None
 
 

@@ -118,7 +118,9 @@ class Progress:
             self.at.pop(unit.key)
             self.finished += 1
             if message["status"] != "done":
-                self._say(f"{unit}: {message['status']}: {message['why']}")
+                from gentickets.results import outcome
+
+                self._say(f"{unit}: {outcome(message['status'], message['why'])}")
         if self.bar is not None:
             self.bar.to(self.taken, self._words(self.bar, left))
         elif not self.terminal and (time.monotonic() - self.told > LINE_SECONDS or self.finished == self.rounds):

@@ -158,6 +158,11 @@ def _made(told: Mapping[str, Any], where: Path) -> Result:
         raise TicketError(f"{where} is damaged: {error}", Status.TICKET) from error
 
 
+def outcome(status: str, why: str | None) -> str:
+    """How a round ended and why, as ``failed: no weights are left``; the status stands there once."""
+    return why if why is not None and why.startswith(status) else f"{status}: {why}"
+
+
 def why_not_run(seed: int, arm: str, round: int, status: str) -> str:
     """The sentence of a result that is not run, as what it needs has ended with another status than ``done``."""
     return f"it needs {arm} round {round} of seed {seed}, which is {status}"

@@ -415,3 +415,11 @@ def test_a_norm_that_does_not_settle_is_named() -> None:
     with pytest.warns(UserWarning, match=r"the norm of '0' keeps an estimate that does not settle"):
         settle(nn.Sequential(layer))
     assert all(torch.equal(value, before[key]) for key, value in layer.state_dict().items())
+
+
+def test_a_component_of_refused_layers_alone_is_refused_with_the_reason() -> None:
+    net = nn.ModuleDict({"turn": parametrizations.orthogonal(nn.Linear(6, 6)), "free": nn.Linear(6, 6)})
+    with pytest.raises(TicketError, match=r"nothing of 'turn' can be pruned: 'turn\..*Orthogonal"):
+        full_mask(net, components=["turn"])
+    with pytest.raises(TicketError, match=r"no component 'tur'"):
+        full_mask(net, components=["tur"])

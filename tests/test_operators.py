@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -525,3 +526,23 @@ class Cubed(Task):
 def test_a_loss_that_grows_with_the_cube_of_the_batch_is_counted_by_the_batch(n: int) -> None:
     """Each product forward, and two backward; the images have no gradient."""
     assert step_flops(Cubed(), n).total == 2 * (2 * 16 * n) + 3 * (2 * 4 * n**2) + 3 * (2 * n**3)
+
+
+def test_products_of_distributed_tensors_are_named(tmp_path: Path) -> None:
+    """Counted with the shapes of their first call, they were twice what they cost."""
+    from torch import distributed
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import DTensor, Replicate, distribute_tensor
+
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        mesh = init_device_mesh("cpu", (1,))
+        weight = distribute_tensor(torch.randn(4, 3), mesh, [Replicate()])
+        given = DTensor.from_local(torch.randn(5, 4), mesh, [Replicate()])
+        with Counter() as counter:
+            out = given @ weight
+        assert torch.equal(out.to_local(), given.to_local() @ weight.to_local())
+        assert counter.total == 0
+        assert "aten::mm of a DTensor" in counter.uncounted
+    finally:
+        distributed.destroy_process_group()

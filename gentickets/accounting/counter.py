@@ -88,8 +88,12 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if not billed():
             return func(*args, **kwargs)
+        if any(kind.__name__ == "DTensor" for kind in types):
+            # the first call of its kind is run on shapes alone, too, which would count twice: so it is only named
+            self.uncounted.add(f"{_name(func)} of a DTensor")
+            return func(*args, **kwargs)
         if any(hasattr(kind, "__tensor_flatten__") for kind in types):
-            return NotImplemented  # made of other tensors (nested, distributed): it comes back as operations on those
+            return NotImplemented  # made of other tensors (nested ones): it comes back as operations on those
         if is_free(name := _name(func)):
             out = func(*args, **kwargs)
             self.note(func, (args, kwargs), out)

@@ -14,7 +14,7 @@ from gentickets.errors import TicketError
 from gentickets.experiment.units import plan_units
 from gentickets.files.belonging import GIVEN, RESULT, TICKET, TRAINED
 from gentickets.recipe import Recipe, diff, parse_recipe, stored_recipe
-from gentickets.results import read_result
+from gentickets.results import outcome, read_result
 from gentickets.runs.folder import RunFolder
 
 PORTABLE = "portable.safetensors"
@@ -103,7 +103,7 @@ def untrained(ticket: Path, command: str = "sample") -> str:
     path = ticket.with_name(RESULT)
     result = read_result(path) if path.is_file() else None
     if result is not None and result.status != "done":
-        return f"{ticket} has no trained network beside it: its training {result.status}: {result.why}"
+        return f"{ticket} has no trained network beside it: its training {outcome(result.status, result.why)}"
     train = shlex.join(["gentickets", "train", str(ticket)])
     then = shlex.join(["gentickets", command, str(training_folder(ticket))])
     return f"{ticket} has no trained network ({TRAINED}) beside it; first {train}, and then {then}"

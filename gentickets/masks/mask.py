@@ -138,7 +138,7 @@ def prunable(
     if empty := next((name for name, weight in found.items() if weight.is_meta), None):
         raise TicketError(f"'{empty}' is on the meta device and has no numbers: load the network's weights first")
     if components is not None:
-        found = _only(found, list(components))
+        found = _only(found, list(components), left_out(module))
     if not found and (refused := left_out(module)):
         name, why = next(iter(refused.items()))
         raise TicketError(f"nothing is left to prune: '{name}' cannot be, since {why}")
@@ -214,10 +214,15 @@ def require_maskable(module: nn.Module, names: Iterable[str]) -> None:
             raise TicketError(f"{message}: give it memory of its own by .clone(), or exempt it", Status.FAILED)
 
 
-def _only(weights: dict[str, nn.Parameter], components: list[str]) -> dict[str, nn.Parameter]:
+def _only(
+    weights: dict[str, nn.Parameter], components: list[str], refused: Mapping[str, str]
+) -> dict[str, nn.Parameter]:
     known = {component_of(name) for name in weights}
     for component in components:
         if component not in known:
+            for name, why in refused.items():
+                if component_of(name) == component:
+                    raise TicketError(f"nothing of '{component}' can be pruned: '{name}' cannot be, since {why}")
             raise TicketError(f"no component '{component}' with prunable weights. {nearest(component, known)}")
     return {name: weight for name, weight in weights.items() if component_of(name) in components}
 

@@ -67,6 +67,8 @@ def explain(error: BaseException) -> tuple[int, list[str]]:
         return _explain_click(error)
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         return Status.STORAGE, [f"{ERROR}{told(error)}"]
+    if Signalled.seen:  # what a signal has become in foreign code
+        return Signalled.seen[0], ["gentickets: interrupted"]
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return Status.FAILED, [f"gentickets: internal error: {what} (--debug shows the traceback)"]
 

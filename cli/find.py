@@ -138,7 +138,9 @@ def resumable(folder: Path) -> Iterator[None]:
     with stoppable("stopping, and storing what is unfinished; once more to stop at once", raises=True) as stop:
         try:
             yield
-        except KeyboardInterrupt as interrupt:
+        except (KeyboardInterrupt, Exception) as error:
+            if not stop or isinstance(error, TicketError | OSError):
+                raise
             command = shlex.join(["gentickets", *sys.argv[1:]])
             how = "stopped, and stored in" if len(stop.caught) < 2 else "stopped at once; what was stored is in"
-            raise TicketError(f"{how} {folder}. To go on: {command}", stop.status) from interrupt
+            raise TicketError(f"{how} {folder}. To go on: {command}", stop.status) from error

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import ClassVar
 
 from gentickets.errors import Status
 
@@ -42,7 +43,7 @@ class Stop:
 
 @contextmanager
 def stoppable(answer: str, *, raises: bool) -> Iterator[Stop]:
-    """Count the signals inside. The first prints ``answer``, and raises KeyboardInterrupt if ``raises``; others do.
+    """Count the signals inside. The first prints ``answer``, and raises Signalled if ``raises``; others do.
 
     Once one has come the process is about to end, so that on leaving all further ones are ignored. A signal that the
     process was started to ignore, as nohup has it, stays ignored.
@@ -57,7 +58,7 @@ def stoppable(answer: str, *, raises: bool) -> Iterator[Stop]:
         if len(stop.caught) == 1:
             _write(answer)
         if raises or len(stop.caught) > 1:
-            raise KeyboardInterrupt
+            raise Signalled(stop.status)
 
     before = {number: signal.getsignal(number) for number in STATUSES}
     listened = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
@@ -71,22 +72,31 @@ def stoppable(answer: str, *, raises: bool) -> Iterator[Stop]:
 
 
 class Signalled(KeyboardInterrupt):
-    """A signal that came where nothing is stored: while a command starts, or only looks."""
+    """A signal that ends a command, with its status.
+
+    It is no plain KeyboardInterrupt, since Python remembers one that passed through code made at run time (a data class
+    that is being imported, say), and ends the process by SIGINT in the end, whatever the command says.
+    """
+
+    seen: ClassVar[list[Status]] = []
+    """The statuses of all that were raised in this process. Foreign code that is being imported may turn one into an
+    error of its own."""
 
     def __init__(self, status: Status) -> None:
         super().__init__()
         self.status = status
+        self.seen.append(status)
 
 
 def end_quietly() -> None:
-    """Have SIGTERM and SIGHUP end a command as Ctrl-C does: in one line, with drafts removed and locks given back."""
+    """Have signals end a command that stores nothing in one line, with drafts removed and locks given back."""
 
     def catch(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)  # it is about to end
         raise Signalled(STATUSES[signal.Signals(number)])
 
     for number in STATUSES:
-        if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_DFL:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, catch)
 
 

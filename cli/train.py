@@ -122,9 +122,11 @@ def _trained(ticket: Path, folder: Path, place: Place, how: dict[str, Any]) -> R
                 return train(ticket, folder, place, stop=lambda: bool(stop), report=report, **how)
         except Stopped as stopped:
             raise TicketError(f"stopped, and stored in {folder}; the same command goes on", stop.status) from stopped
-        except KeyboardInterrupt as interrupt:
+        except (KeyboardInterrupt, Exception) as error:
+            if len(stop.caught) < 2 or isinstance(error, TicketError | OSError):
+                raise
             message = f"stopped at once; the same command goes on with what was stored in {folder}"
-            raise TicketError(message, stop.status) from interrupt
+            raise TicketError(message, stop.status) from error
         finally:
             for bar, _ in shown:
                 bar.close()

@@ -112,7 +112,27 @@ def test_what_was_started_to_ignore_hangups_ignores_them() -> None:
     process = started([sys.executable, "-c", wait])
     _, told = process.communicate(timeout=60)
     assert told.startswith("stopping\n")
-    assert "KeyboardInterrupt" in told
+    assert "Signalled" in told
+
+
+@pytest.mark.parametrize("becomes", ["itself", "an error of foreign code"])
+@pytest.mark.parametrize("number", list(STATUS))
+def test_a_signal_that_comes_during_an_import_ends_with_its_status(
+    number: signal.Signals, becomes: str, tmp_path: Path
+) -> None:
+    """Python ends by SIGINT where a KeyboardInterrupt has passed through a code made of text; C code turns it over."""
+    code = f"import os, time; os.kill(os.getpid(), {int(number)}); time.sleep(9)"
+    if becomes != "itself":
+        code = f"try:\n    exec({code!r})\nexcept BaseException:\n    raise ImportError('initialization failed')"
+    whole = "import sys\nfrom pathlib import Path\nfrom gentickets_cli.failures import run_safely\n"
+    whole += "from gentickets_cli.find import resumable\n"
+    whole += f"def call():\n    with resumable(Path('run')):\n        exec({code!r})\n"
+    (tmp_path / "stopped_here.py").write_text(f"{whole}sys.exit(run_safely(call))\n")
+    process = started([sys.executable, "-m", "stopped_here"], cwd=tmp_path)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == STATUS[number]
+    assert told.splitlines()[1].startswith("gentickets: stopped, and stored in run. To go on: ")
+    assert len(told.splitlines()) == 2
 
 
 def test_a_look_that_was_stopped_goes_on_by_the_same_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

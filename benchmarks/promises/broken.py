@@ -111,7 +111,7 @@ def _signals() -> None:
     """Signals have their usual effect."""
     from gentickets_cli import stopping
 
-    stopping.SIGNALS = ()  # type: ignore[assignment]
+    stopping.STATUSES = {}
 
 
 def _lock() -> None:

@@ -103,8 +103,11 @@ def _tried(part: Part, numbers: list[int], jobs: int, guard: str | None) -> Iter
         part.prepare(_TRYING[1])
         stretches = [numbers[at : at + part.chain] for at in range(0, len(numbers), part.chain)]
         with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
-            for done in as_completed([pool.submit(_work, stretch) for stretch in stretches]):
-                yield from done.result()
+            try:
+                for done in as_completed([pool.submit(_work, stretch) for stretch in stretches]):
+                    yield from done.result()
+            finally:  # who has seen enough waits for no more than what is being tried
+                pool.shutdown(cancel_futures=True)
 
 
 _TRYING: list[Any] = []
@@ -131,7 +134,7 @@ def _controls(parts: Sequence[Part], asked: argparse.Namespace) -> int:
         for guard, takes in part.broken.items():
             if asked.broken not in ("all", guard):
                 continue
-            found = _run(part, asked.tries or part.tries, asked.jobs, keep=False, guard=guard)
+            found = _run(part, asked.tries or 2 * part.short, asked.jobs, keep=False, guard=guard)
             red = found["held"] < found["tried"]
             unseen |= not red
             said = f"red after {found['tried']} tries: {found['wrong'][0]}" if red else "NOT SEEN"

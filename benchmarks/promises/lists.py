@@ -53,7 +53,7 @@ BROKEN_RECIPES = Part(
     "recipes",
     "A recipe that is broken in any way ends with status 2 and a line that names the key or the line.",
     2_000, 200, recipes,
-    {"recipe": "values are not checked"},
+    {"recipe": "what the schema refuses is not caught"},
     RECIPES,
 )  # fmt: skip
 MASKS = Part(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
 
+from gentickets.criteria import CRITERIA
 from gentickets.data import Batches, Images, load
 from gentickets.optimizers import Schedule
 from gentickets.seeds import derive
@@ -66,6 +68,17 @@ def images() -> Images:
 def batches(images: Images) -> Batches:
     """Batches of 16 in the order of seed 0."""
     return Batches(images, 16, seed=0)
+
+
+@pytest.fixture(autouse=True)
+def _registries_as_they_were() -> Iterator[None]:
+    """What a test's plugin registers is gone when the test ends."""
+    registries: list[dict[str, Any]] = [FAMILIES, CRITERIA]
+    before = [dict(registry) for registry in registries]
+    yield
+    for registry, entries in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(entries)
 
 
 class Tied(Autoencoder):

@@ -123,7 +123,7 @@ def _work(numbers: Sequence[int]) -> list[tuple[int, str | None, float]]:
             why = part.attempt(world, number)
         except Exception as error:
             why = f"the try itself failed: {type(error).__name__}: {error}"
-        found.append((number, why, time.monotonic() - started))
+        found.append((number, why and why.replace(str(world.folder), "."), time.monotonic() - started))
     return found
 
 

@@ -8,6 +8,7 @@ same time even that scatters: ``--clock cpu`` counts the process's own seconds i
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import platform
@@ -39,6 +40,8 @@ PARTS = 5
 """The spread of a ratio of medians is its range over this many consecutive parts of the run."""
 TRY_AGAIN = 75
 """Exit status of a process that cannot measure (``EX_TEMPFAIL``)."""
+GOALS = "BENCHMARK_GOALS"
+"""The variable that names the file to which `goal` adds a line of JSON, where ``python -m benchmarks`` sets it."""
 
 
 def options(description: str, *, threads: bool = True) -> argparse.ArgumentParser:
@@ -166,6 +169,11 @@ def goal(what: str, figure: Ratio | float, most: float) -> None:
     word = "unclear" if abs(number - most) < error else "reached" if number <= most else "MISSED"
     spread = f" +- {error:.3f}" if error else ""
     print(f"  {word:<8} {what}: {number:.3f}{spread}, at most {most:.4g}", flush=True)
+    if path := os.environ.get(GOALS):
+        scatter = error if math.isfinite(error) else None
+        found = {"name": what, "measured": float(number), "error": scatter, "most": most, "outcome": word.lower()}
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(found) + "\n")
 
 
 def _parts(seconds: Sequence[float]) -> list[Sequence[float]]:

@@ -1,6 +1,6 @@
 """Seconds, exactness and memory of global magnitude pruning, against torch's `global_unstructured`.
 
-    python benchmarks/thresholds.py --sizes 10M 100M
+    python benchmarks/thresholds.py [--sizes 10M 100M] [--quick]
 
 Both prune the same plain linear layers: threshold, masks, application. The two are timed in one process, ours
 before and after each of theirs, with the thread count given; a process whose thread pool is stalled (it
@@ -21,12 +21,15 @@ import time
 from collections.abc import Callable
 
 import torch
+from measure import goal
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from gentickets.masks import Magnitudes, Mask, apply_mask, full_mask, keep_top, prunable
 
 STALLED = 75
+FASTER, EXTRA = 30, 0.1
+"""The goals: how many times as fast, and memory beyond weights and masks as a part of the weights'."""
 LAYERS, INPUTS = 10, 1000
 
 
@@ -164,6 +167,9 @@ def report(size: int, options: argparse.Namespace) -> None:
     assert isinstance(slow, list)
     ratio, best = statistics.median(slow) / statistics.median(fast), min(slow) / min(fast)
     print(f"  {'ratio':42} median {ratio:8.1f} x   best {best:8.1f} x   as torch.kthvalue: {times['exact']}")
+    goal(f"{size / 1e6:,.0f} M: ours / global_unstructured, for {FASTER} x", 1 / ratio, 1 / FASTER)
+    goal(f"{size / 1e6:,.0f} M: extra memory / weights", memory["ours"] / (4 * size), EXTRA)
+    goal(f"{size / 1e6:,.0f} M: masks unlike torch.kthvalue's", float(not times["exact"]), 0)
 
 
 def parse_size(text: str) -> int:
@@ -175,12 +181,15 @@ def parse_size(text: str) -> int:
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", type=parse_size, default=[10**7, 10**8])
+    parser.add_argument("--sizes", nargs="+", type=parse_size)
+    parser.add_argument("--quick", action="store_true", help="10M, once")
     parser.add_argument("--density", type=float, default=0.2)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int)
     parser.add_argument("--child", choices=["time", "ours", "theirs"], help=argparse.SUPPRESS)
     options = parser.parse_args()
+    options.sizes = options.sizes or ([10**7] if options.quick else [10**7, 10**8])
+    options.repeats = options.repeats or (1 if options.quick else 3)
     torch.set_num_threads(options.threads)
     if options.child is None:
         where = f"torch {torch.__version__}, {platform.machine()}, {options.threads} threads"

@@ -98,7 +98,6 @@ def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
     """The recipe with everything that a verdict asks for, and with the seeds of the look that is asked for."""
     from gentickets.experiment.growing import unfinished
     from gentickets.experiment.places import recipe_of
-    from gentickets.recipe import stored_recipe
     from gentickets.recipe.asked import complete
     from gentickets.runs.folder import RunFolder
     from gentickets.statistics import LEAST_SEEDS
@@ -113,9 +112,10 @@ def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
             raise TicketError(f"{message}: --seeds {LEAST_SEEDS}")
         return complete(asked.recipe)
     record = run.read_record()
-    have, look = stored_recipe(record["recipe"], where=str(run.record)).search.seeds, look_of(record)
+    stored = recipe_of(run)
+    have, look = stored.search.seeds, look_of(stored, record)
     # a look that was begun and stopped is taken before the next one is: the same command goes on
-    more = more and not (have > look.seeds[0] and unfinished(run, recipe_of(run)))
+    more = more and not (have > look.seeds[0] and unfinished(run, stored))
     return seeds_for(complete(asked.recipe), look, have, more=more, seeds=seeds)
 
 

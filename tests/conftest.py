@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ import torch
 from gentickets.criteria import CRITERIA
 from gentickets.data import Batches, Images, load
 from gentickets.optimizers import Schedule
+from gentickets.recipe import read_recipe
 from gentickets.seeds import derive
 from gentickets.tasks import FAMILIES, Autoencoder, Optim, Task
 from gentickets.training import Plan, Training
@@ -21,6 +22,17 @@ from gentickets.training import Plan, Training
 PROGRAM = [sys.executable, "-m", "gentickets_cli"]
 STEPS = 10
 REWIND = 3
+
+
+def reading(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, for recipes of made-up runs: plain values, as `run.json` has them, become a Recipe."""
+
+    def read(*given: Any, **named: Any) -> Any:
+        return function(*(read_recipe(one) if isinstance(one, Mapping) else one for one in given), **named)
+
+    return read
+
+
 SIZES: dict[str, dict[str, int]] = {
     "mlp": {"width": 12, "depth": 2, "latent": 4},
     "linear": {"width": 64, "latent": 3},

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import reading
 from scipy import stats
 
 from gentickets.report import Verdict, claim_round, judge, paired
 from gentickets.results import Result
+
+judge, claim_round = map(reading, (judge, claim_round))
 
 DENSE = (100.0, 100.5, 99.5)
 BETTER = (99.0, 99.6, 98.4)

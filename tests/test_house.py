@@ -15,9 +15,9 @@ FLOORS = [
     {"errors", "seeds", "disk", "heartbeat", "spectral", "effective", "storage", "preserving"},
     {"definitions", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"}
     | {"shared", "sparsity"},
-    {"tickets", "data", "tasks", "results"},
+    {"tickets", "data", "tasks", "results", "recipe"},
     {"optimizers", "ledger", "tensorfile", "arithmetic", "channels", "portable"},
-    {"criteria", "training", "accounting", "quality", "recipe", "runs", "earlybird", "transfer"},
+    {"criteria", "training", "accounting", "quality", "runs", "earlybird", "transfer"},
     {"search", "controls", "export"},
     {"experiment", "report", "simulation"},
     {"verdict"},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import reading
 
 from gentickets.report import Summary, early_stop, summarize, table, write_report
 from gentickets.report.cells import Cells
@@ -19,6 +20,8 @@ from gentickets.report.plots import comparison, quality
 from gentickets.report.tables import every_figure
 from gentickets.report.widths import swept
 from gentickets.results import Result
+
+summarize, how_found, facts, Cells = map(reading, (summarize, how_found, facts, Cells))
 
 HOW = "features a; N = 500 samples against 500 test images; evaluation-mode batch norm"
 SEARCH: dict[str, Any] = {"rounds": 2, "keep": 0.8, "seeds": 3, "controls": [], "budget": False, "scaling": "off"}

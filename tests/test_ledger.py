@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import reading
 
 from gentickets.ledger import (
     Cost,
@@ -24,6 +25,10 @@ from gentickets.ledger import (
     write_ledger,
 )
 from gentickets.results import Result
+
+entries_of, ledger_of, levels_of, search_cost, write_ledger = map(
+    reading, (entries_of, ledger_of, levels_of, search_cost, write_ledger)
+)
 
 STEP = 6.0
 """FLOPs of a dense step."""

@@ -14,7 +14,17 @@ from typing import get_args
 import pytest
 
 from gentickets.errors import Status, TicketError
-from gentickets.recipe import FAMILIES, Recipe, diff, load_recipe, parse_recipe, recipe_from, shipped_recipes
+from gentickets.recipe import (
+    FAMILIES,
+    Recipe,
+    diff,
+    load_recipe,
+    parse_recipe,
+    read_recipe,
+    recipe_from,
+    shipped_recipes,
+    with_changes,
+)
 from gentickets.recipe.sections import CRITERIA, DATASETS
 
 SMALL = """\
@@ -540,3 +550,37 @@ def test_what_stands_here_without_torch_is_what_stands_there() -> None:
         assert set(criteria) == {name for name, options in OPTIONS.items() if option in options}
     assert get_args(SampleFigure) == SAMPLE_FIGURES
     assert set(OF_SAMPLES) == {*SAMPLE_FIGURES, *ALIASES.values(), "accuracy_on_samples"}
+
+
+def test_a_stored_recipe_of_any_version_is_read_and_keeps_its_values() -> None:
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        stored = json.loads(json.dumps(recipe.resolved()))
+        again = read_recipe(stored)
+        assert again.resolved() == stored
+        assert again.stored is stored
+        assert again.model_copy().stored == stored, "a copy tells what it says itself"
+
+
+def test_what_an_older_or_newer_version_stored_opens() -> None:
+    old = load_recipe("digits_vae").resolved()
+    for section, key in (("train", "precision"), ("search", "score_batches"), ("quality", "curve"), ("claim", "looks")):
+        del old[section][key]
+    old["search"]["later"] = old["later"] = 1
+    old["search"]["scope"] = "somewhere"
+    recipe = read_recipe(old)
+    assert (recipe.train.precision, recipe.search.score_batches, recipe.quality.curve) == ("fp32", 8, 0)
+    assert recipe.claim is not None
+    assert recipe.claim.looks == 2
+    assert recipe.search.scope == "somewhere"
+    assert recipe.stored == old
+    bare = read_recipe({"search": {"method": "one_shot"}})
+    assert (bare.train.steps, bare.data.name, bare.task.family, bare.claim) == (0, "", "", None)
+
+
+def test_changes_are_laid_over_what_is_stored() -> None:
+    stored = {**load_recipe("digits_vae").resolved(), "plugins": ["own.py"], "image": [1, 8, 8]}
+    del stored["train"]["precision"]
+    changed = with_changes(read_recipe(stored), {"train": {"steps": 7}, "seed": 3})
+    assert (changed.train.steps, changed.seed, changed.image, changed.plugins) == (7, 3, (1, 8, 8), ["own.py"])
+    assert changed.stored == {**stored, "seed": 3, "train": {**stored["train"], "steps": 7}}

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import reading
 
 from gentickets.errors import Status, TicketError
 from gentickets.report import Report, Spread, summarize, table, write_report
@@ -23,6 +24,8 @@ from gentickets.report.anatomy import densities
 from gentickets.report.plots import comparison, quality
 from gentickets.report.words import arm_name, decimals, difference, fixed, percent, plus_minus
 from gentickets.results import Result
+
+(summarize,) = map(reading, (summarize,))
 
 LAYERS = ("encoder.0.weight", "encoder.2.weight", "decoder.0.weight", "decoder.2.weight")
 PROVENANCE = {

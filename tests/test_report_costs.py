@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import reading
 
 from gentickets.report import Report, Summary, judge, summarize, table, write_report
 from gentickets.report.anatomy import densities
@@ -29,6 +30,8 @@ from gentickets.report.spending import time_spent
 from gentickets.report.traces import distances
 from gentickets.report.words import engineering
 from gentickets.results import Result
+
+summarize, judge, how_found, facts, Cells = map(reading, (summarize, judge, how_found, facts, Cells))
 
 STEPS, FOUND = 400, 100
 """Steps of a dense training, and the step at which the first level emerges."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import reading
 from scipy import stats
 
 from gentickets import report as report_room
@@ -38,6 +39,8 @@ from gentickets.report.remarks import remarks
 from gentickets.report.transferred import transferred
 from gentickets.report.verdict import interval
 from gentickets.results import Result
+
+summarize, transferred = map(reading, (summarize, transferred))
 
 DENSE = (100.0, 100.5, 99.5)
 GOOD = (99.0, 99.6, 98.4)

@@ -15,6 +15,7 @@ from gentickets_cli.main import cli
 
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.find import Options, record_of
+from gentickets.experiment.places import recipe_of
 from gentickets.experiment.units import Unit, plan_units
 from gentickets.recipe import Recipe, load_recipe
 from gentickets.recipe.asked import complete
@@ -206,7 +207,7 @@ def test_a_run_of_an_earlier_version_is_judged_and_said_to_have_stored_no_claim(
 
 def test_looks_are_the_declared_ones(tmp_path: Path) -> None:
     path = make_run(tmp_path / "run", complete(recipe(3)))
-    look = look_of(RunFolder(path).read_record())
+    look = look_of(recipe_of(RunFolder(path)), RunFolder(path).read_record())
     assert (look.number, look.of, look.alpha, look.seeds) == (1, 2, 0.025, (3, 6))
     three = complete(recipe(3))
     assert seeds_for(three, look, 3, more=True).search.seeds == 6

@@ -92,7 +92,7 @@ def cost_of_ticket(path: Path, place: Place, *, seconds: float) -> Costs:
     if (lies := place_in_run(ticket_at(path))) is not None and lies[2] == "ticket" and (lies[0] / "run.json").is_file():
         run = RunFolder(lies[0])
         recipe = _recipe_of(run)
-        levels = [level for level in levels_of(results_of(run, recipe), recipe.resolved())
+        levels = [level for level in levels_of(results_of(run, recipe), recipe)
                   if level.round == ticket.origin.round]  # fmt: skip
     return _costs("ticket", str(path), [ticket], levels, assembly, seconds)
 
@@ -107,7 +107,7 @@ def cost_of_run(path: Path, place: Place, *, seconds: float, every: bool = False
     if recipe.search.method == "widths":
         raise TicketError(f"{path} is a sweep of widths: it has no ticket; give a recipe to see what its networks cost")
     results = results_of(run, recipe)
-    levels = levels_of(results, recipe.resolved())
+    levels = levels_of(results, recipe)
     if not levels:
         done, rounds = progress_of(run)
         unfinished = f"{done} of {rounds} rounds are done; go on with: {resuming(run)}"

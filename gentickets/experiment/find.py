@@ -119,7 +119,7 @@ def find(
             ).run()  # fmt: skip
         if not options.keep_all:
             drop_levels(run)
-        write_ledger(out, results_of(run, recipe), record["recipe"])
+        write_ledger(out, results_of(run, recipe), recipe)
         lost.check()
 
 

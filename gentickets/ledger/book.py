@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gentickets.disk import write_whole
 from gentickets.ledger.entries import COMPARISON, PARTS, Entry, by_phase, entries_of, part_of, total_of
 from gentickets.ledger.levels import levels_of
+from gentickets.recipe import Recipe
 from gentickets.results import Result
 
 FORMAT = 1
 
 
-def ledger_of(results: Sequence[Result], recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The ledger of a run's results so far, as `ledger.json` holds it; ``recipe`` is the resolved one."""
-    method, levels = recipe["search"]["method"], levels_of(results, recipe)
+def ledger_of(results: Sequence[Result], recipe: Recipe) -> dict[str, Any]:
+    """The ledger of a run's results so far, as `ledger.json` holds it."""
+    method, levels = recipe.search.method, levels_of(results, recipe)
     rounds = sorted({result.round for result in results if result.arm == "ticket" and result.round})
     booked = [(entry, _booked(entry, method, rounds)) for entry in entries_of(results, recipe)]
     return {
@@ -46,7 +47,7 @@ def ledger_of(results: Sequence[Result], recipe: Mapping[str, Any]) -> dict[str,
     }  # fmt: skip
 
 
-def write_ledger(run: Path, results: Sequence[Result], recipe: Mapping[str, Any]) -> None:
+def write_ledger(run: Path, results: Sequence[Result], recipe: Recipe) -> None:
     """Write ``ledger.json`` into a run's folder."""
     write_whole(run / "ledger.json", (json.dumps(ledger_of(results, recipe), indent=1) + "\n").encode())
 

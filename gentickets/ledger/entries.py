@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gentickets.recipe import Recipe
 from gentickets.results import Result
 
 SEARCH, TICKET, COMPARISON = "search", "ticket", "comparison"
@@ -76,12 +77,12 @@ def lower_bound(uncounted: Iterable[str]) -> str:
     return f"FLOPs are at least what they say, and compared with nothing: no count is known of the {what}"
 
 
-def entries_of(results: Iterable[Result], recipe: Mapping[str, Any]) -> list[Entry]:
-    """Every phase of every result. ``recipe`` is the resolved one.
+def entries_of(results: Iterable[Result], recipe: Recipe) -> list[Entry]:
+    """Every phase of every result.
 
     A dense run that does not tell its warm-up apart (those of earlier versions) is split by its steps.
     """
-    rewind = recipe["search"].get("rewind_to", 0)
+    rewind = recipe.search.rewind_to
     return [entry for result in results for entry in _entries(result, rewind)]
 
 

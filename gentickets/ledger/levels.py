@@ -19,6 +19,7 @@ from gentickets.ledger.entries import (
     part_of,
     total_of,
 )
+from gentickets.recipe import Recipe
 from gentickets.results import Result
 from gentickets.sparsity import share_to_say
 
@@ -105,16 +106,16 @@ def trainings(search: float, dense: float, ticket: float) -> int | None:
     return None if uses is None else math.ceil(uses - 1e-9)
 
 
-def levels_of(results: Sequence[Result], recipe: Mapping[str, Any]) -> list[Level]:
+def levels_of(results: Sequence[Result], recipe: Recipe) -> list[Level]:
     """What a ticket of each finished round costs; rounds without a dense run beside them are left out."""
     entries = entries_of(results, recipe)
     done = {(one.seed, one.arm, one.round): one for one in results if one.status == "done"}
     rounds = sorted({round for _, arm, round in done if arm == "ticket" and round})
-    found = (_level(round, entries, done, recipe["search"]["method"]) for round in rounds)
+    found = (_level(round, entries, done, recipe.search.method) for round in rounds)
     return [level for level in found if level is not None]
 
 
-def search_cost(results: Sequence[Result], recipe: Mapping[str, Any], round: int) -> Level | None:
+def search_cost(results: Sequence[Result], recipe: Recipe, round: int) -> Level | None:
     """What a ticket of this round costs; None where no seed has finished it."""
     return next((level for level in levels_of(results, recipe) if level.round == round), None)
 

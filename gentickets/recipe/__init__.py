@@ -6,7 +6,7 @@ from gentickets.recipe.load import load_recipe, parse_recipe, recipe_from, store
 from gentickets.recipe.schema import Recipe
 from gentickets.recipe.sections import Claim, Data, Objective, Quality, Search, TaskChoice, Train, Transfer
 from gentickets.recipe.shipped import recipe_text, shipped_recipes
-from gentickets.recipe.stored import ticket_recipe
+from gentickets.recipe.stored import read_recipe, recipe_of_ticket, ticket_recipe, with_changes
 
 __all__ = [
     "FAMILIES",
@@ -23,9 +23,12 @@ __all__ = [
     "diff",
     "load_recipe",
     "parse_recipe",
+    "read_recipe",
     "recipe_from",
+    "recipe_of_ticket",
     "recipe_text",
     "shipped_recipes",
     "stored_recipe",
     "ticket_recipe",
+    "with_changes",
 ]

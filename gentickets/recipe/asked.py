@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gentickets.errors import TicketError
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import SCALABLE, Control, Search, Verdict
+from gentickets.recipe.sections import SCALABLE, Claim, Control, Search, Verdict
 
 OF_MASKS: tuple[Control, ...] = ("reinit", "shuffle", "random-erk")
 """The controls that a mask of weights is held against; `NARROW` beside them."""
@@ -23,7 +23,7 @@ def complete(recipe: Recipe) -> Recipe:
     `LONGER` times as long at a declared level; and [verdict] is there. The claim is the same: the levels that it leaves
     to where controls run are written out as they were. Raises TicketError where there is no claim to judge.
     """
-    _require_claim(recipe)
+    require_claim(recipe)
     search = recipe.search
     judged = recipe.judged_rounds
     before = recipe.control_rounds if search.controls else []
@@ -44,7 +44,7 @@ def missing(recipe: Recipe) -> list[str]:
 
     Raises TicketError as `complete`.
     """
-    _require_claim(recipe)
+    require_claim(recipe)
     search = recipe.search
     scalable = [control for control in search.controls if control in SCALABLE]
     twins: dict[str, list[str]] = {"both": [], "off": [f"{one}-scaled" for one in scalable], "on": [*scalable]}
@@ -56,19 +56,18 @@ def missing(recipe: Recipe) -> list[str]:
 def _lacking(recipe: Recipe) -> list[Control]:
     """Standard controls that are not declared."""
     search: Search = recipe.search
-    of_channels = search.method == "early_bird" and search.by == "channels"
-    width = recipe.task.keywords.get("width")
-    narrows = isinstance(width, int) and not isinstance(width, bool)
-    standard = (*(OF_CHANNELS if of_channels else OF_MASKS), *([NARROW] if narrows else []))
+    narrow = [] if recipe.task.width is None else [NARROW]
+    standard = (*(OF_CHANNELS if recipe.removes_channels else OF_MASKS), *narrow)
     return [control for control in standard if control not in search.controls]
 
 
 def _longer(recipe: Recipe) -> int:
-    declared = recipe.claim is not None and recipe.claim.level != "validation"
+    declared = recipe.claim is not None and recipe.claim.declared is not None
     return recipe.search.longer or (LONGER if declared else 0)
 
 
-def _require_claim(recipe: Recipe) -> None:
+def require_claim(recipe: Recipe) -> Claim:
+    """The claim that a verdict is on; TicketError for a recipe without one, or of which nothing can be claimed."""
     if recipe.search.method == "widths":
         raise TicketError("a sweep of widths finds no ticket, so that there is nothing to judge")
     if recipe.transfer is not None:
@@ -79,3 +78,4 @@ def _require_claim(recipe: Recipe) -> None:
         raise TicketError(f"{message}, which compares with no dense model at equal steps; use 'weights'")
     if recipe.claim is None:
         raise TicketError("a verdict is on a claim that was declared beforehand; add a [claim] section to the recipe")
+    return recipe.claim

@@ -45,12 +45,11 @@ def method(recipe: Recipe) -> Iterator[Problem]:
 def early_bird(recipe: Recipe) -> Iterator[Problem]:
     """What an early bird cannot be asked for, and the controls that go with what it removes."""
     search = recipe.search
-    of_channels = search.method == "early_bird" and search.by == "channels"
     for i, control in enumerate(search.controls):
-        if control in OF_CHANNELS and not of_channels:
+        if control in OF_CHANNELS and not recipe.removes_channels:
             message = f"'{control}' goes with method = 'early_bird' and by = 'channels' only; remove it"
             yield Problem(f"search.controls[{i}]", message)
-        elif of_channels and control not in WITH_CHANNELS:
+        elif recipe.removes_channels and control not in WITH_CHANNELS:
             message = f"'{control}' is about masks of single weights; with by = 'channels' use {listed(WITH_CHANNELS)}"
             yield Problem(f"search.controls[{i}]", message)
         elif control in FOUND_AT_START and (search.method, search.criterion) == ("at_start", control):

@@ -41,7 +41,7 @@ def levels(recipe: Recipe) -> Iterator[Problem]:
     transfer, search = recipe.transfer, recipe.search
     if transfer is None:
         return
-    if search.method == "widths" or (search.method == "early_bird" and search.by == "channels"):
+    if not recipe.prunes or recipe.removes_channels:
         message = f"search.method = '{search.method}' finds no masks of the recipe's networks to compare with"
         yield Problem("transfer", f"{message}; use 'iterative', 'one_shot' or 'at_start'")
         return

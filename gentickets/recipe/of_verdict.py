@@ -15,7 +15,7 @@ def sparsities(recipe: Recipe) -> Iterator[Problem]:
         return
     found: list[int] = []
     for i, wanted in enumerate(claim.sparsities):
-        round = min(recipe.rounds, key=lambda one: abs(recipe.sparsity(one) - wanted))
+        round = recipe.nearest_round(wanted)
         path, near = f"claim.sparsities[{i}]", f"{recipe.sparsity(round):.3f} (round {round})"
         if abs(recipe.sparsity(round) - wanted) > LEVEL_TOLERANCE:
             yield Problem(path, f"{wanted} is the sparsity of no round; the nearest is {near}")

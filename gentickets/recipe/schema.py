@@ -51,6 +51,32 @@ class Recipe(Section):
 
     _text: str = PrivateAttr("")
     _name: str = PrivateAttr("")
+    _stored: Mapping[str, Any] | None = PrivateAttr(None)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Recipe:
+        """A copy, with other sections where told; what the original was read from is not what the copy says."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy._stored = None
+        return copy
+
+    @property
+    def stored(self) -> Mapping[str, Any]:
+        """The plain values that `read_recipe` found in a file, as they stand there; else what `resolved` gives.
+
+        Whatever is hashed or written again is taken from here, so that a file of an earlier version keeps its bytes.
+        """
+        return self.resolved() if self._stored is None else self._stored
+
+    @property
+    def image(self) -> tuple[int, int, int] | None:
+        """(channels, height, width) of the images that a stored ticket was found on; None where no ticket says so."""
+        channels, height, width = (self._stored or {}).get("image") or (0, 0, 0)
+        return (channels, height, width) if channels else None
+
+    @property
+    def plugins(self) -> list[str]:
+        """The names of the plugins that a stored ticket needs; a recipe that is no ticket's names none."""
+        return list((self._stored or {}).get("plugins", []))
 
     @property
     def text(self) -> str:
@@ -79,18 +105,22 @@ class Recipe(Section):
     @property
     def claim_round(self) -> int | None:
         """The round that the claim is about; None without a claim, or where validation chooses it."""
-        if self.claim is None or isinstance(self.claim.level, str):
+        if self.claim is None or (level := self.claim.declared) is None:
             return None
-        nearest = self._nearest(self.claim.level)
-        return nearest if abs(self.sparsity(nearest) - self.claim.level) <= LEVEL_TOLERANCE else None
+        nearest = self.nearest_round(level)
+        return nearest if abs(self.sparsity(nearest) - level) <= LEVEL_TOLERANCE else None
 
-    def _nearest(self, sparsity: float) -> int:
+    def nearest_round(self, sparsity: float) -> int:
+        """The round whose sparsity is nearest to this one."""
         return min(self.rounds, key=lambda round: abs(self.sparsity(round) - sparsity))
 
     @property
     def rounds(self) -> list[int]:
         """The rounds after the dense run, in order; with "widths" one for each width."""
-        return rounds_of(self.search.model_dump())
+        search = self.search
+        if not self.prunes:
+            return list(range(len(search.widths)))
+        return sorted(search.only_rounds) or list(range(1, search.rounds + 1))
 
     @property
     def control_rounds(self) -> list[int]:
@@ -100,9 +130,14 @@ class Recipe(Section):
         last = self.rounds[-1]
         if self.search.control_rounds is not None:
             return sorted(self.search.control_rounds)
-        if self.claim is not None and self.claim.level == "validation":
+        if self.claim is not None and self.claim.declared is None:
             return self.rounds
         return sorted({self.claim_round or last, last})
+
+    @property
+    def declared_rounds(self) -> list[int]:
+        """The rounds nearest to the sparsities that the claim declares; none where it leaves them to the controls."""
+        return sorted({self.nearest_round(one) for one in self.claim.sparsities}) if self.claim is not None else []
 
     @property
     def judged_rounds(self) -> list[int]:
@@ -110,7 +145,7 @@ class Recipe(Section):
         if self.claim is None:
             return []
         if self.claim.sparsities:
-            return sorted({self._nearest(one) for one in self.claim.sparsities} | {self.claim_round or self.rounds[-1]})
+            return sorted({*self.declared_rounds, self.claim_round or self.rounds[-1]})
         controlled = self.control_rounds if self.search.controls else []
         return sorted({*controlled, *([self.claim_round] if self.claim_round is not None else self.rounds)})
 
@@ -123,6 +158,16 @@ class Recipe(Section):
             return sorted(self.verdict.forks)
         steps = self.train.steps
         return sorted({0, self.search.rewind_to, *(steps // part for part in (50, 20, 5, 2))} - {steps})
+
+    @property
+    def prunes(self) -> bool:
+        """Whether tickets are searched at all; a sweep of widths trains dense networks alone."""
+        return self.search.method != "widths"
+
+    @property
+    def removes_channels(self) -> bool:
+        """Whether whole channels are removed, so that a ticket is a narrower network."""
+        return self.search.method == "early_bird" and self.search.by == "channels"
 
     @property
     def masks_weights(self) -> bool:

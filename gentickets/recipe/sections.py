@@ -117,6 +117,17 @@ class TaskChoice(Section):
         """What the family's constructor is called with, besides the image's size."""
         return self.options.applying()
 
+    @property
+    def network(self) -> str:
+        """The keyword ``network``, such as ``conv``; empty where the family has none."""
+        return str(self.keywords.get("network") or "")
+
+    @property
+    def width(self) -> int | None:
+        """The keyword ``width`` where it is a whole number, so that a narrower network can be asked for."""
+        width = self.keywords.get("width")
+        return width if isinstance(width, int) and not isinstance(width, bool) else None
+
 
 class Data(Section):
     """[data]: which images, and how they come."""
@@ -292,6 +303,11 @@ class Claim(Section):
     """The levels that get a word, by Holm's correction; empty: those at which controls run."""
     looks: Annotated[int, Field(ge=1, le=10)] = 2
     """How often the claim may be judged with more seeds than before; each look spends its part of ``alpha``."""
+
+    @property
+    def declared(self) -> float | None:
+        """The level that was declared, as a sparsity; None where validation chooses it."""
+        return None if isinstance(self.level, str) else self.level
 
 
 class Verdict(Section):

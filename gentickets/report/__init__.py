@@ -75,7 +75,7 @@ from typing import Any
 
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.recipe import stored_recipe
+from gentickets.recipe import read_recipe, stored_recipe
 from gentickets.report.carried import Level, Transferred
 from gentickets.report.claim import claim_round, judge
 from gentickets.report.gallery import Run
@@ -140,9 +140,9 @@ def read_run(path: Path) -> Run:
     """Read a run folder, finished or not; TicketError names a folder that is no run, or a damaged file."""
     folder = RunFolder(path)
     record = folder.read_record()
-    recipe, name = record["recipe"], path.resolve().name
+    name = path.resolve().name
     if "identity" in record:
-        stored_recipe(recipe, where=str(folder.record))
+        stored_recipe(record["recipe"], where=str(folder.record))
     text = folder.recipe.read_text("utf-8", errors="replace") if folder.recipe.is_file() else ""
     results = read_results(path)
     try:
@@ -150,7 +150,8 @@ def read_run(path: Path) -> Run:
     except (KeyError, TypeError) as error:
         raise TicketError(f"{folder.record} is damaged: its record of the claim", Status.TICKET) from error
     try:
-        return Run(path, record, text, results, summarize(results, recipe, name, declared))
+        recipe = read_recipe(record["recipe"], name=name, text=text)
+        return Run(path, record, recipe, text, results, summarize(results, recipe, name, declared))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, TicketError) or has_checksums(record):
             raise

@@ -13,36 +13,30 @@ def awaited(cells: Cells, level: int | None) -> list[str]:
     found = []
     if len(cells.seeds) < cells.wanted_seeds:
         found.append(f"{len(cells.seeds)} of {cells.wanted_seeds} seeds have started")
-    if cells.method == "widths":
-        places = range(len(cells.search.get("widths") or ()))
+    if not cells.recipe.prunes:
+        places = cells.recipe.rounds
         pairs = [(place, seed) for place in places for seed in cells.seeds]
         return [*found, *_open(cells, "the sweep", (WIDTH,), pairs)]
-    for arm, rounds in _wanted(cells, level).items():
+    for arm, rounds in _wanted(cells).items():
         # Nothing follows where a ticket failed, or no early bird emerged.
         ends = {round: [] if is_transferred(arm) else _broken(cells, round) for round in rounds}
         waited = [(round, seed) for round in rounds for seed in cells.seeds if seed not in ends[round]]
         found += _open(cells, arm, (arm, f"{arm}{SCALED}"), waited)
-    if level and int(cells.search.get("longer", 0)) > 1:
+    if level and cells.search.longer:
         carried = [TRANSFER] if level in cells.transfer_rounds else []
         arms = [f"{arm}{LONGER}" for arm in ("dense", "ticket", *carried)]
         found += [f"{arm}: not run yet" for arm in arms if not cells.rounds(arm)]
     return found
 
 
-def control_rounds(cells: Cells, level: int | None) -> list[int]:
-    """The rounds at which the recipe asks for controls; `level` is the claim's round."""
-    chosen = cells.search.get("control_rounds")
-    return sorted({*(chosen or ([level] if level else [])), *([] if chosen else [cells.last_round])} - {0})
-
-
-def _wanted(cells: Cells, level: int | None) -> dict[str, list[int]]:
+def _wanted(cells: Cells) -> dict[str, list[int]]:
     """Arm -> the rounds that the recipe asks of it."""
-    rounds = control_rounds(cells, level)
+    rounds = cells.recipe.control_rounds
     wanted = {SEARCH: [0]} if cells.method == "early_bird" else {}
     wanted |= {"ticket": [0, *cells.levels], **dict.fromkeys(cells.controls, rounds)}
     if carried := cells.transfer_rounds:
         wanted |= dict.fromkeys([TRANSFER, *cells.transfer_controls], carried)
-    return wanted | ({"budget": [0]} if cells.search.get("budget", False) else {})
+    return wanted | ({"budget": [0]} if cells.recipe.budget else {})
 
 
 def _broken(cells: Cells, round: int) -> list[int]:

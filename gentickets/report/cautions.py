@@ -50,10 +50,11 @@ def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) 
     `told` are controls of which the verdict already says that they broke.
     """
     notes, others = [], []
-    declared = cells.recipe["claim"].get("level")
-    if isinstance(declared, int | float) and abs(cells.sparsity(round) - declared) > 0.02:
+    claim = cells.recipe.claim
+    declared = None if claim is None else claim.declared
+    if declared is not None and abs(cells.sparsity(round) - declared) > 0.02:
         share = cells.share(round) if cells.partial else None
-        notes.append(say.other_level(float(declared), cells.sparsity(round), share))
+        notes.append(say.other_level(declared, cells.sparsity(round), share))
     for arm in filterfalse(is_transferred, cells.arms()):
         place = cells.round_of(arm, round) if arm in (*MORE_STEPS, f"dense{LONGER}") else round
         if arm != "ticket":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 from gentickets.provenance import comparable
+from gentickets.recipe import Recipe
 from gentickets.recipe.families import OF_SAMPLES
 from gentickets.report.words import (
     LONGER,
@@ -34,29 +35,27 @@ judged by it."""
 
 
 class Cells:
-    """The results of one run, by arm, round and seed, beside the resolved recipe that asked for them."""
+    """The results of one run, by arm, round and seed, beside the recipe that asked for them."""
 
-    def __init__(self, results: Sequence[Result], recipe: Mapping[str, Any]) -> None:
-        self.recipe = recipe
-        self.search: Mapping[str, Any] = recipe.get("search") or {}
+    def __init__(self, results: Sequence[Result], recipe: Recipe) -> None:
+        self.recipe, self.search = recipe, recipe.search
         self._cells = {(cell.arm, cell.round, cell.seed): cell for cell in results}
-        self.method = str(self.search.get("method") or "iterative")
+        self.method = recipe.search.method
         self.seeds = sorted({cell.seed for cell in results})
-        self.wanted_seeds = max(int(self.search.get("seeds", 0)), len(self.seeds))
+        self.wanted_seeds = max(recipe.search.seeds, len(self.seeds))
 
         self.measured = cache(self._measured)
 
     @property
     def claims_samples(self) -> bool:
         """Whether the claim's figure is one of samples, which a collapse can flatter."""
-        return (self.recipe.get("claim") or {}).get("metric") in OF_SAMPLES
+        return self.recipe.claim is not None and self.recipe.claim.metric in OF_SAMPLES
 
     @property
     def levels(self) -> list[int]:
         """The ticket's rounds after the dense run, as the recipe asks for them or as they are there, in order."""
-        asked = self.search.get("only_rounds") or range(1, int(self.search.get("rounds", 0)) + 1)
-        there = self.rounds("ticket")
-        return sorted({*(asked if self.method != "widths" else ()), *there} - {0})
+        asked = self.recipe.rounds if self.recipe.prunes else []
+        return sorted({*asked, *self.rounds("ticket")} - {0})
 
     def way(self, round: int) -> list[int]:
         """The ticket's rounds that lead to one, with it: every earlier one, or the dense run alone."""
@@ -71,7 +70,7 @@ class Cells:
     @property
     def of_channels(self) -> bool:
         """Whether channels are removed, so that a sparsity is the removed share of channels."""
-        return self.method == "early_bird" and self.search.get("by", "channels") == "channels"
+        return self.recipe.removes_channels
 
     def of(self, arm: str, round: int) -> list[Result]:
         """An arm's results of one round, by seed, whatever their status."""
@@ -84,7 +83,7 @@ class Cells:
 
     def arms(self) -> list[str]:
         """Every arm with figures: ticket, what was transferred, controls as the recipe lists them, others by name."""
-        order = ["ticket", "budget", TWICE, *OF_TRANSFER, *map(str, self.search.get("controls") or ())]
+        order = ["ticket", "budget", TWICE, *OF_TRANSFER, *self.search.controls]
         known = {arm for arm, _, _ in self._cells if arm != SEARCH and not looks_beside(arm)}
 
         def place(arm: str) -> tuple[bool, int, str]:
@@ -138,15 +137,15 @@ class Cells:
     @property
     def metric(self) -> str | None:
         """The claim's figure, or without a claim the first one that says something of quality."""
-        if claimed := (self.recipe.get("claim") or {}).get("metric"):
-            return str(claimed)
+        if self.recipe.claim is not None:
+            return self.recipe.claim.metric
         known = self.figures()
         return next((name for name in (*PREFERRED, *known) if name in known and better(name)), None)
 
     @property
     def widths(self) -> list[tuple[int, int]]:
         """Of a width sweep, each width and its round, by width; without those that nothing is known of."""
-        asked = self.search.get("widths") or ()
+        asked = self.search.widths
         found = []
         for place in self.rounds(WIDTH):
             width = asked[place] if place < len(asked) else self.of(WIDTH, place)[0].width
@@ -162,7 +161,7 @@ class Cells:
 
     def scheduled(self, round: int) -> float:
         """The sparsity that the recipe's schedule has at a round, by which levels are declared."""
-        return 1 - float(self.search.get("keep", 0.8)) ** round
+        return self.recipe.sparsity(round)
 
     def share(self, round: int) -> float | None:
         """The ticket's removed weights at a round as a fraction of all parameters; None where it is not known."""
@@ -183,8 +182,8 @@ class Cells:
     @property
     def pruned(self) -> str | None:
         """Whose weights or channels the recipe prunes, e.g. ``the generator's weights``; None where it prunes all."""
-        whose = [f"the {name}'s" for name in self.search.get("prune") or ()]
-        exempt = [f"'{pattern}'" for pattern in self.search.get("exempt") or ()]
+        whose = [f"the {name}'s" for name in self.search.prune]
+        exempt = [f"'{pattern}'" for pattern in self.search.exempt]
         if not whose and not exempt:
             return None
         what = "channels" if self.of_channels else "weights"
@@ -197,10 +196,9 @@ class Cells:
 
         ``lr`` and ``none``: the way of rewinding; ``trained``: what the unpruned components go on from.
         """
-        way = self.search.get("rewind")
-        if way in ("lr", "none"):
-            return str(way)
-        return "trained" if self.search.get("other") == "trained" else None
+        if self.search.rewind != "weights":
+            return self.search.rewind
+        return "trained" if self.search.other == "trained" else None
 
     @property
     def last_round(self) -> int:
@@ -211,25 +209,19 @@ class Cells:
     def controls(self) -> list[str]:
         """The controls that the recipe declares or that ran, without their scaled twins; see `opponents`."""
         ran = (base_arm(arm) for arm in self.arms())
-        names = dict.fromkeys([*map(str, self.search.get("controls") or ()), *ran])
+        names = dict.fromkeys([*self.search.controls, *ran])
         own = ("ticket", "budget", "dense", TWICE, WIDTH)
         return [name for name in names if name not in own and not is_transferred(name)]
 
     @property
-    def of_transfer(self) -> Mapping[str, Any]:
-        """The recipe's [transfer]; empty without one."""
-        found: Mapping[str, Any] = self.recipe.get("transfer") or {}
-        return found
-
-    @property
     def transfer_rounds(self) -> list[int]:
         """The rounds at which a ticket is carried over, as the recipe asks for them or as they are there."""
-        return sorted({*(self.of_transfer.get("rounds") or ()), *self.rounds(TRANSFER)})
+        return sorted({*self.recipe.transfer_rounds, *self.rounds(TRANSFER)})
 
     @property
     def transfer_controls(self) -> list[str]:
         """The arms of a transfer beside the transferred ticket, as asked for or as they ran, without scaled twins."""
-        asked = {f"{TRANSFER}-{name}" for name in self.of_transfer.get("controls") or ()}
+        asked = {f"{TRANSFER}-{name}" for name in self.recipe.transfer_controls}
         ran = {base_arm(arm) for arm in self.arms() if is_transferred(arm)}
         known = {*asked, *ran} - {TRANSFER}
         order = {arm: place for place, arm in enumerate(OF_TRANSFER)}

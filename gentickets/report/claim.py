@@ -13,11 +13,11 @@ they do: like the dense model's budget it is told beside the claim, which is one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from gentickets.errors import nearest
+from gentickets.recipe import Recipe
 from gentickets.recipe.families import OF_SAMPLES
 from gentickets.report import sentence as say
 from gentickets.report.cautions import cautions, collapsed_seeds, collapses, ties
@@ -32,20 +32,20 @@ from gentickets.results import Result, better
 from gentickets.statistics import LEAST_SEEDS, LOSES, UNDECIDED, look_sizes, seeds_judged
 
 
-def judge(results: Sequence[Result], recipe: Mapping[str, Any], declared: int | None = None) -> Verdict:
+def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None) -> Verdict:
     """What the results say about the recipe's `[claim]`; never an error, also where results are missing.
 
-    `recipe` is the resolved recipe as `run.json` keeps it, `declared` the number of seeds that was declared with its
+    `declared` is the number of seeds that was declared with its
     claim, where the run has been given more: it is judged by as many as one of the declared looks has. Numbers are
     those of the test split; validation only chooses the level (where the recipe leaves it to validation) and each
     control's better twin.
     """
-    claim = recipe.get("claim")
+    claim = recipe.claim
     cells, unlooked = _looked_at(results, recipe, declared)
-    if cells.method == "widths":
+    if not recipe.prunes:
         return Verdict(NO_CLAIM, swept(cells), seeds=len(cells.seeds))
     found = how_found(recipe)
-    if not claim or better(str(claim["metric"])) is None:
+    if claim is None or better(claim.metric) is None:
         others = _unclaimed(cells)
         text = " ".join([_no_claim(cells), *([explained(others, str(cells.metric))] if others else [])])
         noted = tuple(ties(cells))
@@ -66,38 +66,32 @@ def judge(results: Sequence[Result], recipe: Mapping[str, Any], declared: int | 
     return _judged(cells, blank, round, terms)
 
 
-def _looked_at(
-    results: Sequence[Result], recipe: Mapping[str, Any], declared: int | None
-) -> tuple[Cells, tuple[str, ...]]:
+def _looked_at(results: Sequence[Result], recipe: Recipe, declared: int | None) -> tuple[Cells, tuple[str, ...]]:
     """The cells of the seeds that the claim is judged by, and a sentence where there are others.
 
     Sizes of looks are declared beforehand: seeds that are added until a test passes would find false wins.
     """
-    claim, whole = recipe.get("claim"), Cells(results, recipe)
-    asked = int(whole.search.get("seeds", 0))
-    if not claim or not declared or asked <= declared:
+    claim, whole, asked = recipe.claim, Cells(results, recipe), recipe.search.seeds
+    if claim is None or not declared or asked <= declared:
         return whole, ()
     sizes = look_sizes(declared, Terms.of(claim).looks)
     judged = seeds_judged(asked, declared, len(sizes))
     if judged == asked:
         return whole, ()
     first = set(whole.seeds[:judged])
-    fewer = {**recipe, "search": {**whole.search, "seeds": judged}}
+    fewer = recipe.model_copy(update={"search": recipe.search.model_copy(update={"seeds": judged})})
     told = say.not_looked_at(sizes, judged, asked)
     return Cells([result for result in results if result.seed in first], fewer), (told,)
 
 
 def judged_rounds(cells: Cells, claimed: int) -> list[int]:
     """The rounds that get a word: those nearest to the declared sparsities, and the claim's."""
-    declared = (cells.recipe.get("claim") or {}).get("sparsities") or ()
-    rounds = cells.levels
-    near = {min(rounds, key=lambda round: abs(cells.scheduled(round) - float(one))) for one in declared if rounds}
-    return sorted({*near, claimed})
+    return sorted({*cells.recipe.declared_rounds, claimed})
 
 
 def _judged(cells: Cells, blank: Verdict, round: int, terms: Terms) -> Verdict:
     """The verdict on the claim's round, beside the other levels."""
-    chosen = not _declared(cells.recipe["claim"])
+    chosen = cells.recipe.claim is not None and cells.recipe.claim.declared is None
     rounds = judged_rounds(cells, round)
     levels = judge_levels(cells, rounds, round, terms, chosen)
     own = levels[rounds.index(round)]
@@ -111,12 +105,12 @@ def _judged(cells: Cells, blank: Verdict, round: int, terms: Terms) -> Verdict:
     verdict = replace(verdict, levels=tuple(levels))
     if cells.of_channels:
         verdict = replace(verdict, lighter=cells.lighter(round), explained_by=_narrower(own.tested, short))
-    times = int(cells.search.get("longer") or 0)
+    times = cells.search.longer
     hollow = cells.claims_samples and any(collapsed_seeds(cells, round))
     return replace(verdict, sentence=say.sentence(verdict, times, list(dict.fromkeys(said)), hollow))
 
 
-def claim_round(results: Sequence[Result], recipe: Mapping[str, Any]) -> int | None:
+def claim_round(results: Sequence[Result], recipe: Recipe) -> int | None:
     """The round that the claim is about.
 
     A declared level: the round nearest to it. `level = "validation"`: the sparsest round whose claim holds on
@@ -126,14 +120,12 @@ def claim_round(results: Sequence[Result], recipe: Mapping[str, Any]) -> int | N
 
 
 def _claim_round(cells: Cells) -> int | None:
-    claim = cells.recipe.get("claim")
-    if not claim:
+    claim = cells.recipe.claim
+    if claim is None:
         return None
-    rounds = cells.levels
-    if _declared(claim):
-        declared = float(claim["level"])
-        return min(rounds, key=lambda round: abs(cells.scheduled(round) - declared), default=None)
-    for round in sorted(rounds, key=cells.sparsity, reverse=True):
+    if claim.declared is not None:
+        return cells.recipe.nearest_round(claim.declared)
+    for round in sorted(cells.levels, key=cells.sparsity, reverse=True):
         found = trial(cells, round, Terms.of(claim), split="valid")
         if found is not None and found.loss.n == len(cells.seeds) and found.holds:
             return round
@@ -143,8 +135,8 @@ def _claim_round(cells: Cells) -> int | None:
 def _no_claim(cells: Cells) -> str:
     """Why there is no verdict, and why a claim would not do."""
     text = "The recipe declares no claim, so there is nothing to hold or to win."
-    if claim := cells.recipe.get("claim"):
-        text = f"The {figure_name(str(claim['metric']))} says nothing of quality by itself, so it can carry no claim."
+    if claim := cells.recipe.claim:
+        text = f"The {figure_name(claim.metric)} says nothing of quality by itself, so it can carry no claim."
     return f"{text} {say.more_steps(cells.goes_on)}" if cells.goes_on else text
 
 
@@ -155,10 +147,6 @@ def _unclaimed(cells: Cells) -> tuple[str, ...]:
         return ()
     flattered = metric in OF_SAMPLES and any(collapsed_seeds(cells, round))
     return () if flattered else _narrower(True, trial(cells, round, Terms(metric, 0.0, ALPHA, 1)))
-
-
-def _declared(claim: Mapping[str, Any]) -> bool:
-    return isinstance(claim.get("level"), int | float)
 
 
 def _without_level(cells: Cells, verdict: Verdict) -> Verdict:

@@ -57,7 +57,7 @@ def costs_of(results: Sequence[Result], cells: Cells, levels: Iterable[Level]) -
 
 def levels(results: Sequence[Result], cells: Cells) -> list[Level]:
     """What a ticket of each finished round costs, by the ledger; none of a run without tickets."""
-    return levels_of(results, {**cells.recipe, "search": {**cells.search, "method": cells.method}})
+    return levels_of(results, cells.recipe)
 
 
 def totals(results: Iterable[Result], cells: Cells, kind: str) -> dict[str, dict[str, float]]:
@@ -77,7 +77,7 @@ def totals(results: Iterable[Result], cells: Cells, kind: str) -> dict[str, dict
 
 def swept_name(cells: Cells, width: int | None) -> str:
     """A sweep's arm: the keyword that is varied, and its value."""
-    return f"{cells.search.get('widen') or WIDTH} {width}"
+    return f"{cells.search.widen} {width}"
 
 
 def _told_name(arm: str, round: int) -> str:

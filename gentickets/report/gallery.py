@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gentickets.recipe import Recipe
 from gentickets.report.cells import MATCHED, WIDTH
 from gentickets.report.summary import Summary
 from gentickets.report.tables import size
@@ -25,6 +26,7 @@ class Run:
 
     path: Path
     record: Mapping[str, Any]
+    recipe: Recipe
     recipe_text: str
     results: Sequence[Result]
     summary: Summary

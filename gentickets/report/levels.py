@@ -6,17 +6,17 @@ all: seeds that failed or are missing, samples that collapsed, figures that were
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from gentickets.recipe import Claim
 from gentickets.report import sentence as say
 from gentickets.report.against import twins
 from gentickets.report.cautions import collapsed_seeds
 from gentickets.report.cells import MATCHED, Cells, Split
-from gentickets.report.verdict import ALPHA, Comparison, Level, Trial, trial_of, values_of
+from gentickets.report.verdict import Comparison, Level, Trial, trial_of, values_of
 from gentickets.report.words import LONGER, is_higher
 from gentickets.statistics import (
     EQUAL_STEPS,
@@ -33,9 +33,6 @@ from gentickets.statistics import (
     shown,
 )
 
-LOOKS = 2
-"""Where a run of an earlier version declares none."""
-
 
 @dataclass(frozen=True)
 class Terms:
@@ -48,12 +45,9 @@ class Terms:
     looks: int
 
     @staticmethod
-    def of(claim: Mapping[str, Any]) -> Terms:
-        """Those of a resolved [claim]."""
-        looks = int(claim.get("looks", LOOKS))
-        return Terms(
-            str(claim["metric"]), float(claim.get("margin", 0.02)), float(claim.get("alpha", ALPHA)) / looks, looks
-        )
+    def of(claim: Claim) -> Terms:
+        """Those of a recipe's [claim]."""
+        return Terms(claim.metric, claim.margin, claim.alpha / claim.looks, claim.looks)
 
     @property
     def higher(self) -> bool:

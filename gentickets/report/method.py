@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from gentickets.definitions import TOLERANCES
+from gentickets.recipe import Quality, Recipe, Search, Train, Transfer
 from gentickets.report.words import listed, numbered
 
 _CRITERIA = {
@@ -26,90 +25,79 @@ _SCOPES = {
 }
 
 
-def criterion_name(recipe: Mapping[str, Any]) -> str:
+def criterion_name(recipe: Recipe) -> str:
     """The criterion as a person writes it, a plugin's in quotes."""
-    name = str(_search(recipe).get("criterion") or "magnitude")
+    name = recipe.search.criterion
     return _CRITERIA.get(name, f"'{name}'")
 
 
-def scores_say(recipe: Mapping[str, Any]) -> str:
+def scores_say(recipe: Recipe) -> str:
     """Subject and verb of what ties say of the criterion: ``magnitude says``, ``SNIP says``."""
-    scores = _search(recipe).get("criterion") == "random"
-    return f"{criterion_name(recipe)} {'say' if scores else 'says'}"
+    return f"{criterion_name(recipe)} {'say' if recipe.search.criterion == 'random' else 'says'}"
 
 
-def how_found(recipe: Mapping[str, Any]) -> str | None:
+def how_found(recipe: Recipe) -> str | None:
     """How the tickets were found, where it is not by iterative magnitude pruning: ``found at the start by SNIP``."""
-    search = _search(recipe)
-    method, plain = search.get("method") or "iterative", search.get("criterion") in (None, "magnitude")
-    by = "" if plain else f" by {_scored(recipe)}"
-    if method == "at_start":
-        step = int(search.get("rewind_to") or 0)
-        cuts = int(search.get("cuts") or 1)
+    search = recipe.search
+    by = "" if search.criterion == "magnitude" else f" by {_scored(recipe)}"
+    if search.method == "at_start":
+        step = search.rewind_to
         text = f"found at {f'step {step}' if step else 'the start'} by {_scored(recipe)}"
-        text += f" in {cuts} cuts" if cuts > 1 else ""
-    elif method == "one_shot":
+        text += f" in {recipe.cuts} cuts" if recipe.cuts > 1 else ""
+    elif search.method == "one_shot":
         text = f"pruned in one shot{by}"
-    elif method == "early_bird":
+    elif search.method == "early_bird":
         text = _early_bird(recipe)
     else:
         text = f"pruned{by}" if by else ""
     others = {"fresh": "the components that are not pruned starting afresh", "trained": "the others going on trained"}
-    told = [
-        text,
-        "at ERK layer densities" if search.get("scope") == "erk" else "",
-        others.get(str(search.get("other")), ""),
-    ]
+    told = [text, "at ERK layer densities" if search.scope == "erk" else "", others.get(search.other, "")]
     return ", ".join(filter(None, told)) or None
 
 
-def _early_bird(recipe: Mapping[str, Any]) -> str:
-    search = _search(recipe)
-    of_channels, rewound = search.get("by", "channels") == "channels", search.get("after") == "rewind"
-    plain = of_channels or search.get("criterion") in (None, "magnitude")
-    start = "continued from the step at which it emerged"
-    if rewound:
-        start = f"rewound to step {int(search.get('rewind_to') or 0)}"
+def _early_bird(recipe: Recipe) -> str:
+    search = recipe.search
+    plain = recipe.removes_channels or search.criterion == "magnitude"
+    rewound = f"rewound to step {search.rewind_to}"
     told = [
-        f"an early bird by {'channels' if of_channels else 'weights'}{'' if plain else f' ({_scored(recipe)})'}",
-        "by the published rule" if search.get("rule") == "published" else "",
-        start,
+        f"an early bird by {_ranked(recipe)}{'' if plain else f' ({_scored(recipe)})'}",
+        "by the published rule" if search.rule == "published" else "",
+        rewound if search.after == "rewind" else "continued from the step at which it emerged",
     ]
     return ", ".join(filter(None, told))
 
 
-def _scored(recipe: Mapping[str, Any]) -> str:
-    return criterion_name(recipe) + (" pooled over the players" if _search(recipe).get("pooled") else "")
+def _scored(recipe: Recipe) -> str:
+    return criterion_name(recipe) + (" pooled over the players" if recipe.search.pooled else "")
 
 
-def facts(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
+def facts(recipe: Recipe) -> list[tuple[str, str]]:
     """What the recipe chose, line by line, for those who want to compare runs: (what, which)."""
     return [(name, text) for name, text in _facts(recipe) if text]
 
 
-def _facts(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    search, train, task = _search(recipe), recipe.get("train") or {}, recipe.get("task") or {}
-    data = recipe.get("data") or {}
-    yield "task", " ".join(str(task[key]) for key in ("family", "network") if task.get(key))
-    yield "data", str(data.get("name") or "") + (f", {data['size']} x {data['size']}" if data.get("size") else "")
-    yield "method", _method(search)
-    if search.get("method") != "widths":
+def _facts(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    search, data = recipe.search, recipe.data
+    yield "task", f"{recipe.task.family} {recipe.task.network}".strip()
+    yield "data", data.name + (f", {data.size} x {data.size}" if data.size else "")
+    yield "method", _method(recipe)
+    if recipe.prunes:
         yield "criterion", _criterion(recipe)
-        scope = _SCOPES.get(str(search.get("scope")), "")
-        yield f"{_ranked(search)} are ranked", scope.replace("weights", _ranked(search))
-        if search.get("method") == "early_bird":
-            yield from _of_early_bird(search)
-        yield "pruned", listed(search["prune"]) if search.get("prune") else "every component"
-        yield "exempt", listed(search["exempt"]) if search.get("exempt") else ""
+        yield f"{_ranked(recipe)} are ranked", _SCOPES.get(search.scope, "").replace("weights", _ranked(recipe))
+        if search.method == "early_bird":
+            yield from _of_early_bird(recipe)
+        yield "pruned", listed(search.prune) if search.prune else "every component"
+        yield "exempt", listed(search.exempt) if search.exempt else ""
         yield "other components start", _others(search)
         yield "rounds start from", _start(search)
-    yield from _of_transfer(recipe.get("transfer") or {})
-    yield "training", _training(train)
-    yield "arithmetic of training", _arithmetic(train)
-    yield "early stopping", _stopping(recipe.get("quality") or {})
+    if recipe.transfer is not None:
+        yield from _of_transfer(recipe.transfer)
+    yield "training", _training(recipe.train)
+    yield "arithmetic of training", _arithmetic(recipe.train)
+    yield "early stopping", _stopping(recipe.quality)
 
 
-def _of_transfer(transfer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _of_transfer(transfer: Transfer) -> Iterator[tuple[str, str]]:
     """What a ticket of another model is carried over as, and how."""
     moves = {
         "weights": "mask and early weights",
@@ -117,118 +105,98 @@ def _of_transfer(transfer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "signs": "mask and the signs of the trained weights",
         "trained": "mask and trained weights",
     }
-    routes = [f"{start} to {end}" for start, end in (transfer.get("routes") or {}).items()]
-    yield "carried over", moves.get(str(transfer.get("moves")), "")
-    yield "routes", listed(routes) if routes else "what fits of a known pair" if transfer else ""
-    yield "layers are matched", f"by {transfer['match']}" if transfer.get("match") else ""
+    routes = [f"{start} to {end}" for start, end in transfer.routes.items()]
+    yield "carried over", moves.get(transfer.moves, "")
+    yield "routes", listed(routes) if routes else "what fits of a known pair"
+    yield "layers are matched", f"by {transfer.match}"
     told = [
-        "those that do not fit are left out" if transfer.get("partial") else "",
-        "other numbers of channels are stretched or shrunk" if transfer.get("widths") else "",
-        f"repeated in a deeper target ({transfer['deepen']})" if transfer.get("deepen") else "",
-        f"noise of {transfer['noise']:g} standard deviations" if transfer.get("noise") else "",
-        f"channels aligned after {numbered(int(transfer['align']), 'step')}" if transfer.get("align") else "",
+        "those that do not fit are left out" if transfer.partial else "",
+        "other numbers of channels are stretched or shrunk" if transfer.widths else "",
+        f"repeated in a deeper target ({transfer.deepen})" if transfer.deepen else "",
+        f"noise of {transfer.noise:g} standard deviations" if transfer.noise else "",
+        f"channels aligned after {numbered(transfer.align, 'step')}" if transfer.align else "",
     ]
     yield "layers", ", ".join(filter(None, told))
-    rest = f"pruned to {transfer['rest']:g}" if transfer.get("rest") else "dense"
-    yield "layers that get nothing", rest if transfer else ""
+    yield "layers that get nothing", f"pruned to {transfer.rest:g}" if transfer.rest else "dense"
 
 
-def _method(search: Mapping[str, Any]) -> str:
-    cuts = int(search.get("cuts") or 1)
+def _method(recipe: Recipe) -> str:
+    search = recipe.search
     return {
         "iterative": "iterative: each round prunes what the last one trained",
         "one_shot": "one shot: each level is pruned by itself from the trained dense model",
         "at_start": "at the start: each level is pruned by itself from the state that is trained, "
-        f"in {numbered(cuts, 'cut')}",
+        f"in {numbered(recipe.cuts, 'cut')}",
         "early_bird": "early bird: one dense training is looked at until the best "
-        f"{_ranked(search)} of a level have stopped changing",
-        "widths": f"widths: dense models with {search.get('widen') or 'width'} = "
-        f"{listed([str(width) for width in search.get('widths') or ()])}; nothing is pruned",
-    }.get(str(search.get("method") or "iterative"), str(search.get("method")))
+        f"{_ranked(recipe)} of a level have stopped changing",
+        "widths": f"widths: dense models with {search.widen} = {listed([*map(str, search.widths)])}; nothing is pruned",
+    }.get(search.method, search.method)
 
 
-def _ranked(search: Mapping[str, Any]) -> str:
-    by_channels = search.get("method") == "early_bird" and search.get("by", "channels") == "channels"
-    return "channels" if by_channels else "weights"
+def _ranked(recipe: Recipe) -> str:
+    return "channels" if recipe.removes_channels else "weights"
 
 
-def _of_early_bird(search: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _of_early_bird(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Rule, tolerance, checks and penalty of an early bird (You et al., 2020)."""
-    published, patience = search.get("rule") == "published", int(search.get("patience") or 5)
+    search = recipe.search
     distance = (
         "Hamming distance of masks, as published"
-        if published
+        if search.rule == "published"
         else "distance of masks over that of random ones, 2 s (1 - s) at sparsity s; not before the mask has left its "
         "first ranking, nor before the ranking has settled more than a random walk's would"
     )
-    tolerance = search.get("tolerance") or TOLERANCES["published" if published else "corrected"]
     yield "rule", distance
-    yield "tolerance", f"{tolerance:g}, of the newest of {patience} masks to all others"
-    yield "checks", f"every {numbered(int(search['every']), 'step')}" if search.get("every") else ""
-    penalty = float(search.get("gamma_l1") or 0)
-    yield "penalty on norm scales", f"L1, {penalty:g}, while it is searched" if penalty else "none"
-    multiple = int(search.get("multiple") or 1)
-    yield "channels kept", f"multiples of {multiple} in each group" if multiple > 1 else ""
+    yield "tolerance", f"{recipe.tolerance:g}, of the newest of {search.patience} masks to all others"
+    yield "checks", f"every {numbered(recipe.every, 'step')}"
+    yield "penalty on norm scales", f"L1, {search.gamma_l1:g}, while it is searched" if search.gamma_l1 else "none"
+    yield "channels kept", f"multiples of {search.multiple} in each group" if search.multiple > 1 else ""
 
 
-def _criterion(recipe: Mapping[str, Any]) -> str:
-    search, text = _search(recipe), _scored(recipe)
-    if _ranked(search) == "channels":
+def _criterion(recipe: Recipe) -> str:
+    search, text = recipe.search, _scored(recipe)
+    if recipe.removes_channels:
         return "size of the channel's norm scale; without a norm, the norm of its weights"
-    if search.get("criterion") in (None, "magnitude", "random", "synflow", "lamp"):
+    if search.criterion in ("magnitude", "random", "synflow", "lamp"):
         return text
-    if batches := int(search.get("score_batches") or 0):
-        text += f", on {batches} batch{'' if batches == 1 else 'es'}"
-    hot = search.get("temperature", 1.0) != 1.0
-    return text + (f", discriminator's logits divided by {search['temperature']:g}" if hot else "")
+    text += f", on {search.score_batches} batch{'' if search.score_batches == 1 else 'es'}"
+    hot = search.temperature != 1.0
+    return text + (f", discriminator's logits divided by {search.temperature:g}" if hot else "")
 
 
-def _others(search: Mapping[str, Any]) -> str:
-    if not search.get("prune"):
+def _others(search: Search) -> str:
+    if not search.prune:
         return ""
     return {"fresh": "freshly initialized", "trained": "from what they were trained to"}.get(
-        str(search.get("other")), "from the same step as the pruned ones"
+        search.other, "from the same step as the pruned ones"
     )
 
 
-def _start(search: Mapping[str, Any]) -> str:
-    way, step = search.get("rewind") or "weights", search.get("rewind_to") or 0
-    fresh = ", optimizer fresh" if search.get("optimizer_state") == "fresh" else ""
-    if search.get("method") == "early_bird" and search.get("after") != "rewind":
+def _start(search: Search) -> str:
+    fresh = ", optimizer fresh" if search.optimizer_state == "fresh" else ""
+    if search.method == "early_bird" and search.after != "rewind":
         return f"the step at which each level emerged{fresh}"
-    if way == "weights":
-        return f"the weights of step {step}{fresh}"
-    rate = "the learning rate of step " + str(step) if way == "lr" else "the last learning rate"
+    if search.rewind == "weights":
+        return f"the weights of step {search.rewind_to}{fresh}"
+    rate = f"the learning rate of step {search.rewind_to}" if search.rewind == "lr" else "the last learning rate"
     return f"the trained weights, at {rate}{fresh}"
 
 
-def _training(train: Mapping[str, Any]) -> str:
-    told = [
-        f"{train['steps']:,} steps" if train.get("steps") else "",
-        str(train.get("optimizer") or ""),
-        f"learning rate {train['lr']:g}" if train.get("lr") else "",
-        str(train.get("schedule") or "") if train.get("schedule") not in (None, "constant") else "",
-    ]
-    return ", ".join(filter(None, told))
+def _training(train: Train) -> str:
+    schedule = "" if train.schedule == "constant" else train.schedule
+    steps = f"{train.steps:,} steps" if train.steps else ""
+    return ", ".join(filter(None, [steps, train.optimizer, f"learning rate {train.lr:g}", schedule]))
 
 
-def _arithmetic(train: Mapping[str, Any]) -> str:
+def _arithmetic(train: Train) -> str:
     word = {"bf16": "bf16 (weights, optimizers, scores and figures in fp32)", "fp32": "fp32"}
-    compiled = ", compiled" if train.get("compile") else ""
-    return word.get(str(train.get("precision") or "fp32"), str(train.get("precision"))) + compiled
+    return word.get(train.precision, train.precision) + (", compiled" if train.compile else "")
 
 
-def _stopping(quality: Mapping[str, Any]) -> str:
-    if not quality.get("curve"):
+def _stopping(quality: Quality) -> str:
+    if not quality.curve:
         return ""
-    share = float(quality.get("tolerance") or 0)
-    less = f"no improvement by more than {100 * share:g} %" if share else "no improvement"
+    less = f"no improvement by more than {100 * quality.tolerance:g} %" if quality.tolerance else "no improvement"
     return (
-        f"the best of {quality['curve']} evaluations on validation before {quality.get('patience', 3)} in a row that "
-        f"brought {less}"
+        f"the best of {quality.curve} evaluations on validation before {quality.patience} in a row that brought {less}"
     )
-
-
-def _search(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = recipe.get("search") or {}
-    return found

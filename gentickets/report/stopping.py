@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gentickets.report.cells import Cells
 from gentickets.report.words import Spread, is_higher
@@ -57,7 +56,7 @@ def _improves(best: float, value: float, tolerance: float, higher: bool) -> bool
 
 def stops(cells: Cells, arm: str, round: int) -> Stops | None:
     """When an arm's trainings at a round would have stopped; None where no curve was taken."""
-    quality: Mapping[str, Any] = cells.recipe.get("quality") or {}
+    quality = cells.recipe.quality
     done = [cell for cell in cells.done(arm, round) if cell.curve]
     figure = _figure(done, cells.metric)
     if figure is None:
@@ -66,10 +65,7 @@ def stops(cells: Cells, arm: str, round: int) -> Stops | None:
     never = 0
     for cell in done:
         curve = curve_of(cell, figure)
-        step = early_stop(
-            curve, patience=int(quality.get("patience", 3)), tolerance=float(quality.get("tolerance", 0.0)),
-            higher=is_higher(figure),
-        )  # fmt: skip
+        step = early_stop(curve, patience=quality.patience, tolerance=quality.tolerance, higher=is_higher(figure))
         if curve:
             found[cell.seed] = float(curve[-1][0] if step is None else step)
             never += step is None

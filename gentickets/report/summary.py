@@ -8,6 +8,7 @@ from typing import Any
 
 from gentickets.ledger import lower_bound
 from gentickets.provenance import comparable
+from gentickets.recipe import Recipe
 from gentickets.report.awaited import awaited
 from gentickets.report.carried import Transferred
 from gentickets.report.cautions import troubles
@@ -116,10 +117,8 @@ class Summary:
         return {**plain, "verdict": self.verdict.as_dict(), "transfer": carried}
 
 
-def summarize(
-    results: Sequence[Result], recipe: Mapping[str, Any], name: str = "run", declared: int | None = None
-) -> Summary:
-    """Gather a run's results, finished or not, under its resolved recipe; ``declared`` as `judge` has it."""
+def summarize(results: Sequence[Result], recipe: Recipe, name: str = "run", declared: int | None = None) -> Summary:
+    """Gather a run's results, finished or not, under its recipe; ``declared`` as `judge` has it."""
     cells = Cells(results, recipe)
     verdict = judge(results, recipe, declared)
     figures = _ordered(cells.figures(), cells.metric)
@@ -143,7 +142,7 @@ def summarize(
         cells.pruned,
         cells.goes_on,
         cells.method,
-        str(cells.search.get("widen") or WIDTH),
+        cells.search.widen,
         tuple(facts(recipe)),
         {figure: better(figure) for figure in figures},
         cells.of_channels,

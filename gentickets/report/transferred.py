@@ -20,10 +20,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gentickets.recipe import Recipe, Transfer
 from gentickets.recipe.families import OF_SAMPLES
 from gentickets.report import sentence as say
 from gentickets.report.against import against
-from gentickets.report.awaited import control_rounds
 from gentickets.report.carried import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, Level, Transferred
 from gentickets.report.cautions import collapsed_seeds, collapses, of_arm
 from gentickets.report.cells import Cells
@@ -44,35 +44,35 @@ SOURCE = ("source", "family", "data", "seed", "round", "sparsity")
 """What a result tells of the ticket that was carried over."""
 
 
-def transferred(results: Sequence[Result], recipe: Mapping[str, Any]) -> Transferred | None:
+def transferred(results: Sequence[Result], recipe: Recipe) -> Transferred | None:
     """Judge every level of a transfer; None of a run without one, and never an error where results are missing.
 
-    `recipe` is the resolved recipe. Metric and margin are the claim's; without a claim the first figure that says
+    Metric and margin are the claim's; without a claim the first figure that says
     something of quality, and 2 % of the dense mean.
     """
     cells = Cells(results, recipe)
     rounds = cells.transfer_rounds
     if not rounds:
         return None
-    claim, level = recipe.get("claim") or {}, claim_round(results, recipe)
+    claim, level = recipe.claim, claim_round(results, recipe)
     metric = cells.metric if cells.metric is not None and better(cells.metric) else None
     told = _told(cells, level if level in rounds else rounds[-1])
-    asked = cells.of_transfer
+    asked = recipe.transfer or Transfer()
     whole = Transferred(
         metric,
-        float(claim.get("margin", MARGIN)),
-        bool(claim),
-        str(told.get("moves") or asked.get("moves") or "weights"),
-        told.get("match") or asked.get("match"),
+        MARGIN if claim is None else claim.margin,
+        claim is not None,
+        str(told.get("moves") or asked.moves),
+        told.get("match") or asked.match,
         bool(told.get("partial")),
         _source(told),
-        dict(told.get("routes") or asked.get("routes") or {}),
+        dict(told.get("routes") or asked.routes),
         layers=tuple(told.get("entries") or ()),
         left=tuple(told.get("left") or ()),
         covered=told.get("covered"),
         notes=tuple(told.get("notes") or ()),
     )
-    native = control_rounds(cells, level)
+    native = recipe.control_rounds
     return replace(whole, levels=tuple(_level(cells, whole, round, native) for round in rounds))
 
 
@@ -105,7 +105,7 @@ def _level(cells: Cells, whole: Transferred, round: int, native: Sequence[int]) 
     if cells.goes_on:
         notes.append(say.more_steps(cells.goes_on))
     level = replace(level, word=word, notes=tuple(dict.fromkeys([*said, *notes])))
-    return replace(level, sentence=sentence(whole, level, said, int(cells.search.get("longer") or 0)))
+    return replace(level, sentence=sentence(whole, level, said, cells.search.longer))
 
 
 def _share(done: Sequence[Result]) -> float | None:
@@ -120,7 +120,7 @@ def _opponents(cells: Cells, moves: str, round: int, native: Sequence[int]) -> l
     """
     aside = (UNMASKED,) if moves == "signs" else (UNMASKED, MASK)
     own = [name for name in cells.transfer_controls if name not in aside]
-    asked = cells.search.get("controls") or ()
+    asked = cells.search.controls
     there = [
         name
         for name in cells.controls

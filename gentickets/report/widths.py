@@ -13,7 +13,7 @@ from gentickets.statistics import LEAST_SEEDS
 
 def swept(cells: Cells) -> str:
     """What a sweep came to: counts of increases, and no more than they say (after Balaji et al., 2021)."""
-    keyword, metric = str(cells.search.get("widen") or WIDTH), cells.metric
+    keyword, metric = cells.search.widen, cells.metric
     found = [str(width) for width, _ in cells.widths]
     if metric is None or not found:
         return f"A sweep of the keyword '{keyword}': nothing is done yet."

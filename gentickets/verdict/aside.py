@@ -31,7 +31,7 @@ def aside(cells: Cells, round: int) -> Beside | None:
         tuple(next((one["classes"] for one in seen.values() if one.get("classes")), ())),
         tuple(_between(step, [path for path in paths if path["step"] == step]) for step in _steps(paths)),
         connected_from(paths) if paths else None,
-        int(cells.search.get("rewind_to", 0)),
+        cells.search.rewind_to,
     )
 
 

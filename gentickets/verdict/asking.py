@@ -10,7 +10,7 @@ from typing import Any
 
 from gentickets.errors import Status
 from gentickets.recipe import Recipe, stored_recipe
-from gentickets.recipe.asked import missing
+from gentickets.recipe.asked import missing, require_claim
 from gentickets.recipe.declared import check_declared, claim_hash, declared
 from gentickets.report import read_run
 from gentickets.report import sentence as say
@@ -41,11 +41,11 @@ def judge_run(path: Path) -> Judged:
     stored = check_declared(RunFolder(path).read_record())
     run = read_run(path)
     recipe = stored_recipe(dict(run.record["recipe"]), where=str(RunFolder(path).record))
-    verdict, cells = run.summary.verdict, Cells(run.results, run.record["recipe"])
+    verdict, cells = run.summary.verdict, Cells(run.results, recipe)
     lacking = _lacking(recipe, cells, verdict.seeds)
     withheld = _withheld(lacking, stored, path)
-    terms = Terms.of(run.record["recipe"]["claim"])
-    look = look_of(run.record)
+    terms = Terms.of(require_claim(recipe))
+    look = look_of(recipe, run.record)
     word, sentence = _told(verdict.word, verdict.sentence, withheld)
     round = next(iter(cells.rounds(BESIDE)), verdict.round if verdict.round is not None else cells.last_round)
     claim = run.record.get("claim") or {}

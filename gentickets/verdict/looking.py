@@ -7,16 +7,16 @@ from typing import Any
 
 from gentickets.errors import TicketError
 from gentickets.recipe import Recipe
+from gentickets.recipe.asked import require_claim
 from gentickets.report.levels import Terms
 from gentickets.report.words import listed
 from gentickets.statistics import look_sizes
 from gentickets.verdict.judged import Look
 
 
-def look_of(record: Mapping[str, Any]) -> Look:
-    """Which of the declared looks a run's seeds make, by its record (what `run.json` holds), which has a claim."""
-    recipe, terms = record["recipe"], Terms.of(record["recipe"]["claim"])
-    asked = int(recipe["search"]["seeds"])
+def look_of(recipe: Recipe, record: Mapping[str, Any]) -> Look:
+    """Which of the declared looks a run's seeds make; ``record`` is what `run.json` holds. Needs a claim."""
+    terms, asked = Terms.of(require_claim(recipe)), recipe.search.seeds
     declared = ((record.get("claim") or {}).get("declared") or {}).get("seeds")
     sizes = look_sizes(int(declared or asked), terms.looks)
     return Look(sum(size <= asked for size in sizes), terms.looks, terms.alpha, sizes)

@@ -40,10 +40,10 @@ def _slope(cells: Cells, terms: Terms) -> float | None:
     It is read along the training twice as long, which is the dense run itself up to its end where the learning rate
     does not follow from the length: with a schedule that does, nothing is told.
     """
-    train = cells.recipe.get("train") or {}
-    if train.get("schedule", "constant") != "constant":
+    train = cells.recipe.train
+    if train.schedule != "constant":
         return None
-    end, changes = int(train.get("steps", 0)), []
+    end, changes = train.steps, []
     for cell in cells.done(TWICE, 0):
         at = {point["step"]: point["valid"].get(terms.metric) for point in cell.curve}
         before, after = at.get(3 * end // 4), at.get(end)

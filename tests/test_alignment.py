@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import FAMILY_CASES, make_task, make_training
+from helpers import FAMILY_CASES, make_task, make_training
 from torch import Tensor, nn
 
 from gentickets.channels import groups_of, rearranged

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from helpers import HOUSE
 
-HOUSE = Path(__file__).parents[1]
 MEASURES = f"""'''Measures two things.'''
 import sys
 sys.path.insert(0, {str(HOUSE / "benchmarks")!r})

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import make_task, make_training
+from helpers import make_task, make_training
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from mutations import BASES, SOUND, broken_overrides, broken_recipes
 
 from gentickets.errors import Status, TicketError
 from gentickets.recipe import load_recipe, parse_recipe, recipe_from, shipped_recipes
 from gentickets.recipe.bounds import DEEPEST, PROBLEMS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from mutations import BASES, SOUND, broken_overrides, broken_recipes
 
 PLUGINS = (Path("mine.py"),)
 

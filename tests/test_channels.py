@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torch_pruning
-from conftest import make_task, make_training
+from helpers import make_task, make_training
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm
 

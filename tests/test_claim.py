@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import reading
+from helpers import reading
 from scipy import stats
 
 from gentickets.report import Verdict, claim_round, judge, paired

@@ -15,9 +15,9 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from conftest import PROGRAM, in_terminal
 from gentickets_cli.console import emit, table
 from gentickets_cli.main import COMMANDS, cli
+from helpers import PROGRAM, in_terminal
 
 from gentickets.errors import Status, TicketError
 

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from click.testing import Result as Ran
 from gentickets_cli import progress
-from gentickets_cli.main import cli
 from gentickets_cli.progress import TimeLeft, spoken
 from gentickets_cli.train import _ways
+from helpers import call
 from PIL import Image
 
 from gentickets.disk import write_whole
@@ -84,10 +83,6 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     find(recipe, folder / "small", Options(jobs=0, device="cpu"))
     (folder / "small/seed-0/ticket/round-01/trained.safetensors").unlink()
     return folder / "small"
-
-
-def call(*arguments: object) -> Ran:
-    return CliRunner().invoke(cli, [str(one) for one in arguments])
 
 
 def again(line: str) -> Ran:

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import pytest
 import torch
-from conftest import FAMILY_CASES, STEPS, make_task, make_training
+from helpers import FAMILY_CASES, STEPS, make_task, make_training
 from test_channels import Lone, conv, distance, halved, lone, noise
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm

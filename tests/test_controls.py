@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from conftest import FAMILY_CASES, REWIND, make_task, make_training
+from helpers import FAMILY_CASES, REWIND, make_task, make_training
 from torch import nn
 
 from gentickets.accounting import dense_flops, layer_flops, masked_flops, width_at

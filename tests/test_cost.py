@@ -12,10 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
-from click.testing import Result as Ran
-from conftest import make_task
-from gentickets_cli.main import cli
+from helpers import call, make_task
 
 from gentickets.accounting import Counter, Timing, clock, dense_flops, step_flops
 from gentickets.channels import compact, full_channels, groups_of, keep_channels
@@ -54,10 +51,6 @@ frechet = false
 metric = "negative_elbo"
 level = 0.2
 """
-
-
-def call(*arguments: object) -> Ran:
-    return CliRunner().invoke(cli, [str(one) for one in arguments])
 
 
 def told(*arguments: object) -> dict[str, Any]:

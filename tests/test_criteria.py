@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import FAMILY_CASES, make_task
+from helpers import FAMILY_CASES, make_task
 from torch import Tensor, nn
 
 from gentickets.criteria import (

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import make_training
+from helpers import make_training
 from torch import Tensor, nn
 
 from gentickets.data import Batches

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import HOUSE
 
 from gentickets.masks import Channels, Mask
 from gentickets.runs.formats import read_ticket, write_ticket
 from gentickets.tickets import Origin, Ticket
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = HOUSE / "docs"
 Read = Callable[[Path], tuple[dict[str, Any], ...]]
 
 

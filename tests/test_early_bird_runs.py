@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import FAMILY_CASES, OTHER_CASES, make_task, make_training
 from gentickets_cli.main import cli
+from helpers import FAMILY_CASES, HOUSE, OTHER_CASES, make_task, make_training
 from test_resume import HERE as EVERY_STEP
 from test_resume import Killed, content
 from torch import nn
@@ -571,7 +571,7 @@ def test_layers_under_spectral_norm_are_drawn_anew_too() -> None:
 
 
 def test_a_family_with_weights_of_its_own_is_asked_for_initialize(tmp_path: Path) -> None:
-    source = Path(__file__).parents[1] / "docs/my_models.py"
+    source = HOUSE / "docs/my_models.py"
     text = source.read_text().replace("class Flow(Task)", "class Own(Task)")
     text += "\n    def reset(self):\n        pass\n"
     text = text.replace(

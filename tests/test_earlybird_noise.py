@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
+import early_bird_null as benchmark
 import numpy as np
 import pytest
 import torch
@@ -24,19 +22,6 @@ CHECKS, EVERY, FIRST = 30, 10, 5
 STEPS = CHECKS * EVERY
 
 
-@pytest.fixture(scope="module")
-def benchmark() -> Iterator[ModuleType]:
-    """Optimizers on noise, written out step by step."""
-    folder = str(Path(__file__).parents[1] / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import early_bird_null
-
-        yield early_bird_null
-    finally:
-        sys.path.remove(folder)
-
-
 WALKS = {
     "adam": Optim("adam"),
     "adam, coupled decay": Optim("adam", weight_decay=0.5),
@@ -49,7 +34,7 @@ WALKS = {
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_noise_does_not_emerge_under_any_schedule_that_is_not_known(benchmark: ModuleType, name: str) -> None:
+def test_noise_does_not_emerge_under_any_schedule_that_is_not_known(name: str) -> None:
     """Adam on random gradients, by the whole rule; with steps that all count alike linear and cosine always fire."""
     schedule, rng = Schedule(name, STEPS), np.random.default_rng(1)
     paths = benchmark.optimizer_steps(WALKS["adam"], schedule, np.ones((12, 64)), rng, checks=CHECKS)
@@ -92,7 +77,7 @@ def test_noise_is_told_from_settling_in_thousands_of_trainings(
 
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_ranking_that_settles_emerges_under_every_schedule(benchmark: ModuleType, name: str, known: bool) -> None:
+def test_a_ranking_that_settles_emerges_under_every_schedule(name: str, known: bool) -> None:
     """Noise around goals that are ten times as far apart, reached within a tenth of the training."""
     optim, schedule, rng = WALKS["adam"], Schedule(name, STEPS), np.random.default_rng(4)
     pull = 1 / (optim.lr * STEPS / 20)
@@ -159,7 +144,7 @@ def test_the_first_null_is_still_there_to_the_last_bit() -> None:
     assert calibrated(48, Looks(23, 3, 7, Pace(0.5)), False).usual[10] == pytest.approx(0.2869672650166053, rel=1e-6)
 
 
-def test_a_state_of_the_first_null_is_read_and_one_of_another_walk_refused(benchmark: ModuleType) -> None:
+def test_a_state_of_the_first_null_is_read_and_one_of_another_walk_refused() -> None:
     rng = np.random.default_rng(0)
     (path,) = benchmark.optimizer_steps(WALKS["adam"], Schedule(), np.ones((1, 24)), rng, checks=CHECKS)
 
@@ -188,14 +173,14 @@ def test_a_state_of_the_first_null_is_read_and_one_of_another_walk_refused(bench
             other.restore(told, tensors)
 
 
-def test_the_tolerance_is_the_rules_own(benchmark: ModuleType) -> None:
+def test_the_tolerance_is_the_rules_own() -> None:
     assert TOLERANCES == {"corrected": 0.2, "published": 0.1}
     for rule, tolerance in TOLERANCES.items():
         bird = EarlyBird(benchmark.Shown(torch.ones(CHECKS + 1, 24)), [0.5], every=1, checks=CHECKS, rule=rule)
         assert bird.settings.tolerance == tolerance
 
 
-def test_what_can_never_be_told_is_said_before_training(benchmark: ModuleType) -> None:
+def test_what_can_never_be_told_is_said_before_training() -> None:
     def settings(**how: object) -> object:
         rank = benchmark.Shown(torch.ones(CHECKS + 1, 24))
         return EarlyBird(rank, [0.5, 0.04], every=EVERY, checks=CHECKS, **how).settings  # type: ignore[arg-type]

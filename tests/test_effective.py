@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_task
+from helpers import make_task
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
-from click.testing import Result as Ran
-from gentickets_cli.main import cli
+from helpers import HERE, HOUSE, call
 
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.find import Options, find
@@ -20,8 +18,6 @@ from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.search import iterative
 
-HOUSE = Path(__file__).parents[1]
-HERE = Options(jobs=0, device="cpu")
 EVERY_ARM = """
 [task]
 family = "vae"
@@ -58,10 +54,6 @@ def every_arm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path]:
     recipe = load_recipe(str(folder / "every.toml"))
     find(recipe, folder / "every", HERE)
     return recipe, folder / "every"
-
-
-def call(*arguments: object) -> Ran:
-    return CliRunner().invoke(cli, [str(one) for one in arguments])
 
 
 def test_every_arm_is_done_with_figures_of_its_own(every_arm: tuple[Recipe, Path]) -> None:

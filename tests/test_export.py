@@ -18,10 +18,7 @@ import onnxruntime
 import pytest
 import safetensors.torch
 import torch
-from click.testing import CliRunner
-from click.testing import Result as Ran
-from conftest import FAMILY_CASES, OTHER_CASES, make_task
-from gentickets_cli.main import cli
+from helpers import FAMILY_CASES, HOUSE, OTHER_CASES, call, make_task
 from torch import Tensor, nn
 
 from gentickets.channels import channel_scores, compact, full_channels, groups_of, keep_channels
@@ -471,7 +468,7 @@ def test_a_graph_that_gives_something_else_is_refused(module: nn.Module, told: s
 
 def test_a_plugins_networks_are_exported_as_far_as_they_can_be_told() -> None:
     """The diffusion model of the documents: its network in both forms, its sampler (twenty steps) as ONNX."""
-    flow = load_plugins([Path(__file__).parents[1] / "docs/my_models.py"])["Flow"]
+    flow = load_plugins([HOUSE / "docs/my_models.py"])["Flow"]
     torch.manual_seed(0)
     task = plain(flow((1, 8, 8), width=16))
     parts, left_out = parts_of(task, images())
@@ -540,10 +537,6 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rounds = folder / "small/seed-0/ticket"
     (rounds / "round-00/trained.safetensors").unlink()
     return rounds
-
-
-def call(*arguments: object) -> Ran:
-    return CliRunner().invoke(cli, [str(one) for one in arguments])
 
 
 def test_export_writes_the_averaged_network_with_pruned_zeros(small_run: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from math import lcm, prod
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import FAMILY_CASES, OTHER_CASES, make_task, make_training
+from helpers import FAMILY_CASES, OTHER_CASES, make_task, make_training
 from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 from torch.utils.flop_counter import FlopCounterMode

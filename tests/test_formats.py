@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from conftest import FAMILY_CASES, REWIND, make_training
+from helpers import FAMILY_CASES, REWIND, make_training
 
 from gentickets import disk
 from gentickets.data import Batches

@@ -6,13 +6,12 @@ import copy
 import gc
 import io
 import socket
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
+import masked_training
 import pytest
 import torch
-from conftest import make_task
+from helpers import make_task
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim import optimizer as of_all
@@ -25,9 +24,6 @@ from gentickets.errors import Status, TicketError
 from gentickets.export.plain import plain
 from gentickets.masks import Magnitudes, Mask, full_mask, hold, keep_top, plain_name, prunable, stepping, unhold
 from gentickets.masks.held import holds_on
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-import masked_training
 
 
 class Net(nn.Module):

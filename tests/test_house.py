@@ -9,8 +9,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from helpers import HOUSE
 
-HOUSE = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "seeds", "disk", "heartbeat", "spectral", "effective", "storage", "preserving"},
     {"definitions", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"}

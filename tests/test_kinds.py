@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import reading
+from helpers import reading
 
 from gentickets.report import Summary, early_stop, summarize, table, write_report
 from gentickets.report.cells import Cells

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import reading
+from helpers import reading
 
 from gentickets.ledger import (
     Cost,

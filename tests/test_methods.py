@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import REWIND, make_task, make_training
+from helpers import REWIND, make_task, make_training
 
 from gentickets.criteria import CRITERIA, magnitude, random
 from gentickets.data import Batches

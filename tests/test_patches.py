@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from conftest import make_task
+from helpers import make_task
 from torch import Tensor, nn
 
 from gentickets.data import Batches

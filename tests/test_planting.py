@@ -5,12 +5,10 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
-from collections.abc import Iterator
 from math import floor, sqrt
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import planted as benchmark
 import pytest
 import torch
 from scipy import stats
@@ -35,19 +33,6 @@ CASES: dict[str, dict[str, Any]] = {
     "as sparse as can be": {**SMALL, "density": 1 / 24},
 }
 case = pytest.mark.parametrize("sizes", CASES.values(), ids=CASES)
-
-
-@pytest.fixture(scope="module")
-def benchmark() -> Iterator[ModuleType]:
-    """The benchmark's own list of methods."""
-    folder = str(Path(__file__).parents[1] / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import planted
-
-        yield planted
-    finally:
-        sys.path.remove(folder)
 
 
 def pruned_to(planted: Planted, mask: Mask) -> Task:
@@ -237,7 +222,7 @@ def test_masks_that_do_not_fit_are_refused() -> None:
 # --- the methods ---------------------------------------------------------------------------------------------------
 
 
-def test_every_method_runs_and_keeps_exactly_the_planted_number(benchmark: ModuleType) -> None:
+def test_every_method_runs_and_keeps_exactly_the_planted_number() -> None:
     """A ground refuses a mask of another size (`Ground.row`)."""
     for name in ("regression", "vae"):
         setting = benchmark.replace(benchmark.small(benchmark.SETTINGS[name]), steps=8, rounds=2, rewind_to=2)
@@ -249,14 +234,14 @@ def test_every_method_runs_and_keeps_exactly_the_planted_number(benchmark: Modul
         assert name == "vae" or rows["the planted mask"].error < 1e-10
 
 
-def test_a_mask_of_another_size_is_no_method(benchmark: ModuleType) -> None:
+def test_a_mask_of_another_size_is_no_method() -> None:
     setting = benchmark.replace(benchmark.small(benchmark.SETTINGS["regression"]), steps=8, rounds=2, rewind_to=2)
     ground = benchmark.Ground(0, setting)
     with pytest.raises(RuntimeError, match="not of the planted size"):
         ground.row(ground.dense[0], ground.planted.task())
 
 
-def test_iterative_magnitude_finds_more_than_chance_and_than_methods_at_the_start(benchmark: ModuleType) -> None:
+def test_iterative_magnitude_finds_more_than_chance_and_than_methods_at_the_start() -> None:
     """Measured on six seeds: 0.55 to 0.68 where chance is 0.2 and SNIP, GraSP, SynFlow and magnitude reach 0.3."""
     sizes = {name: value for name, value in SMALL.items() if name != "images"}
     setting = benchmark.Setting(sizes, "imitation", 1e-2, 300, 3, 10)
@@ -269,7 +254,7 @@ def test_iterative_magnitude_finds_more_than_chance_and_than_methods_at_the_star
             assert ground.at_start(benchmark.CRITERIA[name], "layer", cuts).found.all < 0.75 * found.all
 
 
-def test_the_signed_score_is_the_rise_of_the_loss(benchmark: ModuleType) -> None:
+def test_the_signed_score_is_the_rise_of_the_loss() -> None:
     """Against differences: the loss with a thousandth of a weight less and more, over twice that."""
     planted = plant(0, **SMALL)
     task = planted.task()

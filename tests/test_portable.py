@@ -16,10 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
-from click.testing import Result as Ran
-from conftest import FAMILY_CASES, REWIND, make_task, make_training
-from gentickets_cli.main import cli
+from helpers import FAMILY_CASES, HOUSE, REWIND, call, make_task, make_training
 from torch import Tensor, nn
 
 from gentickets.data import Batches
@@ -367,7 +364,7 @@ def test_a_newer_format_and_other_kinds_are_refused(tmp_path: Path, monkeypatch:
 
 
 def test_the_documents_reader_reads_a_portable_ticket_as_we_do(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[1] / "docs/runs.md").read_text(encoding="utf-8")
+    text = (HOUSE / "docs/runs.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     exec(compile("".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)), "docs/runs.md", "exec"), names)
     read: Callable[[Path], Any] = names["read_portable"]
@@ -428,10 +425,6 @@ def test_norms_go_along_where_there_are_any(case: str, norms: bool, batches: Bat
 
 
 # the commands
-
-
-def call(*arguments: object) -> Ran:
-    return CliRunner().invoke(cli, [str(one) for one in arguments])
 
 
 def sets(*more: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import FAMILY_CASES, REWIND, STEPS, make_task, make_training
+from helpers import FAMILY_CASES, REWIND, STEPS, make_task, make_training
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 from torch.nn.utils import parametrize

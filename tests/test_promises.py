@@ -11,7 +11,7 @@ import random
 
 import pytest
 import torch
-from conftest import FAMILY_CASES, REWIND, STEPS, make_training
+from helpers import FAMILY_CASES, REWIND, STEPS, make_training
 from torch import Tensor
 
 from gentickets.criteria import CRITERIA

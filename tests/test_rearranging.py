@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import FAMILY_CASES, SIZES, make_task
+from helpers import FAMILY_CASES, SIZES, make_task
 from test_channels import Lone, conv, lone, noise
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm

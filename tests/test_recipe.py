@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from helpers import HOUSE
 
 from gentickets.errors import Status, TicketError
 from gentickets.recipe import (
@@ -486,7 +487,7 @@ def test_a_claim_about_a_figure_that_is_left_out_is_refused() -> None:
 
 
 def test_an_empty_list_takes_a_key_of_another_method_back() -> None:
-    text = (Path(__file__).parents[1] / "recipes" / "width" / "gda.toml").read_text("utf-8")
+    text = (HOUSE / "recipes" / "width" / "gda.toml").read_text("utf-8")
     recipe = parse_recipe(text, overrides=["search.method=iterative", "search.widths=[]"])
     assert recipe.search.widths == ()
 

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from conftest import in_terminal
 from gentickets_cli import recipes as command
 from gentickets_cli.console import listing
 from gentickets_cli.main import cli
+from helpers import in_terminal
 
 from gentickets.data import load
 from gentickets.recipe import shipped_recipes

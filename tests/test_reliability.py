@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+import reliability as program
+from helpers import HOUSE
 
-HOME = Path(__file__).parents[1]
-PROGRAM = HOME / "benchmarks" / "reliability.py"
+PROGRAM = HOUSE / "benchmarks" / "reliability.py"
 PARTS = ("kills", "disk", "files", "headers", "values", "signals", "starts", "recipes", "masks")
 
 
 def reliability(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(PROGRAM), *args], capture_output=True, text=True, cwd=HOME)
+    return subprocess.run([sys.executable, str(PROGRAM), *args], capture_output=True, text=True, cwd=HOUSE)
 
 
 @pytest.mark.reliability
@@ -28,14 +28,11 @@ def test_the_promise_holds(part: str) -> None:
 def test_every_part_is_listed_here_and_on_the_page() -> None:
     known = reliability("--help").stdout
     assert "{" + ",".join(PARTS) + "}" in known.replace("\n", "").replace(" ", "")
-    stored = json.loads((HOME / "docs" / "reliability.json").read_text(encoding="utf-8"))
+    stored = json.loads((HOUSE / "docs" / "reliability.json").read_text(encoding="utf-8"))
     assert set(stored["parts"]) == set(PARTS)
 
 
-def test_the_page_is_what_the_figures_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_is_what_the_figures_say() -> None:
     """Nothing on it was written by hand."""
-    monkeypatch.syspath_prepend(str(HOME / "benchmarks"))
-    import reliability as program
-
     stored = json.loads(program.RECORD.read_text(encoding="utf-8"))
     assert program.render(stored, program.PARTS) == program.PAGE.read_text(encoding="utf-8")

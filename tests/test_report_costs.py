@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import reading
+from helpers import reading
 
 from gentickets.report import Report, Summary, judge, summarize, table, write_report
 from gentickets.report.anatomy import densities

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import reading
+from helpers import reading
 from scipy import stats
 
 from gentickets import report as report_room

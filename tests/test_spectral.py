@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import STEPS, make_task, make_training
+from helpers import STEPS, make_task, make_training
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PROGRAM
 from gentickets_cli.verdict import Asked, _wanted
+from helpers import PROGRAM
 from test_resume import HERE, SMALL, recipe, wait_for
 
 from gentickets.errors import Status, TicketError

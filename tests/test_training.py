@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import FAMILY_CASES, REWIND, STEPS, make_task, make_training
+from helpers import FAMILY_CASES, REWIND, STEPS, make_task, make_training
 from torch import nn
 from torch.nn.utils import parametrize
 

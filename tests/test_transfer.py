@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 import torch
-from conftest import FAMILY_CASES, OTHER_CASES, Tied, make_task, make_training
+from helpers import FAMILY_CASES, OTHER_CASES, Tied, make_task, make_training
 from torch import Tensor, nn
 
 from gentickets.data import Batches

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
-from gentickets_cli.main import cli
 from gentickets_cli.matrix import run_matrix
+from helpers import call
 from test_resume import HERE as EVERY_STEP
 from test_resume import Killed, content
 
@@ -95,10 +94,6 @@ metric = "frechet"
 level = 0.64
 [transfer]
 """
-
-
-def call(*arguments: object) -> object:
-    return CliRunner().invoke(cli, [str(one) for one in arguments])
 
 
 def target(*overrides: str, **section: object) -> Recipe:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PROGRAM
+from helpers import PROGRAM
 from test_resume import SMALL, content
 
 from gentickets.errors import Status, TicketError

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
-from click.testing import Result as Ran
-from gentickets_cli.main import cli
+from helpers import call
 
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.find import Options, record_of
@@ -87,10 +85,6 @@ def make_run(path: Path, of: Recipe, **means: float) -> Path:
         named = {name.replace("_", "-"): mean for name, mean in means.items()}
         folder.result.write_text(result_of(unit, named).to_json(), encoding="utf-8")
     return path
-
-
-def call(*arguments: object) -> Ran:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 def test_a_ticket_that_beats_everything_wins_and_ends_with_0(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import HERE
 
 from gentickets.criteria import CRITERIA
 from gentickets.errors import Status, TicketError
@@ -39,7 +40,6 @@ from gentickets.seeds import derive
 from gentickets.tickets import Ticket, zeroed
 from gentickets.training import grow, train
 
-HERE = Options(jobs=0, device="cpu")
 STEPS, REWIND = 16, 4
 CUTS = 5
 """SynFlow's, which takes a while with its 100."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import make_task, make_training
+from helpers import make_task, make_training
 from test_channels import conv, lone, noise
 from test_rearranging import TRACED, apart, half, outputs, resized, stirred
 from torch import Tensor, nn

@@ -8,7 +8,7 @@ from copy import deepcopy
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import make_task, make_training
+from helpers import make_task, make_training
 from test_promises import check_promises
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import HERE
 
 from gentickets.data import Batches, Images
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
 from gentickets.recipe import Recipe, load_recipe, shipped_recipes
 from gentickets.results import Result, read_results
 from gentickets.runs.folder import RunFolder
@@ -20,7 +21,6 @@ from gentickets.tasks import FAMILIES
 from gentickets.tickets import copied, state_of
 from gentickets.training import Training, train
 
-HERE = Options(jobs=0, device="cpu")
 BASE = """
 [task]
 family = "gan"

@@ -54,8 +54,9 @@ def find(
 
     Ends with a table, the verdict on the declared claim, and a report in the run folder.
     """
-    from gentickets.experiment.find import Options, failed, results_of
+    from gentickets.experiment.find import failed, results_of
     from gentickets.experiment.find import find as run_recipe
+    from gentickets.experiment.options import Options
     from gentickets.experiment.portables import check_portable, write_portables
     from gentickets.recipe import load_recipe
     from gentickets.runs.folder import RunFolder

@@ -15,8 +15,8 @@ from .find import resumable
 from .options import settle_matplotlib
 
 if TYPE_CHECKING:
-    from gentickets.experiment.find import Options
     from gentickets.experiment.matrix import Cell, Model
+    from gentickets.experiment.options import Options
     from gentickets.experiment.transferring import Gathered
 
 
@@ -37,7 +37,7 @@ def run_matrix(
     models = models_of(names, folder, overrides=wanted, plugins=options.plugins)
     cells = list(cells_of(models, folder))
     settle_matplotlib()
-    from gentickets.report.matrix import check_folder
+    from gentickets.report.matrix_files import check_folder
 
     check_folder(folder)  # before days of work, whose table could not be written
     skipped: dict[tuple[str, str], str] = {}
@@ -99,7 +99,8 @@ def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str |
 
 def _report(cells: Sequence[Cell], folder: Path, skipped: Mapping[tuple[str, str], str], as_json: bool) -> None:
     from gentickets.report import read_run, write_report
-    from gentickets.report.matrix import matrix_of, write_matrix
+    from gentickets.report.matrix import matrix_of
+    from gentickets.report.matrix_files import write_matrix
 
     done = [cell for cell in cells if (cell.source.name, cell.target.name) not in skipped]
     for cell in done:

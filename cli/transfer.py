@@ -17,7 +17,7 @@ from .find import resumable
 from .options import OVERRIDE, PLUGIN, STALL, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
 
 if TYPE_CHECKING:
-    from gentickets.experiment.find import Options
+    from gentickets.experiment.options import Options
     from gentickets.experiment.targets import Target
     from gentickets.experiment.transferring import Gathered
 
@@ -59,7 +59,7 @@ def transfer(source: str | None, to: str | None, matrix: str | None, out: Path |
     SOURCE is a run, a ticket, a portable ticket, or a recipe, whose run is found first; a target's recipe may name it
     in its [transfer]. Native ticket, dense model and controls run beside, over the same seeds.
     """
-    from gentickets.experiment.find import Options
+    from gentickets.experiment.options import Options
 
     options = Options(
         given["root"], given["device"], given["threads"], given["jobs"], given["plugins"], given["download"],

@@ -16,7 +16,7 @@ from .find import resumable, show_plan
 from .options import OVERRIDE, PLUGIN, STALL, on_data_and_device, settle_matplotlib
 
 if TYPE_CHECKING:
-    from gentickets.experiment.find import Options
+    from gentickets.experiment.options import Options
     from gentickets.recipe import Recipe
     from gentickets.verdict.judged import Judged
 
@@ -51,7 +51,7 @@ def verdict(
     asks for more. Writes verdict.html and verdict.json into the run. Exit status: 0 where the declared level WINS, 7
     where it does not.
     """
-    from gentickets.experiment.find import Options
+    from gentickets.experiment.options import Options
 
     asked = _asked(target, out, overrides, plugins, seeds)
     options = Options(root, device, threads, jobs, plugins, download, False, checkpoint, stall)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from click.testing import Result as Ran
 from gentickets_cli.main import cli
 
-from gentickets.experiment.find import Options
+from gentickets.experiment.options import Options
 from gentickets.optimizers import Schedule
 from gentickets.recipe import read_recipe
 from gentickets.seeds import derive

@@ -20,7 +20,8 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment import paths as paths_module
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.beside import look_beside
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.experiment.paths import PLACES, barrier, path_between, put_between
 from gentickets.experiment.units import Unit
 from gentickets.quality import averages, extractor, frechet

@@ -23,7 +23,8 @@ from PIL import Image
 
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.experiment.places import resuming, ticket_at, training_folder
 from gentickets.recipe import load_recipe, parse_recipe
 from gentickets.runs.folder import RunFolder

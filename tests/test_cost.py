@@ -18,8 +18,9 @@ from gentickets.accounting import Counter, Timing, clock, dense_flops, step_flop
 from gentickets.channels import compact, full_channels, groups_of, keep_channels
 from gentickets.disk import write_whole
 from gentickets.experiment import measuring
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
 from gentickets.experiment.measuring import Measured, sample_flops
+from gentickets.experiment.options import Options
 from gentickets.experiment.repaid import spent_on
 from gentickets.ledger import Cost, Level
 from gentickets.masks import Channels, Mask, full_mask

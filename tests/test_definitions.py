@@ -10,7 +10,8 @@ import torch
 import gentickets.experiment.recorded as recorded_module
 from gentickets.definitions import CURRENT, FIRST, definitions_of
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.masks import Mask, erk, erk_like, prunable
 from gentickets.recipe import load_recipe, parse_recipe
 from gentickets.runs.folder import RunFolder

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.finite import are_finite, infinite
 from gentickets.masks import Mask
 from gentickets.optimizers import Schedule

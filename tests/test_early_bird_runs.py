@@ -27,7 +27,8 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment import notes
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.emerged import EmergedArm
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.experiment.units import plan_units
 from gentickets.experiment.watching import bird_of
 from gentickets.masks import Channels

@@ -12,7 +12,8 @@ from gentickets_cli.main import cli
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.masks import by_reason, excluded, prunable
 from gentickets.recipe import load_recipe
 from gentickets.report import read_run, table, write_report

@@ -11,7 +11,8 @@ import torch
 from helpers import HERE, HOUSE, call
 
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.recipe import Recipe, load_recipe
 from gentickets.results import read_results
 from gentickets.runs.folder import RunFolder

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from gentickets.channels import channel_scores, compact, full_channels, groups_of, keep_channels
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import load_plugins
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.export import BATCH, Part, as_onnx, as_safetensors, parts_of, plain, reader, rebuild
 from gentickets.export.described import described
 from gentickets.masks import Mask, keep_top, prunable

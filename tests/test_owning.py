@@ -15,11 +15,12 @@ from test_resume import HERE, SMALL, Killed, content, recipe
 from gentickets import disk
 from gentickets.disk import clear_drafts, is_draft, recording, write_new, write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
 from gentickets.experiment.kept import Kept
+from gentickets.experiment.options import Options
 from gentickets.experiment.planted import Place, train_ticket
 from gentickets.report import write_report
-from gentickets.report.matrix import check_folder
+from gentickets.report.matrix_files import check_folder
 from gentickets.runs.folder import RunFolder, locked
 
 NO_DATA = ["data.name=mnist"]

@@ -15,7 +15,8 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment import find as finding
 from gentickets.experiment import work
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.experiment.pool import Worker
 from gentickets.experiment.units import Unit
 from gentickets.recipe import load_recipe

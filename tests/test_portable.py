@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.experiment.planted import Place
 from gentickets.experiment.portables import CONTROLS, check_portable, train_portable, write_portables
 from gentickets.experiment.work import Stopped

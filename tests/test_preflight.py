@@ -16,7 +16,8 @@ from gentickets_cli.main import cli
 import gentickets.experiment.preflight as preflight_module
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.find import Options, find, to_try
+from gentickets.experiment.find import find, to_try
+from gentickets.experiment.options import Options
 from gentickets.experiment.preflight import Preflight, preflight, wanted_from
 from gentickets.experiment.units import plan_units
 from gentickets.recipe import Recipe, load_recipe

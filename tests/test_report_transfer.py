@@ -22,6 +22,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.report import (
     Matrix,
     heat,
+    matrix_files,
     matrix_of,
     read_run,
     summarize,
@@ -30,7 +31,6 @@ from gentickets.report import (
     write_matrix,
     write_report,
 )
-from gentickets.report import matrix as matrix_room
 from gentickets.report.carried import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, Level
 from gentickets.report.gallery import pictures
 from gentickets.report.heat import heat_map, heat_svg
@@ -762,7 +762,7 @@ def test_a_matrix_on_disk_is_data_picture_and_page(tmp_path: Path) -> None:
     told = json.loads((tmp_path / "out" / "matrix.json").read_text(encoding="utf-8"))
     assert (told["format"], told["sources"], told["targets"]) == (1, ["ae", "vae", "gan"], ["ae", "vae", "gan"])
     assert told == json.loads(json.dumps(matrix.as_dict()))
-    documented = matrix_room.__doc__ or ""
+    documented = matrix_files.__doc__ or ""
     assert all(f'"{key}"' in documented for key in told["cells"][0])
     assert (tmp_path / "out" / "matrix.png").read_bytes() == heat_map(matrix)
     page = Page(path.read_text(encoding="utf-8"))

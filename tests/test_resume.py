@@ -17,7 +17,8 @@ import torch
 from gentickets import disk
 from gentickets.errors import Status, TicketError
 from gentickets.experiment import notes
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.quality import reference
 from gentickets.recipe import Recipe, load_recipe
 from gentickets.runs.formats import read_snapshot

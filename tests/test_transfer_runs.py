@@ -19,8 +19,9 @@ from gentickets.data import Images, load, shared
 from gentickets.errors import Status, TicketError
 from gentickets.experiment import notes
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
 from gentickets.experiment.kept import Kept
+from gentickets.experiment.options import Options
 from gentickets.experiment.sources import nearest_levels, served
 from gentickets.experiment.targets import load_target, started
 from gentickets.experiment.transferring import adopt, gather

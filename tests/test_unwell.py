@@ -14,7 +14,8 @@ from test_resume import SMALL, content
 
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import load_plugins
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
+from gentickets.experiment.options import Options
 from gentickets.recipe import load_recipe
 
 PLUGIN = """

@@ -12,7 +12,8 @@ import pytest
 from helpers import call
 
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.find import Options, record_of
+from gentickets.experiment.find import record_of
+from gentickets.experiment.options import Options
 from gentickets.experiment.places import recipe_of
 from gentickets.experiment.units import Unit, plan_units
 from gentickets.recipe import Recipe, load_recipe

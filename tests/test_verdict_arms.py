@@ -22,8 +22,9 @@ from gentickets.experiment import arms
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.estimate import estimate
 from gentickets.experiment.evaluation import Examiner
-from gentickets.experiment.find import Options, find
+from gentickets.experiment.find import find
 from gentickets.experiment.growing import grown, grows, keeping_levels
+from gentickets.experiment.options import Options
 from gentickets.experiment.places import progress_of, resuming
 from gentickets.experiment.units import BESIDE, Unit, plan_units
 from gentickets.experiment.watching import work_of

@@ -10,8 +10,9 @@ from gentickets.definitions import CURRENT
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.blame import check_family
 from gentickets.experiment.evaluation import check_measures
-from gentickets.experiment.find import Options, jobs_for, to_try
+from gentickets.experiment.find import jobs_for, to_try
 from gentickets.experiment.growing import results_so_far
+from gentickets.experiment.options import Options
 from gentickets.experiment.preflight import disk_needed, preflight, wanted_from
 from gentickets.experiment.recorded import record_of
 from gentickets.experiment.timing import run_seconds

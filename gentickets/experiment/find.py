@@ -4,71 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from gentickets.definitions import definitions_of
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.growing import grown, grows, keeping_levels, results_so_far, settled
 from gentickets.experiment.lost import Lost
+from gentickets.experiment.options import Listener, Options, Silent
 from gentickets.experiment.owning import claimed, require_free
-from gentickets.experiment.pool import STALL_SECONDS, Pool
+from gentickets.experiment.pool import Pool
 from gentickets.experiment.recorded import available_cores, going_on, record_of
-from gentickets.experiment.units import SEARCH, TRANSFER, Key, Unit, plan_units
+from gentickets.experiment.units import SEARCH, TRANSFER, Unit, plan_units
 from gentickets.experiment.worker import BEAT_SECONDS
 from gentickets.ledger import write_ledger
 from gentickets.recipe import Recipe, diff, recipe_from, stored_recipe
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.record import WITHOUT_CHECKSUMS, has_checksums
-
-
-class Listener(Protocol):
-    """Is told what a run does: a progress bar, say."""
-
-    def begin(self, units: Sequence[Unit], done: set[Key]) -> None:
-        """All units of the run, and those that were done before."""
-
-    def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
-        """A unit has taken so many steps; with a message, it is done."""
-
-    def note(self, sentence: str) -> None:
-        """Something that whoever started the run should know."""
-
-
-class Silent:
-    """A listener that does not listen."""
-
-    def begin(self, units: Sequence[Unit], done: set[Key]) -> None:
-        """Nothing."""
-
-    def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
-        """Nothing."""
-
-    def note(self, sentence: str) -> None:
-        """Nothing."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run, apart from what: none of it changes a figure but ``device`` and ``threads``, which are recorded."""
-
-    root: Path = Path("data")
-    """Where data sets are found or downloaded to."""
-    device: str = "auto"
-    threads: int | None = None
-    """Per worker on the CPU; 1 unless told. Bits differ between thread counts."""
-    jobs: int | None = None
-    """Workers side by side: one per core unless told; 0 works in this process."""
-    plugins: Sequence[Path] = field(default_factory=tuple)
-    download: bool = False
-    keep_all: bool = False
-    save_every: float = 30.0
-    """Seconds between stored states of an unfinished round."""
-    stall: float = STALL_SECONDS
-    """Seconds after which a worker without a new step or phase is ended, and its unit tried once more."""
 
 
 def find(

@@ -20,9 +20,8 @@ from typing_extensions import TypedDict
 
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.places import PORTABLE
 from gentickets.files import json_bytes, read_json, wrong_field
-from gentickets.files.belonging import FORMAT, foreign
+from gentickets.files.belonging import FORMAT, PORTABLE, foreign
 from gentickets.files.json_file import UNCHECKED
 from gentickets.portable import Portable
 from gentickets.recipe import ticket_recipe

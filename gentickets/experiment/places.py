@@ -12,12 +12,11 @@ from typing import Any
 from gentickets.definitions import CURRENT, Definitions
 from gentickets.errors import TicketError
 from gentickets.experiment.units import plan_units
-from gentickets.files.belonging import GIVEN, RESULT, TICKET, TRAINED
+from gentickets.files.belonging import GIVEN, PORTABLE, RESULT, TICKET, TRAINED
 from gentickets.recipe import Recipe, diff, parse_recipe, stored_recipe
 from gentickets.results import outcome, read_result
 from gentickets.runs.folder import RunFolder
 
-PORTABLE = "portable.safetensors"
 _LEVELS = (TICKET, f"round-*/{TICKET}", f"*/round-*/{TICKET}", f"seed-*/*/round-*/{TICKET}")
 
 

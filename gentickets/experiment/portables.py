@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError, nearest
-from gentickets.experiment.find import Options, drop_levels, drop_trained
-from gentickets.experiment.places import PORTABLE
+from gentickets.experiment.find import drop_levels, drop_trained
+from gentickets.experiment.options import Options
 from gentickets.experiment.units import Unit, plan_units
-from gentickets.files.belonging import foreign
+from gentickets.files.belonging import PORTABLE, foreign
 from gentickets.recipe import Recipe, ticket_recipe
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder, locked

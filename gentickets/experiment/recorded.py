@@ -10,15 +10,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gentickets.definitions import CURRENT
 from gentickets.errors import TicketError
+from gentickets.experiment.options import Options
 from gentickets.recipe import Recipe
 from gentickets.recipe.declared import claim_record, run_identity
-
-if TYPE_CHECKING:
-    from gentickets.experiment.find import Options
 
 
 def record_of(recipe: Recipe, options: Options) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gentickets.errors import TicketError
-from gentickets.experiment.places import PORTABLE, dense_beside, place_in_run, recipe_of, ticket_at
+from gentickets.experiment.places import dense_beside, place_in_run, recipe_of, ticket_at
 from gentickets.experiment.units import TRANSFER
-from gentickets.files.belonging import owner_of
+from gentickets.files.belonging import PORTABLE, owner_of
 from gentickets.portable import portable_of
 from gentickets.runs.folder import RoundFolder, RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket

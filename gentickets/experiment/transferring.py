@@ -13,8 +13,8 @@ from gentickets import data
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly, settle_device
-from gentickets.experiment.find import Options
 from gentickets.experiment.kept import Kept
+from gentickets.experiment.options import Options
 from gentickets.experiment.recorded import record_of
 from gentickets.experiment.sources import Found, files_of, find_source, nearest_levels, served
 from gentickets.experiment.stored import check_size

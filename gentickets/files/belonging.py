@@ -26,6 +26,7 @@ FORMAT = 2
 """Of `result.json` and `run.json`; format 1 had no checksums, and did not say whose it was."""
 RESULT, RECORD = "result.json", "run.json"
 TICKET, TRAINED, GIVEN = "ticket.safetensors", "trained.safetensors", "given.safetensors"
+PORTABLE = "portable.safetensors"
 PICTURES = ("samples.png", "reconstructions.png")
 WITHOUT_TICKET = ("search", "beside")
 """Arms that have no ticket."""

@@ -68,29 +68,25 @@ seed's ticket:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.recipe import read_recipe, stored_recipe
 from gentickets.report.carried import Level, Transferred
 from gentickets.report.claim import claim_round, judge
-from gentickets.report.gallery import Run
-from gentickets.report.matrix import Matrix, matrix_of, write_matrix
+from gentickets.report.matrix import Matrix, matrix_of
+from gentickets.report.matrix_files import write_matrix
 from gentickets.report.page import render
 from gentickets.report.place import require_own
+from gentickets.report.read import kept, read_run
 from gentickets.report.rows import Row
 from gentickets.report.stopping import Stops, early_stop
 from gentickets.report.summary import Summary, summarize
 from gentickets.report.tables import table
 from gentickets.report.verdict import Comparison, Paired, Trial, Verdict, paired
 from gentickets.report.words import Spread
-from gentickets.results import read_results
-from gentickets.runs.folder import RunFolder
-from gentickets.runs.record import has_checksums
 
 __all__ = [
     "Comparison",
@@ -108,6 +104,7 @@ __all__ = [
     "claim_round",
     "early_stop",
     "judge",
+    "kept",
     "matrix_of",
     "paired",
     "read_run",
@@ -134,35 +131,6 @@ class Report:
         if len(self.summaries) == 1:
             return self.summaries[0].verdict.sentence
         return "\n".join(f"{one.name}: {one.verdict.sentence}" for one in self.summaries)
-
-
-def read_run(path: Path) -> Run:
-    """Read a run folder, finished or not; TicketError names a folder that is no run, or a damaged file."""
-    folder = RunFolder(path)
-    record = folder.read_record()
-    name = path.resolve().name
-    if "identity" in record:
-        stored_recipe(record["recipe"], where=str(folder.record))
-    text = folder.recipe.read_text("utf-8", errors="replace") if folder.recipe.is_file() else ""
-    results = read_results(path)
-    try:
-        declared = record["claim"]["declared"]["seeds"] if record.get("claim") else None
-    except (KeyError, TypeError) as error:
-        raise TicketError(f"{folder.record} is damaged: its record of the claim", Status.TICKET) from error
-    try:
-        recipe = read_recipe(record["recipe"], name=name, text=text)
-        return Run(path, record, recipe, text, results, summarize(results, recipe, name, declared))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        if isinstance(error, TicketError) or has_checksums(record):
-            raise
-        # of format 1, whose fields nothing vouches for
-        message = f"{folder.record} is damaged, or a result is: {type(error).__name__}: {error}"
-        raise TicketError(message, Status.TICKET) from error
-
-
-def kept(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report tells of how a run's figures are kept: whether by checksums, and with what it went on."""
-    return {"checksums": has_checksums(record), "attempts": record.get("attempts", [])}
 
 
 def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from gentickets.recipe import Recipe
 from gentickets.report.cells import MATCHED, WIDTH
+from gentickets.report.read import Run
 from gentickets.report.summary import Summary
 from gentickets.report.tables import size
 from gentickets.report.words import AS_NARROW, LONGER, MORE_STEPS, TRANSFER, arm_name
-from gentickets.results import Result
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_IMAGE = 4 << 20
 """Bytes of one grid of images; a larger one is left out rather than making the page unreadable."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What is read from one run folder."""
-
-    path: Path
-    record: Mapping[str, Any]
-    recipe: Recipe
-    recipe_text: str
-    results: Sequence[Result]
-    summary: Summary
 
 
 @dataclass(frozen=True)

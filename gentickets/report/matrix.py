@@ -1,36 +1,26 @@
-"""The matrix: tickets of several sources carried into several targets, a word and its numbers for each pair.
-
-`matrix.json`, format 1::
-
-    {"format": 1, "sources": [str], "targets": [str],
-     "cells": [{"source", "target", "word", "sentence", "metric", "round", "sparsity", "carried", "covered", "n",
-                "ticket": spread, "dense": spread, "native": spread, "best": {"arm", "spread"} | null,
-                "to_dense", "to_native", "to_best"}]}
-
-The last three are mean paired losses of the transferred ticket in percent of the mean that it is held against: below
-zero it is better, whichever way the figure is good. ``best`` is the random ticket that is best on validation;
-``sparsity`` the level's, ``carried`` that of the target with the transferred ticket in it; unknown numbers are null.
-"""
+"""The matrix: tickets of several sources carried into several targets, a word and its numbers for each pair."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from gentickets.disk import write_whole
-from gentickets.errors import Status, TicketError
+from gentickets.errors import TicketError
 from gentickets.report.carried import UNDECIDED, Level
-from gentickets.report.heat import heat_map, heat_svg
-from gentickets.report.page import render_matrix
-from gentickets.report.place import require_own
 from gentickets.report.summary import Summary
-from gentickets.report.tables import Table
-from gentickets.report.transfer_tables import relative, with_loss
-from gentickets.report.verdict import finite
-from gentickets.report.words import DASH, Spread, decimals, figure_name, percent, plus_minus, signed_percent
+from gentickets.report.verdict import finite, relative
+from gentickets.report.words import (
+    DASH,
+    Spread,
+    Table,
+    decimals,
+    figure_name,
+    percent,
+    plus_minus,
+    signed_percent,
+    with_loss,
+)
 
 FORMAT = 1
 
@@ -179,27 +169,3 @@ def _line(pair: Pair) -> list[str]:
         with_loss(pair.native, pair.to_native, places),
         with_loss(pair.best.spread if pair.best else None, pair.to_best, places),
     ]
-
-
-def check_folder(folder: Path) -> tuple[Path, Path]:
-    """Where the page and the JSON of a matrix go; TicketError where other files of these names are there."""
-    page, table = folder / "matrix.html", folder / "matrix.json"
-    require_own(page, table, "format", "cells")
-    return page, table
-
-
-def write_matrix(matrix: Matrix, folder: Path) -> Path:
-    """Write `matrix.json`, `matrix.png` and `matrix.html` into a folder; returns the page's path.
-
-    TicketError on a failed write, and where files of these names are there that are not gentickets'.
-    """
-    page, table = check_folder(folder)
-    data = json.dumps(matrix.as_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    html = render_matrix(matrix, heat_svg(matrix))
-    try:
-        write_whole(table, data.encode())
-        write_whole(folder / "matrix.png", heat_map(matrix))
-        write_whole(page, html.encode())
-    except OSError as error:
-        raise TicketError(f"cannot write {page}: {error.strerror}", Status.STORAGE) from error
-    return page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,8 @@ from gentickets.report import along, anatomy, bill, plots, spending, traces, tra
 from gentickets.report.beside import compared
 from gentickets.report.cells import WIDTH
 from gentickets.report.emergence import timetable
-from gentickets.report.gallery import Picture, Run, pictures, seed_shown
+from gentickets.report.gallery import Picture, pictures, seed_shown
+from gentickets.report.read import Run, facts_of
 from gentickets.report.remarks import remarks, tiles
 from gentickets.report.rows import Row
 from gentickets.report.summary import Summary
@@ -29,7 +30,6 @@ from gentickets.report.words import (
     heading,
     percent,
 )
-from gentickets.runs.record import WITHOUT_CHECKSUMS, has_checksums
 from gentickets.sparsity import not_pruned
 from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LOSES, MATCHES, UNDECIDED, WINS
 
@@ -245,24 +245,3 @@ def _is_shown(row: Row, summary: Summary) -> bool:
     last = max((other.round for other in summary.rows if other.arm == "ticket"), default=0)
     level = summary.verdict.round or last
     return row.arm in ("dense", *MORE_STEPS, WIDTH) or row.arm.endswith(LONGER) or row.round == level
-
-
-def facts_of(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Machine, versions, seeds and command from `run.json`, flat."""
-    found: list[tuple[str, str]] = []
-    if not prefix and not has_checksums(record):
-        found.append(("results", WITHOUT_CHECKSUMS))
-    for name, value in record.items():
-        if not prefix and name in ("recipe", "format", "checksum", "unchecked"):
-            continue
-        if name == "attempts" and isinstance(value, list):
-            for attempt in value:
-                found += facts_of(attempt, f"after {attempt.get('done', 0)} rounds: ")
-            continue
-        if isinstance(value, Mapping):
-            found += facts_of(value, f"{prefix}{name}: ")
-        elif value not in (None, "", []):
-            joint = ", " if isinstance(value, list) and all(isinstance(one, int) for one in value) else " "
-            text = joint.join(map(str, value)) if isinstance(value, list) else str(value)
-            found.append((f"{prefix}{name}", text))
-    return found

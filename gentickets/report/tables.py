@@ -12,6 +12,7 @@ from gentickets.report.words import (
     DASH,
     LONGER,
     Spread,
+    Table,
     decimals,
     difference,
     figure_name,
@@ -23,9 +24,6 @@ from gentickets.report.words import (
     plus_minus,
 )
 from gentickets.sparsity import removed_of_all
-
-Table = tuple[list[str], list[list[str]]]
-"""Header, and rows; the last column holds notes."""
 
 
 def table(summary: Summary, split: Split = "test", most: int | None = None) -> Table:

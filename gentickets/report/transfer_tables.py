@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from gentickets.report.carried import Level, Transferred
-from gentickets.report.tables import Table
-from gentickets.report.verdict import Comparison, Interval, Paired
-from gentickets.report.words import DASH, Spread, decimals, figure_name, percent, plus_minus, signed_percent
+from gentickets.report.verdict import Comparison, relative
+from gentickets.report.words import DASH, Table, decimals, figure_name, percent, plus_minus, with_loss
 
 
 def by_level(whole: Transferred) -> Table:
@@ -36,19 +35,6 @@ def _line(level: Level, places: int) -> list[str]:
         _beside(level.unmasked, places),
         _beside(level.mask, places),
     ]
-
-
-def with_loss(spread: Spread | None, loss: float | None, places: int) -> str:
-    """``11.5 ± 1.1 (−41.2 %)``: what the transferred ticket is held against, and by how much it is worse."""
-    text = plus_minus(spread, places)
-    return text if loss is None else f"{text} ({signed_percent(loss)})"
-
-
-def relative(loss: Paired | Interval | None, reference: Spread | None) -> float | None:
-    """A loss in percent of what it is held against; None where one of them is missing, or that mean is 0."""
-    if loss is None or reference is None or reference.mean == 0:
-        return None
-    return 100 * loss.mean / abs(reference.mean)
 
 
 def _beside(other: Comparison | None, places: int) -> str:

@@ -266,3 +266,10 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def relative(loss: Paired | Interval | None, reference: Spread | None) -> float | None:
+    """A loss in percent of what it is held against; None where one of them is missing, or that mean is 0."""
+    if loss is None or reference is None or reference.mean == 0:
+        return None
+    return 100 * loss.mean / abs(reference.mean)

@@ -99,6 +99,10 @@ class Spread:
         return Spread(math.fsum(numbers) / len(numbers), sd, len(numbers), dict(values))
 
 
+Table = tuple[list[str], list[list[str]]]
+"""A header, and rows of strings; the last column of a run's table holds notes."""
+
+
 def decimals(spreads: Iterable[Spread | None]) -> int:
     """Decimal places for a column: two digits of the median spread, three of the median value at least."""
     given = [spread for spread in spreads if spread is not None]
@@ -215,6 +219,12 @@ def looks_beside(arm: str) -> bool:
 def is_transferred(arm: str) -> bool:
     """Whether an arm has something of another model: a ticket carried over, or one of its own controls."""
     return arm == TRANSFER or arm.startswith(f"{TRANSFER}-")
+
+
+def with_loss(spread: Spread | None, loss: float | None, places: int) -> str:
+    """``11.5 ± 1.1 (−41.2 %)``: what the transferred ticket is held against, and by how much it is worse."""
+    text = plus_minus(spread, places)
+    return text if loss is None else f"{text} ({signed_percent(loss)})"
 
 
 def numbered(count: int, noun: str) -> str:

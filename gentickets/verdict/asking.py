@@ -12,11 +12,10 @@ from gentickets.errors import Status
 from gentickets.recipe import Recipe, stored_recipe
 from gentickets.recipe.asked import missing, require_claim
 from gentickets.recipe.declared import check_declared, claim_hash, declared
-from gentickets.report import read_run
 from gentickets.report import sentence as say
 from gentickets.report.cells import Cells
 from gentickets.report.levels import Terms
-from gentickets.report.page import facts_of
+from gentickets.report.read import facts_of, read_run
 from gentickets.report.verdict import Level as Found
 from gentickets.report.verdict import Verdict
 from gentickets.report.words import BESIDE, TWICE

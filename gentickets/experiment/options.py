@@ -1,0 +1,57 @@
+"""How a run is run, apart from what it trains, and who hears of its progress. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from gentickets.experiment.pool import STALL_SECONDS
+from gentickets.experiment.units import Key, Unit
+
+
+class Listener(Protocol):
+    """Is told what a run does: a progress bar, say."""
+
+    def begin(self, units: Sequence[Unit], done: set[Key]) -> None:
+        """All units of the run, and those that were done before."""
+
+    def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
+        """A unit has taken so many steps; with a message, it is done."""
+
+    def note(self, sentence: str) -> None:
+        """Something that whoever started the run should know."""
+
+
+class Silent:
+    """A listener that does not listen."""
+
+    def begin(self, units: Sequence[Unit], done: set[Key]) -> None:
+        """Nothing."""
+
+    def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
+        """Nothing."""
+
+    def note(self, sentence: str) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, apart from what: none of it changes a figure but ``device`` and ``threads``, which are recorded."""
+
+    root: Path = Path("data")
+    """Where data sets are found or downloaded to."""
+    device: str = "auto"
+    threads: int | None = None
+    """Per worker on the CPU; 1 unless told. Bits differ between thread counts."""
+    jobs: int | None = None
+    """Workers side by side: one per core unless told; 0 works in this process."""
+    plugins: Sequence[Path] = field(default_factory=tuple)
+    download: bool = False
+    keep_all: bool = False
+    save_every: float = 30.0
+    """Seconds between stored states of an unfinished round."""
+    stall: float = STALL_SECONDS
+    """Seconds after which a worker without a new step or phase is ended, and its unit tried once more."""

@@ -9,48 +9,28 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from gentickets.errors import Status, TicketError
 from gentickets.files import json_bytes, parse_json, read_json
 from gentickets.files.belonging import FORMAT, RESULT, check_files, check_gaps, check_place
 from gentickets.files.result_fields import check_fields
+from gentickets.metrics import Way, declare
+from gentickets.metrics import better as better
 
 Figures = dict[str, float]
 """Figure of merit -> value, e.g. ``{"negative_elbo": 101.8, "frechet": 12.3}``."""
-HIGHER = frozenset(
-    {
-        "inception_score",
-        "precision",
-        "recall",
-        "density",
-        "coverage",
-        "accuracy_on_reconstructions",
-        "accuracy_on_samples",
-    }
-)
-"""Figures of which more is better."""
 NOT_RUN = "not run"
 """The status of a result behind one that failed."""
 _NEED = re.compile(r"it needs (?P<arm>\S+) round (?P<round>\d+) of seed (?P<seed>-?\d+), which is ")
-SILENT = frozenset({"kl", "discriminator_loss"})
-"""Figures that say nothing of quality by themselves."""
-
 
 Key = tuple[int, str, int]
 """(seed, arm, round)."""
 
 
-def better(figure: str) -> Literal["lower", "higher"] | None:
-    """Which way a figure is good; None for one that says nothing of quality alone. Lower, unless it is known."""
-    if figure in SILENT:
-        return None
-    return "higher" if figure in HIGHER else "lower"
-
-
 @dataclass(frozen=True)
 class Result:
-    """One finished (or failed) round. `better` says which way a figure is good."""
+    """One finished (or failed) round. Which way a figure is good stands in `gentickets.metrics`."""
 
     arm: str
     """``ticket``, ``budget``, ``narrow``, ``reinit``, ``reinit-scaled``, ``ticket-longer``, ``dense-longer``, ..."""
@@ -128,10 +108,19 @@ class Result:
     """File -> SHA-256 of its samples and reconstructions."""
     taken_from: str | None = None
     """The identity of the run that has found it, where that is another one."""
+    better: dict[str, Way | None] = field(default_factory=dict)
+    """Which way the figures of a plugin's family are good, where it says so; on disk only then."""
+
+    def __post_init__(self) -> None:
+        """Declare the family's own metrics, which nothing else says beforehand where no plugin is imported."""
+        declare({**self.valid, **self.test, **self.train}, self.better)
 
     def to_json(self) -> str:
         """The text of `result.json`."""
-        return json_bytes(asdict(self), FORMAT).decode()
+        told = asdict(self)
+        if not self.better:
+            del told["better"]
+        return json_bytes(told, FORMAT).decode()
 
 
 def parse_result(text: str | bytes, where: Path) -> Result:
@@ -154,7 +143,7 @@ def read_result(path: Path) -> Result:
 def _made(told: Mapping[str, Any], where: Path) -> Result:
     try:
         return Result(**told)
-    except TypeError as error:
+    except (TypeError, TicketError) as error:
         raise TicketError(f"{where} is damaged: {error}", Status.TICKET) from error
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from gentickets.data import Images, Splits, load
 from gentickets.errors import Status, TicketError
+from gentickets.metrics import COMPARED, better
 from gentickets.provenance import comparable, provenance
 from gentickets.quality import (
-    SAMPLE_FIGURES,
     Extractor,
     OwnFeatures,
     Seen,
@@ -34,7 +34,6 @@ from gentickets.quality.collapse import spread
 from gentickets.quality.features import Facts
 from gentickets.quality.neighbours import radii
 from gentickets.quality.reference import images_of, reference
-from gentickets.results import better
 from gentickets.tasks import GAN, Autoencoder, Task
 
 
@@ -345,7 +344,7 @@ def test_the_figures_asked_for_are_taken_and_no_others(digits: Splits, found: Ow
     some = evaluate(task, digits, "test", seed=0, extractor=found, figures=["recall", "kid", "recall"])
     assert list(some.figures) == ["recall", "kid"]
     every = evaluate(task, digits, "test", seed=0, extractor=found)
-    assert list(every.figures) == list(SAMPLE_FIGURES)
+    assert list(every.figures) == list(COMPARED)
     assert some.figures == {name: every.figures[name] for name in some.figures}
     assert evaluate(task, digits, "test", seed=0, extractor=found, figures=[]).figures == {}
 
@@ -382,7 +381,7 @@ def test_figures_that_cannot_be_had_are_refused_in_words(digits: Splits, found: 
         with pytest.raises(TicketError, match=said):
             evaluate(*arguments, "test", seed=0, **options)
     without = evaluate(Canned(digits.train.all()), unlabelled, "test", seed=0, extractor=random)
-    assert list(without.figures) == [name for name in SAMPLE_FIGURES if name != "inception_score"]
+    assert list(without.figures) == [name for name in COMPARED if name != "inception_score"]
     told = evaluate(Blurring(digits.test.all()), unlabelled, "test", seed=0, extractor=random, figures=[])
     assert told.figures == {}, "no labels, no accuracy"
 

@@ -13,7 +13,7 @@ from helpers import HOUSE
 
 FLOORS = [
     {"errors", "seeds", "disk", "heartbeat", "spectral", "effective", "storage", "preserving"},
-    {"definitions", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"}
+    {"definitions", "metrics", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"}
     | {"shared", "sparsity"},
     {"tickets", "data", "tasks", "results", "recipe"},
     {"optimizers", "ledger", "tensorfile", "arithmetic", "channels", "portable"},

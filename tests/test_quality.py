@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from gentickets import tensorfile
 from gentickets.data import Images, Splits, load
 from gentickets.errors import Status, TicketError
+from gentickets.metrics import COMPARED
 from gentickets.quality import (
-    SAMPLE_FIGURES,
     Extractor,
     OwnFeatures,
     averages,
@@ -546,7 +546,7 @@ def test_evaluate_says_where_each_figure_comes_from(digits: Splits, found: Extra
     task = VAE(digits.image, width=8, depth=1, latent=2)
     evaluation = evaluate(task, digits, "test", seed=0, extractor=found)
     own = ["negative_elbo", "reconstruction", "kl", "accuracy_on_reconstructions"]
-    assert list(evaluation.figures) == [*own, *SAMPLE_FIGURES]
+    assert list(evaluation.figures) == [*own, *COMPARED]
     assert set(evaluation.provenance) == set(evaluation.figures)
     told = evaluation.provenance["frechet"]
     for part in (

@@ -9,7 +9,6 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from helpers import HOUSE
@@ -543,14 +542,10 @@ def test_keyword_schemas_are_the_constructors() -> None:
 
 def test_what_stands_here_without_torch_is_what_stands_there() -> None:
     from gentickets.criteria import OPTIONS
-    from gentickets.quality import ALIASES, SAMPLE_FIGURES
-    from gentickets.recipe.families import OF_SAMPLES
-    from gentickets.recipe.sections import CRITERION_OPTIONS, SampleFigure
+    from gentickets.recipe.sections import CRITERION_OPTIONS
 
     for option, criteria in CRITERION_OPTIONS.items():
         assert set(criteria) == {name for name, options in OPTIONS.items() if option in options}
-    assert get_args(SampleFigure) == SAMPLE_FIGURES
-    assert set(OF_SAMPLES) == {*SAMPLE_FIGURES, *ALIASES.values(), "accuracy_on_samples"}
 
 
 def test_a_stored_recipe_of_any_version_is_read_and_keeps_its_values() -> None:

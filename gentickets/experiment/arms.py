@@ -15,9 +15,9 @@ from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.units import LONGER, NARROW, SCALED, TWICE, WIDTH, Unit
+from gentickets.metrics import as_loss
 from gentickets.recipe.declared import without_arms
 from gentickets.recipe.sections import FOUND_AT_START, SYNFLOW_CUTS
-from gentickets.results import better
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.search import CRITERION_BATCHES, beside, first_ticket, next_ticket, ticket_at_start
@@ -214,7 +214,7 @@ class Arm:
         for key in self.unit.twins:
             result = self.run.round(*key).read_result()
             if result is not None and result.status == "done" and metric in result.valid:
-                found[key[1]] = result.valid[metric] * (-1 if better(metric) == "higher" else 1)
+                found[key[1]] = as_loss(metric, result.valid[metric])
         if not found:
             raise TicketError(f"neither '{self.unit.base_arm}' nor its scaled twin is done, so that none trains longer")
         return min(found, key=lambda arm: found[arm]).endswith(SCALED)

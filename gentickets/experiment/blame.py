@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gentickets.errors import Status, TicketError
+from gentickets.metrics import TABLE, declare
 
 if TYPE_CHECKING:
     from gentickets.experiment.assembly import Assembly
@@ -80,22 +81,25 @@ def check_family(assembly: Assembly) -> None:
     with torch.no_grad(), untouched(task, 0):
         figures = task.figures(batch, task.draw(len(batch), rng))
     _check_figures(figures, len(batch), name)
+    if misnamed := set(task.better) - {*figures}:
+        raise TicketError(f"{name}.better names '{min(misnamed)}', not among its figures: {', '.join(figures)}")
+    declare(figures, task.better)
     measured = [*figures, *figures_of_images(assembly, task)]
     claim = assembly.recipe.get("claim")
     if claim and claim["metric"] not in measured:
-        raise TicketError(f"claim.metric '{claim['metric']}' is no figure of {name}; it has {', '.join(measured)}")
+        how = "figures() declares one of your own, and better which way it is good"
+        it_has = f"it has {', '.join(measured)}; {how}"
+        raise TicketError(f"claim.metric '{claim['metric']}' is no figure of {name}; {it_has}")
 
 
 def figures_of_images(assembly: Assembly, task: Any) -> list[str]:
     """The figures that are taken of samples and reconstructions."""
-    from gentickets.quality import ALIASES, SAMPLE_FIGURES
-
     quality = assembly.recipe["quality"]
     if not quality["frechet"]:
         return []
-    found = [*SAMPLE_FIGURES, *ALIASES.values()] if task.can("sample") else []
-    found += ["accuracy_on_reconstructions"] if task.can("reconstruct") else []
-    return found + (["accuracy_on_samples"] if quality.get("downstream", False) and task.can("sample") else [])
+    lacking = {ability for ability in ("sample", "reconstruct") if not task.can(ability)}
+    lacking |= set() if quality.get("downstream", False) else {"downstream"}
+    return [row.name for row in TABLE if row.needs and not lacking.intersection(row.needs)]
 
 
 def _objectives(task: Any, name: str) -> list[Any]:

@@ -14,10 +14,12 @@ from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.notes import Notes
 from gentickets.experiment.units import TWICE, Unit
+from gentickets.metrics import COMPARED, as_loss, better, known
+from gentickets.metrics import metric as metric_of
 from gentickets.provenance import provenance
-from gentickets.quality import ALIASES, SAMPLE_FIGURES, Evaluation, evaluate, reconstruction_grid, sample_grid
+from gentickets.quality import Evaluation, evaluate, reconstruction_grid, sample_grid
 from gentickets.quality.samples import require_all
-from gentickets.results import Figures, better
+from gentickets.results import Figures
 from gentickets.runs.folder import RoundFolder, RunFolder
 from gentickets.tasks import Task
 from gentickets.tickets import copied, load_weights, state_of
@@ -38,7 +40,7 @@ def check_measures(assembly: Assembly) -> None:
     if not quality["frechet"] or not assembly.task(0).can("sample"):
         return
     wanted = quality.get("figures")
-    names = [name for name in SAMPLE_FIGURES if name != "inception_score"] if wanted is None else wanted
+    names = [name for name in COMPARED if "logits" not in metric_of(name).needs] if wanted is None else wanted
     for images in (assembly.splits.valid, assembly.splits.test):
         require_all(names, quality["samples"] or images.n, images.n)
     if names and quality.get("features", "own") == "inception":
@@ -71,7 +73,7 @@ class Examiner:
             checkpoint: dict[str, Any] = {"step": step, "valid": valid.figures}
             if self.unit.picks_best:
                 metric = self._metric(valid.figures)
-                value = valid.figures[metric] * (-1 if better(metric) == "higher" else 1)
+                value = as_loss(metric, valid.figures[metric])
                 if notes.best is None or value < notes.best["value"]:
                     notes.best = {"step": step, "value": value}
                     notes.beside = copied(state_of(task))
@@ -139,8 +141,9 @@ class Examiner:
         assembly, quality, claim = self.assembly, self.assembly.recipe["quality"], self.assembly.recipe["claim"]
         wanted, downstream = quality.get("figures"), quality.get("downstream", False)
         if only_metric and claim:
-            wanted = [name for name in SAMPLE_FIGURES if claim["metric"] in (name, ALIASES.get(name))]
-            downstream = claim["metric"] == "accuracy_on_samples"
+            row = known(claim["metric"])
+            wanted = [row.alias_of or row.name] if row and row.compares else []
+            downstream = row is not None and "downstream" in row.needs
         samples = task.can("sample") and (wanted is None or bool(wanted) or downstream)
         found = evaluate(
             task, assembly.splits, split, seed=EVALUATION_SEED, samples=quality["samples"], downstream=downstream,

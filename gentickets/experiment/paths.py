@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.evaluation import NORM_BATCHES, Examiner
-from gentickets.results import better
+from gentickets.metrics import as_loss
 from gentickets.spectral import settle
 from gentickets.tickets import Snapshot, check_fit, load_weights
 from gentickets.training.norms import estimate_norms
@@ -64,8 +64,7 @@ def barrier(values: Sequence[float | None], metric: str) -> dict[str, float | No
     the same where the ends are equal, and else off by at most half of what they differ by: taken so, ends of unequal
     worth would have a barrier between them even where the figure never rises.
     """
-    sign = -1 if better(metric) == "higher" else 1
-    found = [sign * value for value in values if value is not None]
+    found = [as_loss(metric, value) for value in values if value is not None]
     if len(found) < len(values):
         return {"barrier": None, "relative": None}
     first, rise, last = found[0], found[-1] - found[0], len(found) - 1

@@ -280,6 +280,7 @@ class Work:
             losses=notes.losses,
             transfer=notes.moved,
             excluded=self._excluded(),
+            better=dict(task.better),
             **self._sizes(ticket),  # which names what it cannot count, for the costs
             **notes.costs(),
         )

@@ -207,6 +207,7 @@ class Fields(Place, total=False):
     network: Hash | None
     pictures: dict[Literal["samples.png", "reconstructions.png"], Hash]
     taken_from: Hash | None
+    better: dict[str, Literal["lower", "higher"] | None]
 
 
 @cache

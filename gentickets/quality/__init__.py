@@ -1,4 +1,4 @@
-"""Quality: how good a task is. Each figure comes with where it came from; `results.better` says which way is good."""
+"""Quality: how good a task is. Each figure comes with where it came from; `metrics.better` says which way is good."""
 
 from gentickets.quality.collapse import collapsed
 from gentickets.quality.downstream import accuracy_on_reconstructions, accuracy_on_samples
@@ -11,12 +11,9 @@ from gentickets.quality.inception import InceptionFeatures, inception
 from gentickets.quality.kernel import kid
 from gentickets.quality.neighbours import neighbours
 from gentickets.quality.pictures import grid_png, reconstruction_grid, sample_grid
-from gentickets.quality.samples import ALIASES, SAMPLE_FIGURES
 from gentickets.quality.score import inception_score
 
 __all__ = [
-    "ALIASES",
-    "SAMPLE_FIGURES",
     "Evaluation",
     "Extractor",
     "InceptionFeatures",

@@ -30,7 +30,7 @@ BLOCK = 256
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures on one split (`results.better`: which way is good), where each came from, a sentence on collapse."""
+    """Figures on one split (`metrics.better`: which way is good), where each came from, a sentence on collapse."""
 
     figures: dict[str, float]
     provenance: dict[str, str] = field(default_factory=dict)
@@ -51,7 +51,7 @@ def evaluate(
 ) -> Evaluation:
     """The task's own averages; with an extractor figures of samples; with a classifier those downstream.
 
-    ``figures`` chooses among `SAMPLE_FIGURES`, by default all that the extractor allows; a family without a prior has
+    ``figures`` chooses among `metrics.COMPARED`, by default all that the extractor allows; a family without a prior has
     none. Samples are from the true prior (Trap 26), ``samples`` of them or as many as the split has images, with
     latents that follow from ``seed`` alone, so that all arms get the same. ``classifier``, by default the extractor
     where it is one of the data's labels, gives ``accuracy_on_reconstructions`` where the task reconstructs, and with

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gentickets.data import Images
 from gentickets.errors import Status, TicketError
+from gentickets.metrics import declare
 from gentickets.seeds import derive
 from gentickets.tasks.base import Task
 from gentickets.untouched import untouched
@@ -38,6 +39,7 @@ def averages(task: Task, images: Images, *, seed: int, chunk: int = BLOCK) -> di
                 part = batch[start : start + chunk].to(task.device)
                 for name, values in task.figures(part, draw.part(start, chunk)).items():
                     sums[name] = sums.get(name, 0.0) + _sum(name, values, len(part))
+    declare(sums, task.better)
     return {name: total / images.n for name, total in sums.items()}
 
 

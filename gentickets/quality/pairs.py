@@ -8,27 +8,18 @@ import torch
 from torch import Tensor
 
 from gentickets.errors import Status, TicketError
+from gentickets.metrics import metric
 
 CELLS = 1 << 23
 """Pairs that are held at once: 64 MiB in float64."""
-
-NEEDS: dict[str, tuple[int, int]] = {
-    "frechet": (2, 2),
-    "fid": (2, 2),
-    "kid": (2, 2),
-    "inception_score": (2, 0),
-    "precision": (1, 4),
-    "recall": (4, 1),
-    "density": (1, 6),
-    "coverage": (1, 6),
-    "spread": (2, 2),
-}
-"""How many samples and how many real images a figure needs at least."""
+SPREAD = (2, 2)
+"""How many samples and real images it takes to see their ``spread``, which shows a collapse and is no metric."""
 
 
 def require(figure: str, samples: int, real: int) -> None:
     """Raise TicketError, naming figure and number, where there are too few samples or real images for it."""
-    for found, wanted, what in zip((samples, real), NEEDS[figure], ("samples", "real images"), strict=True):
+    least = SPREAD if figure == "spread" else metric(figure).least
+    for found, wanted, what in zip((samples, real), least, ("samples", "real images"), strict=True):
         if found < wanted:
             raise TicketError(f"{figure} needs at least {wanted} {what}, not {found}")
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gentickets.data import Splits
 from gentickets.errors import TicketError, nearest
+from gentickets.metrics import COMPARED, known, metric
 from gentickets.provenance import provenance
 from gentickets.quality.collapse import collapsed, missing_classes, spread
 from gentickets.quality.extractor import Extractor, Seen
@@ -18,24 +19,20 @@ from gentickets.quality.pairs import require
 from gentickets.quality.reference import Reference
 from gentickets.quality.score import inception_score, score_told
 
-SAMPLE_FIGURES = ("frechet", "kid", "inception_score", "precision", "recall", "density", "coverage")
-"""Figures of samples. ``frechet`` is called ``fid`` where the features are the original Inception's."""
-ALIASES = {"frechet": "fid"}
-"""Figure of samples -> what else it may be called."""
-
 
 def chosen(asked: Sequence[str] | None, extractor: Extractor) -> list[str]:
     """The names of the figures asked for, or of all that these features allow, as they will be called."""
     if asked is None:
-        names = [name for name in SAMPLE_FIGURES if name != "inception_score" or extractor.classifies]
+        names = [name for name in COMPARED if extractor.classifies or "logits" not in metric(name).needs]
         return [extractor.distance if name == "frechet" else name for name in names]
     for name in asked:
-        if name not in (*SAMPLE_FIGURES, *ALIASES.values()):
-            raise TicketError(f"'{name}' is no figure of samples. {nearest(name, SAMPLE_FIGURES)}")
-        if name == "fid" and extractor.distance != "fid":
-            raise TicketError(f"'fid' needs the original Inception weights; in {extractor.name} it is called 'frechet'")
-        if name == "inception_score" and not extractor.classifies:
-            raise TicketError(f"inception_score needs a classifier, and {extractor.name} is none")
+        if (row := known(name)) is None or not row.compares:
+            raise TicketError(f"'{name}' is no figure of samples. {nearest(name, COMPARED)}")
+        if "inception" in row.needs and extractor.distance != name:
+            called = f"in {extractor.name} it is called '{row.alias_of}'"
+            raise TicketError(f"'{name}' needs the original Inception weights; {called}")
+        if "logits" in row.needs and not extractor.classifies:
+            raise TicketError(f"{name} needs a classifier, and {extractor.name} is none")
     return list(dict.fromkeys(extractor.distance if name == "frechet" else name for name in asked))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Set
-from typing import get_args
 
+from gentickets import metrics
 from gentickets.errors import nearest
 from gentickets.recipe import of_search, of_transfer, of_verdict
 from gentickets.recipe.families import FAMILIES
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import CRITERIA, DATASETS, STOPPING, SampleFigure
+from gentickets.recipe.sections import CRITERIA, DATASETS, STOPPING
 from gentickets.recipe.words import Problem, did_you_mean, listed, refusal, shown
 
 Check = Callable[[Recipe], Iterator[Problem]]
@@ -145,25 +145,28 @@ def _metric(recipe: Recipe) -> Iterator[Problem]:
     if recipe.claim is None:
         return
     family, metric, known = recipe.task.family, recipe.claim.metric, recipe.task.options.metrics
+    row = metrics.known(metric)
     if known and metric not in known:
         own = f"family '{family}' can claim {listed(known)}"
         elsewhere = any(metric in other.metrics for other in FAMILIES.values())
-        if metric == "kl":
-            yield Problem("claim.metric", f"'kl' alone says nothing of quality, a collapsed encoder has none; {own}")
+        if row is not None and row.silent:
+            yield Problem("claim.metric", f"'{metric}' alone says nothing of quality, {row.silent}; {own}")
         else:
             hint = "" if elsewhere else did_you_mean(metric, known)
             yield Problem("claim.metric", f"'{metric}' is no figure of merit here; {own}{hint}")
-    elif metric == "fid" and recipe.quality.features != "inception":
-        message = "'fid' is the Frechet distance in Inception's features; add quality.features = 'inception'"
-        yield Problem("claim.metric", f"{message}, or claim 'frechet'")
-    elif metric in (*get_args(SampleFigure), "fid") and not recipe.quality.frechet:
+    elif row is None:
+        return
+    elif "inception" in row.needs and recipe.quality.features != "inception":
+        message = f"'{metric}' is the Frechet distance in Inception's features; add quality.features = 'inception'"
+        yield Problem("claim.metric", f"{message}, or claim '{row.alias_of}'")
+    elif row.compares and not recipe.quality.frechet:
         yield Problem("claim.metric", f"'{metric}' is not measured with quality.frechet = false")
-    elif (figures := recipe.quality.figures) is not None and metric in (*get_args(SampleFigure), "fid"):
-        needed = "frechet" if metric == "fid" else metric
+    elif (figures := recipe.quality.figures) is not None and row.compares:
+        needed = row.alias_of or metric
         if needed not in figures:
             message = f"'{metric}' is not measured, as '{needed}' is not among quality.figures; add it there"
             yield Problem("claim.metric", message)
-    elif metric == "accuracy_on_samples" and not recipe.quality.downstream:
+    elif "downstream" in row.needs and not recipe.quality.downstream:
         yield Problem("claim.metric", f"'{metric}' is measured only with quality.downstream = true")
 
 

@@ -7,20 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gentickets.metrics import OF_SAMPLES
 from gentickets.recipe.bounds import Few, Layers, NonNegative, Positive, Units
 
 Network = Literal["mlp", "linear", "conv", "maxpool", "resnet18", "sngan", "resnet"]
-OF_SAMPLES = (
-    "frechet",
-    "fid",
-    "kid",
-    "precision",
-    "recall",
-    "density",
-    "coverage",
-    "inception_score",
-    "accuracy_on_samples",
-)
 
 
 class Keywords(BaseModel):

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
+from gentickets.metrics import LEADING, better, of_samples
 from gentickets.provenance import comparable
 from gentickets.recipe import Recipe
-from gentickets.recipe.families import OF_SAMPLES
 from gentickets.report.words import (
     LONGER,
     OF_TRANSFER,
@@ -22,11 +22,10 @@ from gentickets.report.words import (
     listed,
     looks_beside,
 )
-from gentickets.results import Result, better
+from gentickets.results import Result
 from gentickets.sparsity import is_partial, removed_of_all
 
 Split = Literal["train", "valid", "test"]
-PREFERRED = ("negative_elbo", "reconstruction", "fid", "frechet")
 WIDTH = "width"
 """The arm of a dense network at one of several widths; its round is the width's place."""
 MATCHED = "scratch-flops"
@@ -49,7 +48,7 @@ class Cells:
     @property
     def claims_samples(self) -> bool:
         """Whether the claim's figure is one of samples, which a collapse can flatter."""
-        return self.recipe.claim is not None and self.recipe.claim.metric in OF_SAMPLES
+        return self.recipe.claim is not None and of_samples(self.recipe.claim.metric)
 
     @property
     def levels(self) -> list[int]:
@@ -140,7 +139,7 @@ class Cells:
         if self.recipe.claim is not None:
             return self.recipe.claim.metric
         known = self.figures()
-        return next((name for name in (*PREFERRED, *known) if name in known and better(name)), None)
+        return next((name for name in (*LEADING, *known) if name in known and better(name)), None)
 
     @property
     def widths(self) -> list[tuple[int, int]]:

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gentickets.errors import nearest
+from gentickets.metrics import better, of_samples, says_nothing
 from gentickets.recipe import Recipe
-from gentickets.recipe.families import OF_SAMPLES
 from gentickets.report import sentence as say
 from gentickets.report.cautions import cautions, collapsed_seeds, collapses, ties
 from gentickets.report.cells import Cells
@@ -28,7 +28,7 @@ from gentickets.report.opponents import explained
 from gentickets.report.verdict import ALPHA, NO_CLAIM, Trial, Verdict
 from gentickets.report.widths import swept
 from gentickets.report.words import NARROWER, Spread, figure_name
-from gentickets.results import Result, better
+from gentickets.results import Result
 from gentickets.statistics import LEAST_SEEDS, LOSES, UNDECIDED, look_sizes, seeds_judged
 
 
@@ -45,7 +45,7 @@ def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None
     if not recipe.prunes:
         return Verdict(NO_CLAIM, swept(cells), seeds=len(cells.seeds))
     found = how_found(recipe)
-    if claim is None or better(claim.metric) is None:
+    if claim is None or says_nothing(claim.metric):
         others = _unclaimed(cells)
         text = " ".join([_no_claim(cells), *([explained(others, str(cells.metric))] if others else [])])
         noted = tuple(ties(cells))
@@ -56,9 +56,9 @@ def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None
     blank = Verdict(UNDECIDED, "", metric, terms.margin, found=found, seeds=len(cells.seeds), budget=budget)
     blank = replace(blank, pruned=cells.pruned, of_channels=cells.of_channels, notes=(*unlooked, *ties(cells)))
     blank = replace(blank, partial=cells.partial)
-    known = cells.figures()
-    if not results or (known and metric not in known):
-        why = f"no result has the figure '{metric}'. {nearest(metric, known)}" if known else "nothing is done yet."
+    there = cells.figures()
+    if not results or (there and metric not in there):
+        why = f"no result has the figure '{metric}'. {nearest(metric, there)}" if there else "nothing is done yet."
         return replace(blank, sentence=f"The claim is UNDECIDED: {why}")
     round = _claim_round(cells)
     if round is None:
@@ -145,7 +145,7 @@ def _unclaimed(cells: Cells) -> tuple[str, ...]:
     round, metric = cells.last_round, cells.metric
     if not cells.of_channels or metric is None or better(metric) is None:
         return ()
-    flattered = metric in OF_SAMPLES and any(collapsed_seeds(cells, round))
+    flattered = of_samples(metric) and any(collapsed_seeds(cells, round))
     return () if flattered else _narrower(True, trial(cells, round, Terms(metric, 0.0, ALPHA, 1)))
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gentickets.metrics import better
 from gentickets.recipe import Claim
 from gentickets.report import sentence as say
 from gentickets.report.against import twins
 from gentickets.report.cautions import collapsed_seeds
 from gentickets.report.cells import MATCHED, Cells, Split
 from gentickets.report.verdict import Comparison, Level, Trial, trial_of, values_of
-from gentickets.report.words import LONGER, is_higher
+from gentickets.report.words import LONGER
 from gentickets.statistics import (
     EQUAL_STEPS,
     FASTER,
@@ -52,7 +53,7 @@ class Terms:
     @property
     def higher(self) -> bool:
         """Whether more of the metric is better."""
-        return is_higher(self.metric)
+        return better(self.metric) == "higher"
 
 
 def judge_levels(cells: Cells, rounds: Sequence[int], claimed: int, terms: Terms, chosen: bool) -> list[Level]:
@@ -88,6 +89,8 @@ def trial(
     dense_arm, metric = f"dense{tail}" if tail else "ticket", terms.metric
     ticket = cells.values(f"ticket{tail}", round, metric, split)
     dense = cells.values(dense_arm, cells.round_of(dense_arm, round) if tail else 0, metric, split)
+    if not ticket or not dense:
+        return None
     found = trial_of(ticket, dense, terms.margin, higher=terms.higher, alpha=of_dense)
     if found is None or split != "test":
         return found

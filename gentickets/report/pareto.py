@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gentickets.recipe.families import OF_SAMPLES
+from gentickets.metrics import of_samples
 from gentickets.report.costs import Cost
 from gentickets.report.rows import Row
 from gentickets.report.words import Spread, is_higher
@@ -39,7 +39,7 @@ def choices(rows: Sequence[Row], costs: Sequence[Cost], metric: str | None) -> t
         if cost is None or quality is None:
             continue
         whole = row.failed + row.diverged + row.not_run == 0
-        sound = whole and not (row.collapsed and metric in OF_SAMPLES)
+        sound = whole and not (row.collapsed and of_samples(metric))
         found.append(Choice(row.arm, row.round, row.name, row.sparsity, cost.whole, quality, sound))
     fronts = {unit: front(found, unit, is_higher(metric)) for unit in UNITS}
     return tuple(_placed(choice, fronts) for choice in found)

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gentickets.metrics import better
 from gentickets.report.cells import Cells
 from gentickets.report.words import Spread, is_higher
-from gentickets.results import Result, better
+from gentickets.results import Result
 
 Curve = Sequence[tuple[int, float]]
 """(step, value) of each evaluation on validation, in order."""

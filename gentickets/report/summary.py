@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gentickets.ledger import lower_bound
+from gentickets.metrics import better, known, way
 from gentickets.provenance import comparable
 from gentickets.recipe import Recipe
 from gentickets.report.awaited import awaited
@@ -22,12 +23,10 @@ from gentickets.report.rows import Row, row_of
 from gentickets.report.transferred import transferred
 from gentickets.report.verdict import Verdict, finite
 from gentickets.report.words import LONGER, SEARCH, TWICE, heading
-from gentickets.results import Result, better
+from gentickets.results import Result
 from gentickets.sparsity import is_partial
 
 FIRST = {"dense": 0, TWICE: 1, "budget": 2, SEARCH: 3, "ticket": 4}
-FLATTERED = ("frechet", "fid", "kid", "inception_score", "precision")
-"""Figures that collapsed samples can flatter, so that coverage stands beside the first of them (Trap 30e)."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def summarize(results: Sequence[Result], recipe: Recipe, name: str = "run", decl
         cells.method,
         cells.search.widen,
         tuple(facts(recipe)),
-        {figure: better(figure) for figure in figures},
+        {figure: way(figure) for figure in figures},
         cells.of_channels,
         _in_order(totals(results, cells, "spent"), cells),
         costs,
@@ -176,13 +175,16 @@ def alike(summaries: Sequence[Summary]) -> list[list[Summary]]:
     return groups
 
 
-def _ordered(known: Sequence[str], metric: str | None) -> tuple[str, ...]:
-    """The metric first; coverage right after what a collapse flatters; figures without a direction last."""
-    telling = list(dict.fromkeys([*([metric] if metric else []), *filter(better, known)]))
-    if "coverage" in telling[1:] and (flattered := [figure for figure in telling if figure in FLATTERED]):
-        telling.remove("coverage")
-        telling.insert(telling.index(flattered[0]) + 1, "coverage")
-    return tuple(dict.fromkeys([*telling, *known]))
+def _ordered(there: Sequence[str], metric: str | None) -> tuple[str, ...]:
+    """The metric first; coverage right after what a collapse flatters (Trap 30e); figures without a direction last."""
+    telling = list(dict.fromkeys([*([metric] if metric else []), *filter(better, there)]))
+    for figure in telling:
+        row = known(figure)
+        if row is not None and row.guard in telling[1:]:
+            telling.remove(row.guard)
+            telling.insert(telling.index(figure) + 1, row.guard)
+            break
+    return tuple(dict.fromkeys([*telling, *there]))
 
 
 def _place(arm: str) -> tuple[bool, int]:

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gentickets.metrics import of_samples, says_nothing
 from gentickets.recipe import Recipe, Transfer
-from gentickets.recipe.families import OF_SAMPLES
 from gentickets.report import sentence as say
 from gentickets.report.against import against
 from gentickets.report.carried import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, Level, Transferred
@@ -31,7 +31,7 @@ from gentickets.report.claim import claim_round
 from gentickets.report.transfer_sentence import TICKET, sentence
 from gentickets.report.verdict import ALPHA, Comparison, Trial, interval, paired, trial_of
 from gentickets.report.words import LONGER, SCALED, TRANSFER, Spread, is_higher
-from gentickets.results import Result, better
+from gentickets.results import Result
 from gentickets.sparsity import share_to_say
 from gentickets.statistics import LEAST_SEEDS
 
@@ -55,7 +55,7 @@ def transferred(results: Sequence[Result], recipe: Recipe) -> Transferred | None
     if not rounds:
         return None
     claim, level = recipe.claim, claim_round(results, recipe)
-    metric = cells.metric if cells.metric is not None and better(cells.metric) else None
+    metric = cells.metric if cells.metric is not None and not says_nothing(cells.metric) else None
     told = _told(cells, level if level in rounds else rounds[-1])
     asked = recipe.transfer or Transfer()
     whole = Transferred(
@@ -98,7 +98,7 @@ def _level(cells: Cells, whole: Transferred, round: int, native: Sequence[int]) 
     if metric is not None:
         level = _compared(cells, level, metric, whole.margin, wanted)
     word, reasons = _word(cells, level, metric, len(wanted))
-    samples = metric in OF_SAMPLES
+    samples = of_samples(metric)
     said = list(dict.fromkeys([*reasons, *(collapses(cells, round, TRANSFER, TICKET) if samples else ())]))
     beside = dict.fromkeys([*wanted, *cells.transfer_controls])
     notes = [note for name in beside for arm in _twins(name) for note in of_arm(cells, arm, round)]
@@ -183,7 +183,7 @@ def _hurt_by(cells: Cells, trial: Trial | None, round: int, metric: str) -> Iter
     names = (*(other.control for other in trial.controls), *trial.unfinished)
     tests = sum(max(1, sum(bool(cells.of(arm, round)) for arm in _twins(name))) for name in names)
     for other in trial.controls:
-        flattered = metric in OF_SAMPLES and cells.collapsed(other.arm, round)
+        flattered = of_samples(metric) and cells.collapsed(other.arm, round)
         ahead = paired(other.spread.values, trial.ticket.values, higher=is_higher(metric))
         if ahead is not None and ahead.n >= LEAST_SEEDS and ahead.p < ALPHA / tests and not flattered:
             yield other.arm
@@ -216,7 +216,7 @@ def _undecided(cells: Cells, level: Level, metric: str | None, opponents: int) -
         return say.waiting(waiting, seeds, cells.wanted_seeds)
     if seeds < LEAST_SEEDS:
         return say.few_seeds(seeds, LEAST_SEEDS)
-    alone, both_collapsed = collapsed_seeds(cells, round, arm=TRANSFER) if metric in OF_SAMPLES else ([], [])
+    alone, both_collapsed = collapsed_seeds(cells, round, arm=TRANSFER) if of_samples(metric) else ([], [])
     if alone or both_collapsed:
         # A collapsed generator can score better than a healthy one, so that the figure alone proves nothing.
         return say.collapsed(TICKET, alone) if alone else say.both_collapsed(both_collapsed, name=TICKET)

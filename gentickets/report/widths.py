@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from gentickets.recipe.families import OF_SAMPLES
+from gentickets.metrics import of_samples
 from gentickets.report.cells import WIDTH, Cells, Split
 from gentickets.report.verdict import paired
 from gentickets.report.words import Spread, decimals, figure_name, is_higher, listed, numbered, plus_minus
@@ -21,7 +21,7 @@ def swept(cells: Cells) -> str:
     parts.append(_counted(cells, metric, "test", f"The {figure_name(metric)} on test, averaged over seeds,"))
     parts.append(_counted(cells, metric, "train", "On the training images it"))
     for width, place in cells.widths:
-        if (seeds := cells.collapsed(WIDTH, place)) and metric in OF_SAMPLES:
+        if (seeds := cells.collapsed(WIDTH, place)) and of_samples(metric):
             parts.append(f"At {keyword} = {width} the samples collapsed in {numbered(len(seeds), 'seed')}.")
     return " ".join(filter(None, parts))
 
@@ -30,7 +30,7 @@ def _counted(cells: Cells, metric: str, split: Split, subject: str) -> str:
     """At how many increases the mean improves, and how many of them the paired test at 5 % shows; empty under two."""
     values = {width: cells.values(WIDTH, place, metric, split) for width, place in cells.widths}
     # Collapsed samples can score well: a step to them is no improvement.
-    collapsed = {width for width, place in cells.widths if metric in OF_SAMPLES and cells.collapsed(WIDTH, place)}
+    collapsed = {width for width, place in cells.widths if of_samples(metric) and cells.collapsed(WIDTH, place)}
     known = [width for width in values if values[width]]
     if len(known) < 2:
         return ""

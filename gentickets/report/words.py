@@ -7,20 +7,12 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gentickets.results import better
+from gentickets.metrics import known, way
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 LONGER = "-longer"
 SCALED = "-scaled"
-_ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}", None: ""}
-_FIGURES = {
-    "negative_elbo": "negative ELBO",
-    "frechet": "Fréchet distance",
-    "fid": "FID",
-    "kid": "KID",
-    "kl": "KL divergence",
-    "inception_score": "Inception Score",
-}
+_ARROWS = {"lower": " \N{DOWNWARDS ARROW}", "higher": " \N{UPWARDS ARROW}", None: ""}
 _ARMS = {
     "ticket": "ticket",
     "dense": "dense",
@@ -158,24 +150,25 @@ def signed_percent(share: float | None) -> str:
 
 def figure_name(name: str) -> str:
     """A figure's name as a person writes it."""
-    return _FIGURES.get(name, name.replace("_", " "))
+    row = known(name)
+    return row.title if row else name.replace("_", " ")
 
 
 def heading(name: str) -> str:
     """A figure's name with an arrow that says which way is good; none for one that says nothing of quality."""
-    arrow = _ARROWS[better(name)]
-    return f"{figure_name(name)} {arrow}" if arrow else figure_name(name)
+    return f"{figure_name(name)}{_ARROWS[way(name)]}"
 
 
 def is_higher(name: str | None) -> bool:
-    """Whether more of a figure is better."""
-    return name is not None and better(name) == "higher"
+    """Whether more of a figure is better; of one that no result has so far there is nothing to tell."""
+    return way(name) == "higher"
 
 
 def direction(name: str) -> str:
-    """``lower is better``, ``higher is better``, or that a figure says nothing of quality alone."""
-    way = better(name)
-    return f"{way} is better" if way else "says nothing of quality by itself"
+    """``lower is better``, ``higher is better``, or that a figure says nothing of quality alone, or of itself."""
+    if good := way(name):
+        return f"{good} is better"
+    return "says nothing of quality by itself" if known(name) else "nobody has declared which way is better"
 
 
 def arm_name(arm: str) -> str:

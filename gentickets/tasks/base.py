@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gentickets import spectral
 from gentickets.errors import TicketError, nearest
 from gentickets.masks import component_of, first_names
+from gentickets.metrics import Way
 from gentickets.seeds import derive
 
 Batch = Tensor
@@ -105,6 +106,9 @@ class Task(nn.Module):
     image: tuple[int, int, int]
     temperature: float = 1.0
     """What a discriminator's logits are divided by; other families have none. GraSP sets it (Wang et al., 2020)."""
+    better: Mapping[str, Way | None] = {}
+    """Figure -> ``lower``, ``higher``, or None for one that says nothing of quality alone; empty: all are lower is
+    better, else every figure of the family's own stands here."""
 
     def initialize(self) -> None:
         """Draw all weights anew, in place, for the networks as they are: narrower ones than were built, say.
@@ -131,7 +135,10 @@ class Task(nn.Module):
         raise UndeclaredError(f"{type(self).__name__} does not say what its components take: override inputs()")
 
     def figures(self, batch: Batch, draw: Draw) -> dict[str, Tensor]:
-        """Per-image figures of merit, lower is better, each (n,): a VAE's ``negative_elbo``. Default: none."""
+        """Per-image figures of merit, each (n,): a VAE's ``negative_elbo``. Default: none.
+
+        Lower is better, or as `better` says.
+        """
         return {}
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:

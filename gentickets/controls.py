@@ -6,7 +6,8 @@ or that of another initialization. Definitions and their sources: docs/methods.m
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from gentickets.criteria import random
 from gentickets.definitions import CURRENT, Definitions
@@ -70,3 +71,30 @@ def scaled(ticket: Ticket) -> Ticket:
 def _planted(ticket: Ticket, mask: Mask, dense: Ticket, method: str) -> Ticket:
     origin = replace(ticket.origin, method=method, rewind="weights", rewind_to=dense.origin.rewind_to, arm=method)
     return Ticket(mask, zeroed(dense.weights, mask), origin, dense.optim, constants=dense.constants)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a control of the ticket's size is made from."""
+
+    task: Task
+    ticket: Ticket
+    dense: Ticket
+    """The dense ticket from whose start it is trained."""
+    seed: int
+    scope: str
+    definitions: Definitions
+
+
+def _random(densities: str) -> Callable[[Given], Ticket]:
+    return lambda own: random_pruning(
+        own.task, own.ticket, own.dense, densities, own.seed, scope=own.scope, definitions=own.definitions
+    )
+
+
+MADE_BY: dict[str, Callable[[Given], Ticket]] = {
+    "shuffle": lambda own: shuffle(own.ticket, own.dense, own.seed),
+    "random-erk": _random("erk"),
+    "random-uniform": _random("uniform"),
+}
+"""Arm -> what makes its ticket out of the ticket that it is held against, for a run."""

@@ -146,7 +146,7 @@ def test_the_plan_of_the_shipped_recipe_by_hand() -> None:
 def test_every_arm_of_a_longer_run_trains_so_many_times_as_long() -> None:
     recipe = load_recipe("digits_vae_longer")
     units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
-    longer = {unit.arm: unit.span for unit in units if unit.longer}
+    longer = {unit.arm: unit.span for unit in units if unit.name.longer}
     steps, times = recipe.train.steps, recipe.search.longer
     assert set(longer.values()) == {steps * times}
     assert set(longer) == {f"{arm}-longer" for arm in ("dense", "ticket", *recipe.search.controls)}

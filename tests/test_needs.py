@@ -12,9 +12,9 @@ from test_resume import HERE, content, recipe
 
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.dispatch import work_of
 from gentickets.experiment.find import find, results_of
 from gentickets.experiment.units import Unit, plan_units
-from gentickets.experiment.watching import work_of
 from gentickets.recipe import Recipe
 from gentickets.report import read_run
 from gentickets.results import Result, read_results, standing

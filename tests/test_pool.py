@@ -15,6 +15,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment import find as finding
 from gentickets.experiment import work
 from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.dispatch import work_of
 from gentickets.experiment.find import find
 from gentickets.experiment.options import Options
 from gentickets.experiment.pool import Worker
@@ -60,9 +61,9 @@ def test_two_rounds_of_one_arm_run_side_by_side(tmp_path: Path, monkeypatch: pyt
     assembly = Assembly(recipe.resolved(), root=Path("data"))
     units = [Unit(0, "shuffle", round, 30, 25) for round in (1, 2)]
     with locked(run.round(0, "shuffle", 1).path):
-        assert work.Work(assembly, run, units[1]).do().status == "done"
+        assert work_of(assembly, run, units[1]).do().status == "done"
         with pytest.raises(TicketError, match="another process"):
-            work.Work(assembly, run, units[0]).do()
+            work_of(assembly, run, units[0]).do()
 
 
 def test_threads_and_jobs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from helpers import call
 
+from gentickets.arms import told_as
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.find import record_of
 from gentickets.experiment.options import Options
@@ -37,9 +38,9 @@ def recipe(seeds: int = 3, **changes: str) -> Recipe:
 
 def result_of(unit: Unit, means: Mapping[str, float]) -> Result:
     """A finished round of a unit: its arm's mean, and a little that differs from seed to seed and arm to arm."""
-    told = "dense" if (unit.base_arm, unit.round) == ("ticket", 0) else unit.base_arm
+    told = told_as(unit.name.base, unit.round)
     own = unit.arm if told != "dense" else told
-    mean = means.get(own, means.get(told, LEVELS.get(told, 104.0)) - (1.0 if unit.longer else 0.0))
+    mean = means.get(own, means.get(told, LEVELS.get(told, 104.0)) - (1.0 if unit.name.longer else 0.0))
     noise = SCATTER.get(unit.arm, 1.0) * NOISE[(unit.seed + len(unit.arm)) % len(NOISE)]
     value = mean + noise + 0.3 * (unit.seed % 2)
     curve = [{"step": step, "valid": {"negative_elbo": 104 - step / 500}} for step in (375, 437, 500, 1000)]

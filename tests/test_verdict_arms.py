@@ -16,18 +16,19 @@ import pytest
 import torch
 from helpers import HERE
 
+from gentickets.arms import BESIDE, KINDS
 from gentickets.criteria import CRITERIA
 from gentickets.errors import Status, TicketError
 from gentickets.experiment import arms
 from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.dispatch import work_of
 from gentickets.experiment.estimate import estimate
 from gentickets.experiment.evaluation import Examiner
 from gentickets.experiment.find import find
 from gentickets.experiment.growing import grown, grows, keeping_levels
 from gentickets.experiment.options import Options
 from gentickets.experiment.places import progress_of, resuming
-from gentickets.experiment.units import BESIDE, Unit, plan_units
-from gentickets.experiment.watching import work_of
+from gentickets.experiment.units import Unit, plan_units
 from gentickets.experiment.work import Stopped
 from gentickets.ledger import COMPARISON, entries_of, part_of
 from gentickets.recipe import Recipe, load_recipe, recipe_from
@@ -123,7 +124,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, RunFolder]
     folder = tmp_path_factory.mktemp("judged")
     recipe = small(folder, *VERDICT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arms, "SYNFLOW_CUTS", CUTS)
+        patch.setitem(KINDS, "synflow", replace(KINDS["synflow"], cuts=CUTS))
         stand_in = SimpleNamespace(look_beside=lambda assembly, run, unit: {"arms": {}})
         patch.setitem(sys.modules, "gentickets.experiment.beside", stand_in)
         find(recipe, folder / "run", HERE)
@@ -182,7 +183,7 @@ def test_what_looks_at_the_others_waits_for_all_of_its_seed_and_comes_last(tmp_p
 
 def test_a_claim_left_to_validation_looks_at_the_last_round(tmp_path: Path) -> None:
     units = planned(small(tmp_path, *VERDICT, "claim.level=validation", "search.control_rounds=[2,3]"))
-    assert {unit.round for unit in units if unit.arm == BESIDE or unit.fork is not None} == {3}
+    assert {unit.round for unit in units if unit.arm == BESIDE or unit.name.fork is not None} == {3}
 
 
 def test_controls_found_at_the_start_train_longer_like_others(tmp_path: Path) -> None:
@@ -216,7 +217,7 @@ def test_every_arm_of_a_verdict_is_done_and_billed(judged: tuple[Recipe, RunFold
         steps = (result.spent["train"] + result.spent.get("warm-up", 0)) / result.flops["step"]
         assert steps == pytest.approx(result.trained)
         assert ("score" in result.spent) == (result.arm in ("snip", "grasp", "synflow"))
-    entries = entries_of(of_verdict, recipe.resolved())
+    entries = entries_of(of_verdict, recipe)
     assert {part_of(entry, "iterative", 2) for entry in entries} == {COMPARISON}
     values = {round(result.test["negative_elbo"], 6) for result in of_verdict}
     assert len(values) == len(of_verdict), "no two arms are the same training"
@@ -300,7 +301,7 @@ def test_a_control_found_at_the_start_is_what_its_criterion_finds_there(
         training, dense, density=0.36, criterion=CRITERIA[name], cuts=CUTS if name == "synflow" else 1, seed=1,
         batches=batches.first(8), round=2,
     )  # fmt: skip
-    assert arms.SYNFLOW_CUTS == 100
+    assert KINDS["synflow"].cuts == 100
     assert made.mask.distance(wanted.mask) == 0
     assert made.mask.kept == ticket.mask.kept
     for component in ticket.mask.components:

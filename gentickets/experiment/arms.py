@@ -10,14 +10,14 @@ from torch import Tensor
 
 from gentickets import controls
 from gentickets.accounting import masked_flops, weights, width_at
+from gentickets.arms import FORK, WIDTH, ArmName
 from gentickets.criteria import CRITERIA
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.units import LONGER, NARROW, SCALED, TWICE, WIDTH, Unit
+from gentickets.experiment.units import Unit
 from gentickets.metrics import as_loss
 from gentickets.recipe.declared import without_arms
-from gentickets.recipe.sections import FOUND_AT_START, SYNFLOW_CUTS
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.search import CRITERION_BATCHES, beside, first_ticket, next_ticket, ticket_at_start
@@ -48,24 +48,18 @@ class Arm:
         """Whether its networks lose channels, so that they are not the recipe's."""
         return False
 
-    @property
-    def prunes(self) -> bool:
-        """Whether its ticket comes from scores, rather than from dense training or another ticket."""
-        unit = self.unit
-        return unit.base_arm in FOUND_AT_START or (unit.base_arm == "ticket" and unit.round > 0 and not unit.longer)
-
     def told(self) -> dict[str, Any]:
         """Where its ticket came from, if that was another model; known once the ticket is made."""
         return {}
 
     def task(self) -> Task:
         """The networks, freshly initialized."""
-        unit = self.unit
-        if unit.base_arm in NARROW:
+        kind, unit = self.unit.kind, self.unit
+        if kind.equal:
             self.narrowed = {"width": self._narrow_width()}
-        elif unit.base_arm == WIDTH:
+        elif kind.name == WIDTH:
             self.narrowed = {self.search["widen"]: self.search["widths"][unit.round]}
-        purpose = "reinit" if unit.base_arm.startswith("reinit") else "init"
+        purpose = "reinit" if kind.start == "other initialization" else "init"
         return self.assembly.task(unit.seed, purpose=purpose, **self.narrowed)
 
     def ticket(self, training: Training, batches: Batches, since: Snapshot | None, watch: Sequence[Watcher]) -> Ticket:
@@ -78,47 +72,43 @@ class Arm:
         unit = self.unit
 
         def dense(rewind_to: int) -> Ticket:
-            if unit.fork is not None and rewind_to > self.search["rewind_to"]:
+            if unit.kind.name == FORK and rewind_to > self.search["rewind_to"]:
                 return self._dense_at(rewind_to, training, batches, since, watch)
             # a longer arm's start is that of the short one, with its schedule
             short = self.assembly.plan(self.assembly.recipe["train"]["steps"])
-            with training.under(short if unit.longer and rewind_to else training.plan):
+            with training.under(short if unit.name.longer and rewind_to else training.plan):
                 return first_ticket(
                     training, batches, rewind_to=rewind_to, optimizer_state=self.search["optimizer_state"],
                     components=self.assembly.components, exempt=self.search["exempt"], seed=self.unit.seed,
                     since=since, watch=watch,
                 )  # fmt: skip
 
-        made = self._made(training, batches, dense, unit.base_arm)
-        arm = f"{unit.base_arm}{SCALED}{LONGER}" if unit.twins and self._scales else unit.arm
-        return replace(made, origin=replace(made.origin, arm=arm))
+        made = self._made(training, batches, dense)
+        arm = ArmName(unit.kind.name, scaled=self._scales, longer=True) if unit.twins else unit.name
+        return replace(made, origin=replace(made.origin, arm=str(arm)))
 
-    def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket], arm: str) -> Ticket:
-        unit = self.unit
-        if arm in ("dense", TWICE):
+    def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket]) -> Ticket:
+        unit, kind = self.unit, self.unit.kind
+        if kind.role == "dense" and not kind.own_start:
             return self._stored(0)
-        if arm == "ticket" and unit.longer:
+        if kind.role == "ticket" and unit.name.longer:
             return self._stored(unit.round)
-        if arm == "ticket":
+        if kind.role == "ticket":
             return self._next(training, batches) if unit.round else dense(self.search["rewind_to"])
-        if arm in ("budget", WIDTH, *NARROW):
+        if kind.role == "dense" or kind.equal:
             made = dense(0)
-            return replace(made, origin=replace(made.origin, method=arm))
+            return replace(made, origin=replace(made.origin, method=kind.name))
         own = self._stored(unit.round)
-        if arm in ("reinit", "reinit0"):
-            made = controls.reinitialized(own, dense(self._start().origin.rewind_to if arm == "reinit" else 0), arm)
-        elif unit.fork is not None:
-            made = own if unit.fork == own.origin.rewind_to else controls.forked(own, dense(unit.fork))
-        elif arm in FOUND_AT_START:
-            made = self._found_at_start(training, batches, arm)
-        elif arm == "shuffle":
-            made = controls.shuffle(own, self._start(), unit.seed)
-        elif arm.startswith("random-"):
-            densities = arm.removeprefix("random-")
-            made = controls.random_pruning(
-                training.task, own, self._start(), densities, unit.seed,
-                scope=self.search["scope"], definitions=self.assembly.definitions,
-            )  # fmt: skip
+        if kind.start == "other initialization":
+            step = self._start().origin.rewind_to if kind.name == "reinit" else 0
+            made = controls.reinitialized(own, dense(step), kind.name)
+        elif unit.name.fork is not None:
+            made = own if unit.name.fork == own.origin.rewind_to else controls.forked(own, dense(unit.name.fork))
+        elif kind.criterion is not None:
+            made = self._found_at_start(training, batches, kind.criterion)
+        elif make := controls.MADE_BY.get(kind.name):
+            scope, definitions = self.search["scope"], self.assembly.definitions
+            made = make(controls.Given(training.task, own, self._start(), unit.seed, scope, definitions))
         else:
             raise TicketError(f"unknown arm '{unit.arm}'")
         if self._other == "fresh":  # the components that are not pruned start as the ticket's do
@@ -172,18 +162,20 @@ class Arm:
             "round": unit.round,
         }
 
-    def _found_at_start(self, training: Training, batches: Batches, arm: str) -> Ticket:
+    def _found_at_start(self, training: Training, batches: Batches, criterion: str) -> Ticket:
         """A mask of the ticket's size that a criterion finds in the ticket's own dense start.
 
         A criterion that cannot score this family makes the control fail, and not the run.
         """
-        cuts, start = SYNFLOW_CUTS if arm == "synflow" else 1, self._start()
+        kind, start = self.unit.kind, self._start()
         try:
-            made = ticket_at_start(training, start, criterion=CRITERIA[arm], cuts=cuts, **self._pruning(batches))
+            made = ticket_at_start(
+                training, start, criterion=CRITERIA[criterion], cuts=kind.cuts, **self._pruning(batches)
+            )
         except TicketError as error:
             status = Status.FAILED if error.status == Status.REQUEST else error.status
-            raise TicketError(f"control '{arm}': {error}", status) from error
-        return replace(made, origin=replace(made.origin, method=arm))
+            raise TicketError(f"control '{kind.name}': {error}", status) from error
+        return replace(made, origin=replace(made.origin, method=kind.name))
 
     def _dense_at(
         self, step: int, training: Training, batches: Batches, since: Snapshot | None, watch: Sequence[Watcher]
@@ -208,7 +200,7 @@ class Arm:
     def _scales(self) -> bool:
         """Whether survivors are scaled: as the arm says, or as this seed's better twin on validation does."""
         if not self.unit.twins:
-            return self.unit.scaled
+            return self.unit.name.scaled
         metric = str(self.assembly.recipe["claim"]["metric"])
         found = {}
         for key in self.unit.twins:
@@ -216,8 +208,10 @@ class Arm:
             if result is not None and result.status == "done" and metric in result.valid:
                 found[key[1]] = as_loss(metric, result.valid[metric])
         if not found:
-            raise TicketError(f"neither '{self.unit.base_arm}' nor its scaled twin is done, so that none trains longer")
-        return min(found, key=lambda arm: found[arm]).endswith(SCALED)
+            raise TicketError(
+                f"neither '{self.unit.kind.name}' nor its scaled twin is done, so that none trains longer"
+            )
+        return ArmName.of(min(found, key=lambda arm: found[arm])).scaled
 
     @property
     def _other(self) -> str:
@@ -231,13 +225,13 @@ class Arm:
         """The width at which a dense network costs what the ticket's masked one would, or has as many weights."""
         width = self.assembly.recipe["task"].get("width")
         if not isinstance(width, int):
-            raise TicketError(f"control '{self.unit.base_arm}' needs a family with a whole-number keyword 'width'")
+            raise TicketError(f"control '{self.unit.kind.name}' needs a family with a whole-number keyword 'width'")
         wide = self.assembly.task(self.unit.seed)
 
         def narrower(width: int) -> Task:
             return self.assembly.task(self.unit.seed, width=width)
 
-        if self.unit.base_arm == "narrow":
+        if self.unit.kind.equal == "flops":
             return width_at(narrower, width, self._flops_left(wide))
         return width_at(narrower, width, self._weights_left(wide), measure=weights)
 

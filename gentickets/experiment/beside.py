@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gentickets.arms import BESIDE, FORK, ArmName
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.evaluation import EVALUATION_SEED, Examiner
 from gentickets.experiment.notes import Notes
 from gentickets.experiment.paths import path_between
-from gentickets.experiment.units import BESIDE, FORK, LONGER, OTHER, SEARCH, Key, Unit
+from gentickets.experiment.units import Key, Unit
 from gentickets.quality.classifier import shares
 from gentickets.quality.evaluate import drawn
 from gentickets.quality.latents import active_latents
@@ -43,7 +44,8 @@ def look_beside(assembly: Assembly, run: RunFolder, unit: Unit) -> dict[str, Any
     """
     looks = _Looks(assembly, run, unit)
     arms = {arm: found for arm in looks.arms if (found := looks.tried(arm, looks.at)) is not None}
-    paths = [found for step in looks.steps if (found := looks.tried(f"{FORK}{step}{OTHER}", looks.path_to)) is not None]
+    forks = [str(ArmName(FORK, fork=step, other=True)) for step in looks.steps]
+    paths = [found for arm in forks if (found := looks.tried(arm, looks.path_to)) is not None]
     return {"arms": arms, "classes": looks.real_classes, "paths": paths, "skipped": looks.skipped}
 
 
@@ -65,12 +67,13 @@ class _Looks:
     @property
     def arms(self) -> list[str]:
         """Dense run, ticket, and every other arm that is as long as they are and no fork."""
-        return [arm for arm in self.keys if not arm.startswith((FORK, BESIDE, SEARCH)) and not arm.endswith(LONGER)]
+        names = ((arm, ArmName.of(arm)) for arm in self.keys)
+        return [arm for arm, name in names if name.kind.in_tables and not name.longer]
 
     @property
     def steps(self) -> list[int]:
         """Steps of the dense run that forks start from."""
-        return sorted({int(arm.removeprefix(FORK).removesuffix(OTHER)) for arm in self.keys if arm.startswith(FORK)})
+        return sorted({step for arm in self.keys if (step := ArmName.of(arm).fork) is not None})
 
     def tried(self, arm: str, look: Callable[[str], dict[str, Any]]) -> dict[str, Any] | None:
         """What a look at an arm finds; None where there is nothing to look at, which is then told."""
@@ -96,8 +99,8 @@ class _Looks:
         """The path that ends in the fork of another order of data."""
         if (claim := self.assembly.recipe["claim"]) is None:
             raise TicketError("there is no [claim], whose figure a path would be looked at with")
-        step = int(arm.removeprefix(FORK).removesuffix(OTHER))
-        start = "ticket" if step == self.assembly.recipe["search"]["rewind_to"] else f"{FORK}{step}"
+        step = ArmName.of(arm).fork
+        start = "ticket" if step == self.assembly.recipe["search"]["rewind_to"] else str(ArmName(FORK, fork=step))
         one, recipe, first = self._grown(start)
         other, _, last = self._grown(arm)
         if set(one.mask) != set(other.mask) or one.mask.distance(other.mask):

@@ -9,17 +9,14 @@ from functools import cached_property
 from torch import Tensor
 
 from gentickets.accounting import dense_flops, step_flops, weights
+from gentickets.arms import SEARCH
 from gentickets.channels import channel_scores, compact, lowest_channels, random_channels
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
-from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.transferred import TransferredArm
-from gentickets.experiment.units import SCRATCH, SEARCH, TRANSFER, Unit
+from gentickets.experiment.units import Unit
 from gentickets.files.belonging import foreign
 from gentickets.masks import Channels, full_mask
-from gentickets.recipe.sections import OF_CHANNELS
-from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot
 from gentickets.search import CRITERION_BATCHES, Ranking, cut, dense_at, ranking
 from gentickets.seeds import derive
@@ -43,7 +40,8 @@ class EmergedArm(Arm):
     @property
     def compacts(self) -> bool:
         """Whether its networks lose channels, so that they are not the recipe's."""
-        return self.of_channels and bool(self.unit.round) and self.unit.base_arm in ("ticket", *OF_CHANNELS)
+        kind = self.unit.kind
+        return self.of_channels and bool(self.unit.round) and (kind.role == "ticket" or kind.of_channels)
 
     def ranked(self, task: Task) -> Ranking:
         """What competes in the recipe's networks."""
@@ -58,7 +56,7 @@ class EmergedArm(Arm):
         task = super().task()
         if not self.compacts:
             return task
-        if self.unit.base_arm in SCRATCH:
+        if self._is_from_scratch:
             self.require_own_start()
             take_shapes(task, self._stored(self.unit.round).weights)
             self.assembly.initialize(task, self.unit.seed)
@@ -85,43 +83,49 @@ class EmergedArm(Arm):
 
     def settled(self) -> Unit:
         """A ticket goes on from where it emerged; ``scratch-flops`` trains until it has cost as much as that."""
-        unit = self.unit
-        if not unit.round or unit.base_arm == "scratch" or unit.base_arm.startswith(("reinit", "narrow")):
+        unit, kind = self.unit, self.unit.kind
+        if not unit.round or (kind.own_start and not kind.matched):
             return unit
-        if unit.base_arm == "scratch-flops":
+        if kind.matched:
             steps = self._steps_of_equal_flops()
             return replace(unit, span=steps, steps=steps)
         return replace(unit, steps=unit.span - self._step)
 
-    def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket], arm: str) -> Ticket:
-        if arm in SCRATCH:
-            made = replace(dense(0), channels=self._stored(self.unit.round).channels)
-            return replace(made, origin=replace(made.origin, method=arm, round=self.unit.round))
+    def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket]) -> Ticket:
+        unit, kind = self.unit, self.unit.kind
+        if self._is_from_scratch:
+            made = replace(dense(0), channels=self._stored(unit.round).channels)
+            return replace(made, origin=replace(made.origin, method=kind.name, round=unit.round))
         if self.compacts and not self._is_stored:
             return self._found_ticket
-        if arm == "ticket" and self.unit.round and not self.unit.longer:
+        if kind.role == "ticket" and unit.prunes:
             return self._cut(training.task)
-        return super()._made(training, batches, dense, arm)
+        return super()._made(training, batches, dense)
+
+    @property
+    def _is_from_scratch(self) -> bool:
+        """Whether it has the ticket's shapes, and weights of its own."""
+        return self.unit.kind.of_channels and self.unit.kind.own_start
 
     @property
     def _is_stored(self) -> bool:
         """Whether it trains the ticket that a unit before has made."""
-        return self.unit.base_arm == "ticket" and self.unit.longer
+        return self.unit.kind.role == "ticket" and self.unit.name.longer
 
     def _cut(self, task: Task) -> Ticket:
         """The ticket, or a control of as many channels, out of the recipe's networks in the state that emerged."""
-        unit = self.unit
+        unit, kind = self.unit, self.unit.kind
         load_weights(task, self._found.weights)
         ranked = self.ranked(task)
-        if unit.base_arm == "ticket":
+        if kind.role == "ticket":
             choice = ranked.at(self.search["keep"] ** unit.round, self.search["multiple"])
         else:
             own = self._stored(unit.round).channels or Channels({})
-            choice = self._control(unit.base_arm, own, channel_scores(task, ranked.groups))
+            choice = self._control(kind.name, own, channel_scores(task, ranked.groups))
         if isinstance(choice, Channels):
             compact(task, choice, ranked.batches[0], groups=ranked.groups)  # it checks itself: see `compact`
         start = self._start()
-        method = "early_bird" if unit.base_arm == "ticket" else unit.base_arm
+        method = "early_bird" if kind.role == "ticket" else kind.name
         return cut(replace(start, origin=replace(start.origin, method=method, round=unit.round)), choice, ranked.groups)
 
     def _control(self, arm: str, own: Channels, scores: Mapping[str, Tensor]) -> Channels:
@@ -186,11 +190,3 @@ class EmergedArm(Arm):
 
     def _weights_left(self, wide: Task) -> float:
         return weights(self._narrow()) if self.of_channels else super()._weights_left(wide)
-
-
-def arm_of(assembly: Assembly, run: RunFolder, unit: Unit) -> Arm:
-    """What a unit of the recipe's run trains."""
-    if unit.base_arm.startswith(TRANSFER):
-        return TransferredArm(assembly, run, unit)
-    kind = EmergedArm if assembly.recipe["search"].get("method") == "early_bird" else Arm
-    return kind(assembly, run, unit)

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from gentickets.arms import TWICE
 from gentickets.data import Batches
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.notes import Notes
-from gentickets.experiment.units import TWICE, Unit
+from gentickets.experiment.units import Unit
 from gentickets.metrics import COMPARED, as_loss, better, known
 from gentickets.metrics import metric as metric_of
 from gentickets.provenance import provenance
@@ -59,7 +60,7 @@ class Examiner:
     def points(self, rewind_to: int) -> list[int]:
         """Steps at which to evaluate: all along for arms that pick their best, else the last few."""
         span, steps = self.unit.span, self.assembly.recipe["train"]["steps"]
-        if self.unit.picks_best:
+        if self.unit.name.picks_best:
             every = max(1, steps // 2)
             return [*range(every, span - every // 2, every), span]
         count, gap = self.assembly.recipe["quality"]["checkpoints"], max(1, steps // 20)
@@ -71,7 +72,7 @@ class Examiner:
         with notes.counted("evaluate", self.assembly.device), self.averaged() as task:
             valid = self.figures(task, "valid")
             checkpoint: dict[str, Any] = {"step": step, "valid": valid.figures}
-            if self.unit.picks_best:
+            if self.unit.name.picks_best:
                 metric = self._metric(valid.figures)
                 value = as_loss(metric, valid.figures[metric])
                 if notes.best is None or value < notes.best["value"]:
@@ -87,7 +88,7 @@ class Examiner:
         Of a dense model that is trained twice as long, those that tell whether a dense run is trained when it ends.
         """
         count, span = self.assembly.recipe["quality"].get("curve", 0), self.unit.span
-        if self.unit.picks_best:
+        if self.unit.name.picks_best:
             return []
         if self.unit.arm == TWICE:
             ends = span // 2
@@ -119,7 +120,7 @@ class Examiner:
         Where the best is picked, its weights are put into the task, and only they are looked at on test.
         """
         notes = self.notes
-        if not self.unit.picks_best or notes.best is None:
+        if not self.unit.name.picks_best or notes.best is None:
             count = len(notes.checkpoints)
             return notes.checkpoints, "last" if count == 1 else f"mean of last {count}"
         load_weights(self.training.task, notes.beside)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gentickets.arms import SEARCH, ArmName
 from gentickets.definitions import definitions_of
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
@@ -17,7 +18,7 @@ from gentickets.experiment.options import Listener, Options, Silent
 from gentickets.experiment.owning import claimed, require_free
 from gentickets.experiment.pool import Pool
 from gentickets.experiment.recorded import available_cores, going_on, record_of
-from gentickets.experiment.units import SEARCH, TRANSFER, Unit, plan_units
+from gentickets.experiment.units import Unit, plan_units
 from gentickets.experiment.worker import BEAT_SECONDS
 from gentickets.ledger import write_ledger
 from gentickets.recipe import Recipe, diff, recipe_from, stored_recipe
@@ -166,7 +167,7 @@ def _here(
 ) -> None:
     """Work in this process, one unit after the other."""
     from gentickets.experiment.blame import blaming
-    from gentickets.experiment.watching import work_of
+    from gentickets.experiment.dispatch import work_of
     from gentickets.experiment.worker import assembled, tried
 
     with blaming([Path(path) for path in setup["plugins"]]):
@@ -197,7 +198,7 @@ def drop_levels(run: RunFolder) -> None:
 
 def failed(results: Sequence[Result]) -> Status:
     """The status that a finished run ends with: DIVERGED when a dense run or a ticket has."""
-    own = [result for result in results if result.arm in ("ticket", "budget", TRANSFER)]
+    own = [result for result in results if ArmName.of(result.arm).essential]
     if any(result.status == "diverged" for result in own):
         return Status.DIVERGED
     return Status.FAILED if any(result.status != "done" for result in own) else Status.DONE

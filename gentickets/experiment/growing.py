@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gentickets.arms import BESIDE, SEARCH
 from gentickets.disk import write_whole
-from gentickets.experiment.units import BESIDE, SEARCH, Key, Unit, plan_units
+from gentickets.experiment.units import Key, Unit, plan_units
 from gentickets.recipe import Recipe, diff
 from gentickets.recipe.declared import check_declared, claim_record, without_arms
 from gentickets.results import Result, standing

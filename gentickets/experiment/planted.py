@@ -229,7 +229,7 @@ def grow_into(
         unit = Unit(assembly.recipe["seed"], ARM, ticket.origin.round, span, span - ticket.origin.rewind_to)
         arm = Planted(ticket, assembly, run, unit)
         work = Work(
-            assembly, run, unit, arm=arm, stop=stop, save_every=save_every,
+            assembly, run, unit, arm, stop=stop, save_every=save_every,
             report=lambda steps: report(steps, unit.steps),
         )  # fmt: skip
         return work.do()

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any
@@ -15,17 +16,17 @@ import torch
 
 from gentickets.accounting import dense_flops, step_flops
 from gentickets.accounting.meters import peak_memory
+from gentickets.arms import SEARCH, ArmKind
 from gentickets.criteria import CRITERIA, Criterion
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.blame import blame, figures_of_images
 from gentickets.experiment.emerged import EmergedArm
-from gentickets.experiment.units import NARROW, SCRATCH, SEARCH, Unit, unit_of
+from gentickets.experiment.units import Unit, unit_of
 from gentickets.experiment.watching import Searching
 from gentickets.masks import Mask, full_mask, keep_top
 from gentickets.quality import reconstruction_grid, sample_grid
 from gentickets.recipe.schema import rounds_of
-from gentickets.recipe.sections import FOUND_AT_START
 from gentickets.runs.folder import RunFolder
 from gentickets.tasks import Task
 from gentickets.training import Training, train
@@ -105,7 +106,7 @@ class _Trial:
     def __init__(self, assembly: Assembly, units: Sequence[Unit], run: RunFolder) -> None:
         self.assembly, self.units, self.run = assembly, units, run
         self.search: Mapping[str, Any] = assembly.recipe["search"]
-        self.arms = {unit.base_arm for unit in units}
+        self.arms = list(dict.fromkeys(unit.kind for unit in units))
         self.seed = units[0].seed if units else 0
         self.found = Preflight()
 
@@ -137,15 +138,14 @@ class _Trial:
             criterion = self.search["criterion"]
             if self.search["method"] != "early_bird" or self.search.get("by") == "weights":
                 yield f"the criterion '{criterion}'", lambda: self._scored(self.assembly.criterion)
-            for control in FOUND_AT_START:
-                if control in self.arms:
-                    yield f"the control '{control}'", lambda name=control: self._control(name)  # type: ignore[misc]
-            for arm in NARROW:
-                if arm in self.arms:
-                    yield f"the control '{arm}'", lambda name=arm: self._narrow(name)  # type: ignore[misc]
-        if SEARCH in self.arms:
+            for kind in self.arms:
+                if kind.criterion is not None:
+                    yield f"the control '{kind.name}'", partial(self._control, kind)
+                elif kind.equal is not None:
+                    yield f"the control '{kind.name}'", self._narrow
+        if any(kind.role == "search" for kind in self.arms):
             yield "the early bird", self._early_bird
-        if own := [unit for unit in self.units if unit.base_arm in SCRATCH]:
+        if own := [unit for unit in self.units if unit.kind.of_channels and unit.kind.own_start]:
             start = EmergedArm(self.assembly, self.run, own[0]).require_own_start
             yield f"the control '{own[0].arm}'", lambda: self._alone(own[0].arm, start)
 
@@ -189,13 +189,13 @@ class _Trial:
                 raise
             self.found.notes.append(f"as the weights are before training, {error}")
 
-    def _control(self, name: str) -> None:
+    def _control(self, kind: ArmKind) -> None:
         def score() -> None:
-            scores = CRITERIA[name](self.task, self.batches.first(1), self.seed)
+            scores = CRITERIA[str(kind.criterion)](self.task, self.batches.first(1), self.seed)
             for tensor in self.full:
                 scores[tensor]  # scores raise when they are looked at
 
-        self._alone(name, score)
+        self._alone(kind.name, score)
 
     def _alone(self, name: str, work: Callable[[], object]) -> None:
         """Something that fails one control, and the run goes on without it: worth a note."""
@@ -205,7 +205,7 @@ class _Trial:
             if error.status is not Status.DIVERGED:
                 self.found.notes.append(f"control '{name}' will fail: {error}; leave it out of search.controls")
 
-    def _narrow(self, name: str) -> None:
+    def _narrow(self) -> None:
         width = self.assembly.recipe["task"].get("width")
         if not isinstance(width, int):
             raise TicketError("needs a family with a whole-number keyword 'width'; leave it out of search.controls")
@@ -214,7 +214,7 @@ class _Trial:
     def _early_bird(self) -> None:
         """The networks with half of the channels, and whether the rule can tell anything from noise here."""
         unit = next(unit for unit in self.units if unit.arm == SEARCH)
-        work = Searching(self.assembly, self.run, unit)
+        work = Searching(self.assembly, self.run, unit, EmergedArm(self.assembly, self.run, unit))
         work.training = Training(work.arm.task(), work._plan())
         bird = work._bird()
         work.ranked.try_out()

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gentickets.arms import TRANSFER, UNMASKED
 from gentickets.errors import TicketError
 from gentickets.experiment.places import dense_beside, place_in_run, recipe_of, ticket_at
-from gentickets.experiment.units import TRANSFER
 from gentickets.files.belonging import PORTABLE, owner_of
 from gentickets.portable import portable_of
 from gentickets.runs.folder import RoundFolder, RunFolder
@@ -89,7 +89,7 @@ def _dense_of(file: Path) -> Path | None:
     place = place_in_run(file)
     if place is None or place[2] == "ticket":
         return dense_beside(file)
-    unmasked = file.parents[2] / f"{TRANSFER}-unmasked" / place[3] / file.name
+    unmasked = file.parents[2] / UNMASKED / place[3] / file.name
     return unmasked if place[2] == TRANSFER and unmasked.is_file() else None
 
 

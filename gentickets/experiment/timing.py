@@ -14,17 +14,18 @@ import torch
 from torch import Tensor
 
 from gentickets.accounting import dense_flops, masked_flops, step_flops
+from gentickets.arms import BESIDE, SEARCH
 from gentickets.data import Images, Splits
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.emerged import EmergedArm
 from gentickets.experiment.evaluation import Examiner
 from gentickets.experiment.notes import Notes
-from gentickets.experiment.units import BESIDE, SEARCH, Key, Unit
+from gentickets.experiment.units import Key, Unit
 from gentickets.experiment.watching import Searching
 from gentickets.masks import full_mask, keep_top
 from gentickets.quality import reconstruction_grid, sample_grid
 from gentickets.quality.features import has_own, seconds_to_fit, untrained
-from gentickets.recipe.sections import FOUND_AT_START, SYNFLOW_CUTS
 from gentickets.runs.folder import RunFolder
 from gentickets.search import CRITERION_BATCHES
 from gentickets.training import Training, train
@@ -87,11 +88,11 @@ def _seconds(assembly: Assembly, unit: Unit, rates: Rates, folder: Path) -> floa
         return seconds + rates.begin + unit.span // int(search["every"]) * rates.check
     examiner, start = _examiner(assembly, unit, folder), unit.span - unit.steps
     looks = len(examiner.points(start))
-    seconds += looks * rates.evaluating(valid) + (1 if unit.picks_best else looks) * rates.evaluating(test)
+    seconds += looks * rates.evaluating(valid) + (1 if unit.name.picks_best else looks) * rates.evaluating(test)
     seconds += len(examiner.curve_points(start)) * rates.metric * valid
     seconds += rates.evaluating(test) if assembly.recipe["quality"].get("train", False) else 0.0
-    if unit.base_arm in FOUND_AT_START or (unit.base_arm == "ticket" and unit.round and not unit.longer):
-        cuts = SYNFLOW_CUTS if unit.base_arm == "synflow" else int(search.get("cuts", 1))
+    if unit.prunes:
+        cuts = unit.kind.cuts if unit.kind.criterion else int(search.get("cuts", 1))
         seconds += cuts * int(search.get("score_batches", CRITERION_BATCHES)) * rates.score
     return seconds
 
@@ -221,7 +222,8 @@ def _score(assembly: Assembly, units: Sequence[Unit]) -> float:
 
 def _early_bird(assembly: Assembly, unit: Unit, folder: Path) -> tuple[float, float]:
     """Beginning a search of early birds, and one of its checks."""
-    work = Searching(assembly, RunFolder(folder), unit)
+    run = RunFolder(folder)
+    work = Searching(assembly, run, unit, EmergedArm(assembly, run, unit))
     work.training = Training(work.arm.task(), work._plan())
     bird = work._bird()
     begin = _timed(assembly.device, bird.begin)

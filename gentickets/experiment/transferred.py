@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from gentickets import controls
+from gentickets.arms import TRANSFER
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.kept import Kept
-from gentickets.experiment.units import TRANSFER, Unit, from_own_weights
+from gentickets.experiment.units import Unit, from_own_weights
 from gentickets.masks import Mask, full_mask
 from gentickets.portable import Portable, signs_shuffled
 from gentickets.runs.folder import RunFolder
@@ -110,12 +111,12 @@ class TransferredArm(Arm):
     @property
     def control(self) -> str:
         """``shuffle`` of ``transfer-shuffle-scaled``; empty for the carried ticket itself."""
-        return self.unit.base_arm.removeprefix(TRANSFER).removeprefix("-")
+        return "" if self.unit.kind.name == TRANSFER else self.unit.kind.option
 
     @property
     def moves(self) -> str:
         """What this arm takes from the source."""
-        return "mask" if self.control == "mask" else str(self.section["moves"])
+        return self.unit.kind.moves or str(self.section["moves"])
 
     def told(self) -> dict[str, Any]:
         """The source, and what every layer got, as a result holds it; known once the ticket is made."""
@@ -136,14 +137,14 @@ class TransferredArm(Arm):
         carried = {key: value for key, value in self.section.items() if key != "source"}
         return {**super().recipe(), "transfer": carried}
 
-    def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket], arm: str) -> Ticket:
+    def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket]) -> Ticket:
         self._ticket, self._recipe = self._source_ticket()
         if self._aligns:
             dense(int(self.section["align"]))  # and the training holds networks to match channels with
             self._ticket = replace(self._ticket, mask=self._aligned(training.task, batches))
         made, self._table = self._controlled()
-        made = replace(made, origin=replace(made.origin, method=self.unit.base_arm))
-        scales = self.unit.scaled or (self.section["scale"] and not self.control)
+        made = replace(made, origin=replace(made.origin, method=self.unit.kind.name))
+        scales = self.unit.name.scaled or (self.section["scale"] and not self.control)
         return controls.scaled(made) if scales else made
 
     def _controlled(self) -> tuple[Ticket, Table]:
@@ -206,7 +207,7 @@ class TransferredArm(Arm):
     @property
     def _aligns(self) -> bool:
         """Whether channels are matched first; the mask alone, as a control, is carried as it is."""
-        return bool(self.section["align"]) and self.control != "mask"
+        return bool(self.section["align"]) and self.unit.kind.moves != "mask"
 
     @cached_property
     def _round(self) -> int:
@@ -220,7 +221,7 @@ class TransferredArm(Arm):
     def _own_start(self) -> Ticket:
         """The dense ticket to begin from: the target's at the step that is rewound to, or its initialization."""
         unit, assembly = self.unit, self.assembly
-        if from_own_weights(unit.base_arm, assembly.recipe):
+        if from_own_weights(unit.arm, assembly.recipe):
             return self._stored(0)
         task = assembly.task(unit.seed)
         everything = full_mask(task, exempt=self.search["exempt"], components=assembly.components)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gentickets import data
+from gentickets.arms import TRANSFER, kind_of
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly, settle_device
@@ -19,7 +20,6 @@ from gentickets.experiment.recorded import record_of
 from gentickets.experiment.sources import Found, files_of, find_source, nearest_levels, served
 from gentickets.experiment.stored import check_size
 from gentickets.experiment.transferred import Carrier, of_signs, source_networks
-from gentickets.experiment.units import TRANSFER
 from gentickets.masks import Mask, full_mask, prunable_layers
 from gentickets.recipe import Recipe, diff, ticket_recipe
 from gentickets.runs.folder import RoundFolder, RunFolder
@@ -190,7 +190,7 @@ def _tried(carrier: Carrier, ticket: Ticket, assembly: Assembly, recipe: Recipe)
     """What every layer gets of a ticket: the transfer itself, whose result is thrown away."""
     task, moves = carrier.target, str(carrier.section["moves"])
     everything = full_mask(task, exempt=recipe.search.exempt, components=assembly.components)
-    start = Ticket(everything, copied(state_of(task)), Origin("transfer", 0, 0, recipe.seed))
+    start = Ticket(everything, copied(state_of(task)), Origin(TRANSFER, 0, 0, recipe.seed))
     return carrier.carry(ticket, start, moves, seed=recipe.seed)[1]
 
 
@@ -241,7 +241,7 @@ def adopt(natives: RunFolder, run: RunFolder, recipe: Recipe, options: Options) 
     taken = 0
     for result in sorted(natives.path.glob("seed-*/*/round-*/result.json")):
         place = result.parent.relative_to(natives.path)
-        if place.parts[1].startswith(TRANSFER) or (run.path / place / result.name).exists():
+        if kind_of(place.parts[1]).of_transfer or (run.path / place / result.name).exists():
             continue
         _take_over(RoundFolder(result.parent), RoundFolder(run.path / place), run)
         taken += 1

@@ -8,14 +8,12 @@ from typing import Any
 from gentickets.earlybird import EarlyBird
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.emerged import EmergedArm
-from gentickets.experiment.looking import LookingBeside
 from gentickets.experiment.notes import resume
-from gentickets.experiment.units import BESIDE, SEARCH, Unit
+from gentickets.experiment.units import Unit
 from gentickets.experiment.work import Work
 from gentickets.optimizers import Schedule
 from gentickets.recipe.schema import rounds_of
 from gentickets.results import Result
-from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import write_snapshot
 from gentickets.search import Ranking, momentum_of, paces_of
 from gentickets.training import Losses, Plan, Training, train
@@ -112,9 +110,3 @@ def bird_of(assembly: Assembly, unit: Unit, training: Training, ranked: Ranking)
         checks=unit.span // search["every"], seed=unit.seed, pooled=search["scope"] == "global",
         **(noise if version > 1 else {"momentum": momentum_of(training), "schedule": Schedule()}),
     )  # fmt: skip
-
-
-def work_of(assembly: Assembly, run: RunFolder, unit: Unit, **how: Any) -> Work:
-    """The work on a unit of a run."""
-    kinds: dict[str, type[Work]] = {SEARCH: Searching, BESIDE: LookingBeside}
-    return kinds.get(unit.arm, Work)(assembly, run, unit, **how)

@@ -17,10 +17,9 @@ from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import Arm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.emerged import arm_of
 from gentickets.experiment.evaluation import Examiner, mean
 from gentickets.experiment.notes import Notes, Place, clear, resume, save
-from gentickets.experiment.units import NARROW, SEARCH, TWICE, WIDTH, Key, Unit
+from gentickets.experiment.units import Key, Unit
 from gentickets.files import split_header
 from gentickets.files.belonging import foreign, pictures_of, sha256_of
 from gentickets.masks import by_reason, excluded, prunable
@@ -48,15 +47,15 @@ class Work:
         assembly: Assembly,
         run: RunFolder,
         unit: Unit,
+        arm: Arm,
         *,
-        arm: Arm | None = None,
         stop: Callable[[], bool] = lambda: False,
         report: Callable[[int], object] = lambda steps: None,
         save_every: float = 30.0,
     ) -> None:
         self.assembly, self.run, self.unit = assembly, run, unit
         self.folder: RoundFolder = run.round(*unit.key)
-        self.arm = arm or arm_of(assembly, run, unit)
+        self.arm = arm
         self.stop, self.report, self.save_every = stop, report, save_every
         self.notes, self.at, self.stopping = Notes(), 0, False
         self.saved_at = time.monotonic()
@@ -167,7 +166,7 @@ class Work:
         if snapshot is None or not self.folder.ticket.is_file():  # one that is there may have no bill any more
             since = snapshot if self.notes.phase == "start" else None
             self.at = 0 if since is None else since.step
-            if self.arm.prunes:
+            if self.unit.prunes:
                 self.notes.spent.pop("score", None)  # what was not stored is done again, and counts once
                 with self.notes.counted("score", device):
                     made = self.arm.ticket(self.training, self.batches, since, [self._watch])
@@ -272,7 +271,7 @@ class Work:
             test=mean([checkpoint["test"] for checkpoint in chosen]),
             train=on_train,
             curve=notes.curve,
-            tied=dict(ticket.origin.tied) if self.arm.prunes else {},
+            tied=dict(ticket.origin.tied) if self.unit.prunes else {},
             width=self._width(),
             provenance=notes.provenance,
             collapsed=notes.collapsed,
@@ -316,6 +315,6 @@ class Work:
 
     def _blank(self) -> Result:
         unit, sparsity = self.unit, 0.0
-        if unit.base_arm not in ("budget", "dense", TWICE, SEARCH, WIDTH, *NARROW):
+        if unit.kind.sparse:
             sparsity = 1 - self.assembly.recipe["search"]["keep"] ** unit.round
         return Result(unit.arm, unit.seed, unit.round, sparsity, unit.span, unit.steps, "last")

@@ -126,8 +126,8 @@ def tried(assembly: Assembly, setup: Mapping[str, Any]) -> list[str]:
 
 def work(channel: Channel, setup: Mapping[str, Any]) -> None:
     """Take units until told to stop."""
+    from gentickets.experiment.dispatch import work_of
     from gentickets.experiment.units import unit_of
-    from gentickets.experiment.watching import work_of
     from gentickets.experiment.work import Stopped
     from gentickets.runs.folder import RunFolder
 

@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gentickets.arms import kind_of
 from gentickets.errors import Status, TicketError
 from gentickets.files.json_file import UNCHECKED, read_json
 from gentickets.files.result_fields import check_fields
@@ -28,8 +29,6 @@ RESULT, RECORD = "result.json", "run.json"
 TICKET, TRAINED, GIVEN = "ticket.safetensors", "trained.safetensors", "given.safetensors"
 PORTABLE = "portable.safetensors"
 PICTURES = ("samples.png", "reconstructions.png")
-WITHOUT_TICKET = ("search", "beside")
-"""Arms that have no ticket."""
 
 
 class Owner(NamedTuple):
@@ -91,7 +90,7 @@ def check_files(told: Mapping[str, Any], path: Path) -> None:
     Its ticket and its pictures must be there; a trained network may have been dropped since.
     """
     ticket, trained = path.with_name(TICKET), path.with_name(TRAINED)
-    due = told["format"] == UNCHECKED and told.get("status", "done") == "done" and told["arm"] not in WITHOUT_TICKET
+    due = told["format"] == UNCHECKED and told.get("status", "done") == "done" and kind_of(told["arm"]).has_ticket
     if told.get("ticket") is not None or (due and any(path.parent.glob("*.png"))):
         _check_header(ticket, told.get("ticket"))
     with suppress(FileNotFoundError):  # dropped before or just now, by the run that is at work

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gentickets import arms
 from gentickets.recipe import Recipe
 from gentickets.results import Result
 
@@ -88,10 +89,8 @@ def entries_of(results: Iterable[Result], recipe: Recipe) -> list[Entry]:
 
 def part_of(entry: Entry, method: str, level: int) -> str | None:
     """``search``, ``ticket`` or ``comparison`` for somebody who wants a ticket of one round; None: another round's."""
-    if entry.arm == SEARCH:
-        return SEARCH
-    if entry.arm != "ticket":
-        return COMPARISON
+    if entry.arm != arms.TICKET:
+        return SEARCH if entry.arm == arms.SEARCH else COMPARISON
     if entry.round == 0:
         needed = method in ("iterative", "one_shot") or (method == "at_start" and entry.phase == WARM_UP)
         return SEARCH if needed else COMPARISON

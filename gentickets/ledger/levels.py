@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gentickets import arms
 from gentickets.ledger.entries import (
     ASIDE,
     SEARCH,
@@ -131,9 +132,9 @@ def _level(
     for seed in seeds:
         own = [entry for entry in entries if entry.seed == seed]
         parts = [(entry, part_of(entry, method, round)) for entry in own]
-        share = _share(done.get((seed, SEARCH, 0)), round)
-        needed = [(one, share if one.arm == SEARCH else 1.0) for one, part in parts if part == SEARCH]
-        beyond = beyond_search(done.get((seed, SEARCH, 0)), round, done[seed, "ticket", round])
+        share = _share(done.get((seed, arms.SEARCH, 0)), round)
+        needed = [(one, share if one.arm == arms.SEARCH else 1.0) for one, part in parts if part == SEARCH]
+        beyond = beyond_search(done.get((seed, arms.SEARCH, 0)), round, done[seed, "ticket", round])
         needed += [(one, beyond) for one in own if (one.arm, one.round, one.phase) == ("ticket", 0, WARM_UP) and beyond]
         search.append(by_phase((one.phase, one.cost.times(factor)) for one, factor in needed))
         tickets.append(total_of(one.cost for one, part in parts if part == TICKET and one.phase not in ASIDE))

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from gentickets.arms import CONTROLS, TWICE, ArmKind, kind_of, variants
 from gentickets.errors import TicketError
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import SCALABLE, Claim, Control, Search, Verdict
+from gentickets.recipe.sections import Claim, Control, Search, Verdict
 
-OF_MASKS: tuple[Control, ...] = ("reinit", "shuffle", "random-erk")
-"""The controls that a mask of weights is held against; `NARROW` beside them."""
-OF_CHANNELS: tuple[Control, ...] = ("random-channels", "low-channels", "scratch")
-"""The same, of a ticket whose channels were removed."""
-NARROW: Control = "narrow"
-"""A narrower dense model at equal FLOPs; where the family has a whole-number keyword ``width``."""
 LONGER = 5
 """How many times as long all arms train at the declared level, where the recipe does not say."""
 
@@ -46,19 +41,24 @@ def missing(recipe: Recipe) -> list[str]:
     """
     require_claim(recipe)
     search = recipe.search
-    scalable = [control for control in search.controls if control in SCALABLE]
-    twins: dict[str, list[str]] = {"both": [], "off": [f"{one}-scaled" for one in scalable], "on": [*scalable]}
+    scalable = [variants(control) for control in search.controls if kind_of(control).scalable]
+    twins: dict[str, list[str]] = {"both": [], "off": [scaled for _, scaled in scalable],
+                                   "on": [plain for plain, _ in scalable]}  # fmt: skip
     longer = ["longer"] if _longer(recipe) != search.longer else []
-    twice = [] if recipe.verdict and recipe.verdict.twice else ["dense-twice"]
+    twice = [] if recipe.verdict and recipe.verdict.twice else [TWICE]
     return [*_lacking(recipe), *twins[search.scaling], *longer, *twice]
 
 
 def _lacking(recipe: Recipe) -> list[Control]:
-    """Standard controls that are not declared."""
+    """Standard controls that are not declared. A narrower dense model needs a whole-number keyword ``width``."""
     search: Search = recipe.search
-    narrow = [] if recipe.task.width is None else [NARROW]
-    standard = (*(OF_CHANNELS if recipe.removes_channels else OF_MASKS), *narrow)
-    return [control for control in standard if control not in search.controls]
+
+    def is_wanted(kind: ArmKind) -> bool:
+        fits = kind.narrower if recipe.removes_channels else not kind.of_channels
+        return kind.standard and fits and (kind.equal is None or recipe.task.width is not None)
+
+    wanted = [control for control in CONTROLS if is_wanted(kind_of(control)) and control not in search.controls]
+    return sorted(wanted, key=lambda control: kind_of(control).equal is not None)  # narrower dense models last
 
 
 def _longer(recipe: Recipe) -> int:

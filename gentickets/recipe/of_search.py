@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gentickets.arms import CONTROLS, kind_of
 from gentickets.errors import nearest
 from gentickets.recipe.bounds import CELLS
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import CRITERION_OPTIONS, FOUND_AT_START, METHODS_OF, OF_CHANNELS, WITH_CHANNELS
+from gentickets.recipe.sections import CRITERION_OPTIONS, METHODS_OF
 from gentickets.recipe.words import Problem, listed
 
 MOST_LOOKS = 10**4
@@ -46,13 +47,15 @@ def early_bird(recipe: Recipe) -> Iterator[Problem]:
     """What an early bird cannot be asked for, and the controls that go with what it removes."""
     search = recipe.search
     for i, control in enumerate(search.controls):
-        if control in OF_CHANNELS and not recipe.removes_channels:
+        kind = kind_of(control)
+        if kind.of_channels and not recipe.removes_channels:
             message = f"'{control}' goes with method = 'early_bird' and by = 'channels' only; remove it"
             yield Problem(f"search.controls[{i}]", message)
-        elif recipe.removes_channels and control not in WITH_CHANNELS:
-            message = f"'{control}' is about masks of single weights; with by = 'channels' use {listed(WITH_CHANNELS)}"
+        elif recipe.removes_channels and not kind.narrower:
+            possible = [name for name in CONTROLS if kind_of(name).narrower]
+            message = f"'{control}' is about masks of single weights; with by = 'channels' use {listed(possible)}"
             yield Problem(f"search.controls[{i}]", message)
-        elif control in FOUND_AT_START and (search.method, search.criterion) == ("at_start", control):
+        elif kind.criterion and (search.method, search.criterion) == ("at_start", kind.criterion):
             yield Problem(f"search.controls[{i}]", f"'{control}' is how the ticket itself is found; remove it")
     if search.method != "early_bird":
         return

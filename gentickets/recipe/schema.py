@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr
 
+from gentickets.arms import SYNFLOW_CUTS
 from gentickets.definitions import TOLERANCES
 from gentickets.recipe.sections import (
     CHECKS,
     CONTROLS_OF_MOVES,
     STOPPING,
-    SYNFLOW_CUTS,
     USES,
     Claim,
     Data,

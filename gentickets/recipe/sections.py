@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from gentickets.arms import CONTROLS, TRANSFER_CONTROLS
 from gentickets.metrics import COMPARED
 from gentickets.recipe.bounds import (
     LISTED,
@@ -28,24 +29,12 @@ from gentickets.recipe.families import Keywords
 Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 Many = Field(max_length=LISTED)
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
-Control = Literal[
-    "reinit",
-    "reinit0",
-    "shuffle",
-    "random-erk",
-    "random-uniform",
-    "narrow",
-    "narrow-weights",
-    "random-channels",
-    "low-channels",
-    "scratch",
-    "scratch-flops",
-    "snip",
-    "grasp",
-    "synflow",
-]
 Moves = Literal["weights", "mask", "signs", "trained"]
-OfTransfer = Literal["shuffle", "unmasked", "mask", "signs-shuffle"]
+if TYPE_CHECKING:
+    Control: TypeAlias = str
+    OfTransfer: TypeAlias = str
+else:  # the table knows the names
+    Control, OfTransfer = Literal[CONTROLS], Literal[TRANSFER_CONTROLS]
 Method = Literal["iterative", "one_shot", "at_start", "early_bird", "widths"]
 if TYPE_CHECKING:
     SampleFigure = str
@@ -74,14 +63,6 @@ METHODS_OF: dict[str, tuple[str, ...]] = {
     "widen": ("widths",),
 }
 """Key of [search] -> the methods with which it means something; others mean something with all."""
-OF_CHANNELS = ("random-channels", "low-channels", "scratch", "scratch-flops")
-"""Controls of tickets whose channels were removed."""
-WITH_CHANNELS = (*OF_CHANNELS, "narrow", "narrow-weights")
-"""Controls that such tickets may have at all: the others are about masks."""
-FOUND_AT_START = ("snip", "grasp", "synflow")
-"""Controls whose mask a criterion of that name finds in the ticket's own early weights."""
-SCALABLE = ("reinit", "reinit0", "shuffle", "random-erk", "random-uniform")
-"""Controls that have a twin whose survivors are scaled by (kept fraction of the layer)^-1/2."""
 CHECKS = 50
 """An early bird's looks along a whole training, where ``every`` is not given."""
 STOPPING = ("patience", "tolerance")
@@ -93,8 +74,6 @@ CONTROLS_OF_MOVES: dict[str, tuple[OfTransfer, ...]] = {
     "mask": ("shuffle",),
 }
 """What moves in a [transfer] -> the controls that say something of it, and run unless told."""
-SYNFLOW_CUTS = 100
-"""Cuts of SynFlow where none are asked for (Tanaka et al., 2020)."""
 USES: dict[str, tuple[str, ...]] = {
     "betas": ("adam", "adamw"),
     "eps": ("adam", "adamw", "rmsprop"),

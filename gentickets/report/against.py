@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gentickets.arms import variants
 from gentickets.report import sentence as say
 from gentickets.report.cells import Cells
 from gentickets.report.verdict import ALPHA, Comparison, paired
-from gentickets.report.words import SCALED, Spread, is_higher
+from gentickets.report.words import Spread, is_higher
 
 
-def against(
-    cells: Cells, control: str, tail: str, round: int, metric: str, values: Mapping[int, float]
-) -> Comparison | str:
+def against(cells: Cells, control: str, round: int, metric: str, values: Mapping[int, float]) -> Comparison | str:
     """An arm's `values` on test against a control's better twin on validation; a string says why there is none."""
-    found = twins(cells, control, tail, round, metric, values, either=True)
+    found = twins(cells, control, round, metric, values, either=True)
     return found if isinstance(found, str) else found[0]
 
 
 def twins(
     cells: Cells,
     control: str,
-    tail: str,
     round: int,
     metric: str,
     values: Mapping[int, float],
     alpha: float = ALPHA,
     *,
+    longer: bool = False,
     either: bool = False,
 ) -> list[Comparison] | str:
     """An arm's `values` on test against a control and against its scaled twin, the better one on validation first.
@@ -36,7 +35,7 @@ def twins(
     """
     complete: dict[str, float] = {}
     why = "not run yet"
-    for arm in (f"{control}{tail}", f"{control}{SCALED}{tail}"):
+    for arm in variants(control, longer=longer):
         found = cells.of(arm, round)
         valid = Spread.of(cells.values(arm, round, metric, "valid"))
         tested = cells.values(arm, round, metric, "test")

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gentickets.report.cells import WIDTH
+from gentickets.arms import BUDGET, WIDTH, ArmName
 from gentickets.report.drawing import MUTED, PAPER, TICKET, WIDE, logarithmic, styled, to_svg, where
 from gentickets.report.marks import draw
 from gentickets.report.rows import Row
 from gentickets.report.summary import Summary
-from gentickets.report.words import LONGER, SCALED, Spread, figure_name, heading, is_higher
+from gentickets.report.words import Spread, figure_name, heading, is_higher
 
 TRAIN = "#d55e00"
 """The training images' line, in the colour of the first control: a sweep has none."""
@@ -39,8 +39,8 @@ def early_stopping(summary: Summary, name: str = "stops") -> str:
 
 def _mark_unstopped(axes: Axes, summary: Summary) -> None:
     """Arrows up where some trainings were not stopped, so that the mean is at least so much."""
-    ticket = {row.round: row.sparsity for row in summary.rows if row.arm in ("dense", "ticket")}
-    shown = [row for row in summary.rows if row.arm != "budget" and not row.arm.endswith((LONGER, SCALED))]
+    ticket = {row.round: row.sparsity for row in summary.own_rows}
+    shown = [row for row in summary.rows if row.arm != BUDGET and row.arm == ArmName.of(row.arm).base]
     points = [
         (where(ticket.get(row.round, row.sparsity)), row.stops.steps.mean)
         for row in shown

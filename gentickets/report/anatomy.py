@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from gentickets.report.cells import WIDTH
+from gentickets.arms import DENSE, WIDTH, ArmName, told_as
 from gentickets.report.drawing import CONTROLS, styled, to_svg
 from gentickets.report.marks import look, marks_of
 from gentickets.report.stopping import curve_of
 from gentickets.report.summary import Summary
-from gentickets.report.words import LONGER, SCALED, arm_name, heading, percent
+from gentickets.report.words import arm_name, heading, percent
 from gentickets.results import Result
 
 POINTS = 150
@@ -87,10 +87,10 @@ def curves(results: Sequence[Result], summary: Summary, name: str = "curves") ->
     level = summary.verdict.round or max((cell.round for cell in results if cell.arm == "ticket"), default=0)
     chosen: dict[str, list[Result]] = {}
     for cell in results:
-        arm = "dense" if cell.arm == "ticket" and cell.round == 0 else cell.arm
+        arm = told_as(cell.arm, cell.round)
         if arm == WIDTH and cell.status == "done":
             chosen.setdefault(widths[cell.round], []).append(cell)
-        elif cell.status == "done" and not arm.endswith(LONGER) and (arm == "dense" or cell.round == level != 0):
+        elif cell.status == "done" and not ArmName.of(arm).longer and (arm == DENSE or cell.round == level != 0):
             chosen.setdefault(arm, []).append(cell)
     order = [arm for arm in summary.seconds if arm in chosen] or list(chosen)
     panels = _panels(chosen, summary.metric)
@@ -119,7 +119,7 @@ def _look(arm: str, marks: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
         return {"color": colour, "linewidth": 2.0}
     return {
         "color": colour,
-        "linestyle": "--" if arm.endswith(SCALED) else ":",
+        "linestyle": line,
         "linewidth": 1.4,
     }
 

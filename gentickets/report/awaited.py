@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gentickets.report.cells import WIDTH, Cells
-from gentickets.report.words import LONGER, SCALED, SEARCH, TRANSFER, is_transferred
+from gentickets.arms import BUDGET, DENSE, SEARCH, TICKET, TRANSFER, WIDTH, ArmName, kind_of, variants
+from gentickets.report.cells import Cells
 
 
 def awaited(cells: Cells, level: int | None) -> list[str]:
@@ -19,12 +19,12 @@ def awaited(cells: Cells, level: int | None) -> list[str]:
         return [*found, *_open(cells, "the sweep", (WIDTH,), pairs)]
     for arm, rounds in _wanted(cells).items():
         # Nothing follows where a ticket failed, or no early bird emerged.
-        ends = {round: [] if is_transferred(arm) else _broken(cells, round) for round in rounds}
+        ends = {round: [] if kind_of(arm).of_transfer else _broken(cells, round) for round in rounds}
         waited = [(round, seed) for round in rounds for seed in cells.seeds if seed not in ends[round]]
-        found += _open(cells, arm, (arm, f"{arm}{SCALED}"), waited)
+        found += _open(cells, arm, variants(arm), waited)
     if level and cells.search.longer:
         carried = [TRANSFER] if level in cells.transfer_rounds else []
-        arms = [f"{arm}{LONGER}" for arm in ("dense", "ticket", *carried)]
+        arms = [str(ArmName(arm, longer=True)) for arm in (DENSE, TICKET, *carried)]
         found += [f"{arm}: not run yet" for arm in arms if not cells.rounds(arm)]
     return found
 
@@ -36,7 +36,7 @@ def _wanted(cells: Cells) -> dict[str, list[int]]:
     wanted |= {"ticket": [0, *cells.levels], **dict.fromkeys(cells.controls, rounds)}
     if carried := cells.transfer_rounds:
         wanted |= dict.fromkeys([TRANSFER, *cells.transfer_controls], carried)
-    return wanted | ({"budget": [0]} if cells.recipe.budget else {})
+    return wanted | ({BUDGET: [0]} if cells.recipe.budget else {})
 
 
 def _broken(cells: Cells, round: int) -> list[int]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from gentickets.arms import SEARCH, ArmName
 from gentickets.report.costs import Cost
 from gentickets.report.summary import Summary
 from gentickets.report.words import (
     DASH,
-    LONGER,
-    MORE_STEPS,
-    SEARCH,
     engineering,
     fixed,
     in_order,
@@ -147,14 +145,15 @@ def _shown(summary: Summary) -> list[Cost]:
     alone = summary.method != "iterative"
 
     def is_shown(cost: Cost) -> bool:
-        once = cost.arm in (SEARCH, "dense", *MORE_STEPS, "width") or cost.arm.endswith(LONGER)
+        name = ArmName.of(cost.arm)
+        once = name.at_no_level or name.longer or cost.arm == SEARCH
         return once or cost.round == level or (alone and cost.arm == "ticket")
 
-    order = {name: place for place, name in enumerate((SEARCH, "dense", *MORE_STEPS, "ticket"))}
-    found = filter(is_shown, summary.costs)
-    return sorted(
-        found, key=lambda cost: (cost.arm.endswith(LONGER), order.get(cost.arm.removesuffix(LONGER), len(order)))
-    )
+    def place(cost: Cost) -> tuple[bool, int]:
+        name, first = ArmName.of(cost.arm), ("search", "dense", "ticket")
+        return name.longer, first.index(name.kind.role) if name.kind.role in first else len(first)
+
+    return sorted(filter(is_shown, summary.costs), key=place)
 
 
 def _name(summary: Summary, cost: Cost) -> str:

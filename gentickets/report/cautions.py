@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from itertools import filterfalse
 
+from gentickets.arms import DENSE, SEARCH, TICKET, ArmName, kind_of, told_as
 from gentickets.report import sentence as say
 from gentickets.report.cells import Cells
 from gentickets.report.method import scores_say
-from gentickets.report.words import (
-    LONGER,
-    MORE_STEPS,
-    SEARCH,
-    arm_name,
-    base_arm,
-    is_transferred,
-    listed,
-    numbered,
-    percent,
-)
+from gentickets.report.words import arm_name, listed, numbered, percent
 from gentickets.results import Result
 
 TIED = 0.05
@@ -36,11 +26,14 @@ def collapses(cells: Cells, round: int, arm: str = "ticket", name: str = "the ti
     ]
 
 
-def collapsed_seeds(cells: Cells, round: int, tail: str = "", arm: str = "ticket") -> tuple[list[int], list[int]]:
+def collapsed_seeds(
+    cells: Cells, round: int, *, longer: bool = False, arm: str = TICKET
+) -> tuple[list[int], list[int]]:
     """Seeds in which the ticket (or another arm) collapsed alone, and those in which the dense model did so too."""
-    ticket, dense = set(cells.collapsed(f"{arm}{tail}", round)), set(cells.collapsed("ticket", 0))
-    if tail:
-        dense = set(cells.collapsed(f"dense{tail}", cells.round_of(f"dense{tail}", round)))
+    ticket, dense = set(cells.collapsed(str(ArmName(arm, longer=longer)), round)), set(cells.collapsed(TICKET, 0))
+    if longer:
+        dense_arm = str(ArmName(DENSE, longer=True))
+        dense = set(cells.collapsed(dense_arm, cells.round_of(dense_arm, round)))
     return sorted(ticket - dense), sorted(ticket & dense)
 
 
@@ -55,9 +48,11 @@ def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) 
     if declared is not None and abs(cells.sparsity(round) - declared) > 0.02:
         share = cells.share(round) if cells.partial else None
         notes.append(say.other_level(declared, cells.sparsity(round), share))
-    for arm in filterfalse(is_transferred, cells.arms()):
-        place = cells.round_of(arm, round) if arm in (*MORE_STEPS, f"dense{LONGER}") else round
-        if arm != "ticket":
+    for arm in cells.arms():
+        if (kind := kind_of(arm)).of_transfer:
+            continue
+        place = cells.round_of(arm, round) if kind.role == "dense" else round
+        if arm != TICKET:
             notes += of_arm(cells, arm, place, told)
         if cells.apart(arm, place, metric):
             others.append(arm_name(arm))
@@ -66,13 +61,13 @@ def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) 
 
 def of_arm(cells: Cells, arm: str, round: int, told: Collection[str] = ()) -> list[str]:
     """Sentences about collapses and failures of an arm that stands beside the one that is judged."""
-    control = base_arm(arm) not in ("ticket", "dense", *MORE_STEPS)
-    name = f"the control '{arm_name(arm)}'" if control else f"'{arm_name(arm)}'"
+    own = ArmName.of(arm)
+    name = f"the control '{arm_name(arm)}'" if own.kind.role in ("control", "transfer") else f"'{arm_name(arm)}'"
     notes = []
     if seeds := cells.collapsed(arm, round):
         notes.append(say.collapsed(name, seeds))
     broken = [cell for cell in cells.of(arm, round) if cell.status in ("failed", "diverged")]
-    return [*notes, f"{say.broken(broken)}."] if broken and base_arm(arm) not in told else notes
+    return [*notes, f"{say.broken(broken)}."] if broken and own.base not in told else notes
 
 
 def ties(cells: Cells) -> list[str]:
@@ -95,7 +90,7 @@ def troubles(cells: Cells) -> tuple[str, ...]:
     broken: dict[tuple[str, str, str], list[int]] = {}
     idle: dict[str, int] = {}
     for cell in _undone(cells):
-        name = "dense" if (cell.arm, cell.round) == ("ticket", 0) else cell.arm
+        name = told_as(cell.arm, cell.round)
         if cell.status == "not run":
             idle[name] = idle.get(name, 0) + 1
             continue

@@ -8,29 +8,15 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
+from gentickets.arms import BUDGET, DENSE, OF_TRANSFER, TICKET, TRANSFER, TWICE, WIDTH, ArmName, kind_of, told_as
 from gentickets.metrics import LEADING, better, of_samples
 from gentickets.provenance import comparable
 from gentickets.recipe import Recipe
-from gentickets.report.words import (
-    LONGER,
-    OF_TRANSFER,
-    SEARCH,
-    TRANSFER,
-    TWICE,
-    base_arm,
-    is_transferred,
-    listed,
-    looks_beside,
-)
+from gentickets.report.words import listed
 from gentickets.results import Result
 from gentickets.sparsity import is_partial, removed_of_all
 
 Split = Literal["train", "valid", "test"]
-WIDTH = "width"
-"""The arm of a dense network at one of several widths; its round is the width's place."""
-MATCHED = "scratch-flops"
-"""The control with the compute of search and ticket: more steps than the ticket, so that a claim at equal steps is not
-judged by it."""
 
 
 class Cells:
@@ -82,12 +68,12 @@ class Cells:
 
     def arms(self) -> list[str]:
         """Every arm with figures: ticket, what was transferred, controls as the recipe lists them, others by name."""
-        order = ["ticket", "budget", TWICE, *OF_TRANSFER, *self.search.controls]
-        known = {arm for arm, _, _ in self._cells if arm != SEARCH and not looks_beside(arm)}
+        order = [TICKET, BUDGET, TWICE, *OF_TRANSFER, *self.search.controls]
+        known = {arm for arm, _, _ in self._cells if kind_of(arm).in_tables}
 
         def place(arm: str) -> tuple[bool, int, str]:
-            base = base_arm(arm)
-            return arm.endswith(LONGER), order.index(base) if base in order else len(order), arm
+            name = ArmName.of(arm)
+            return name.longer, order.index(name.base) if name.base in order else len(order), arm
 
         return sorted(known, key=place)
 
@@ -124,7 +110,7 @@ class Cells:
         """How the run measures a figure: as its dense runs do, else (no dense run, or several ways) as most do."""
         everything = (cell for cell in self._cells.values() if cell.status == "done")
         done = [cell for cell in everything if figure in cell.valid or figure in cell.test]
-        dense = [cell for cell in done if (cell.arm, cell.round) == ("ticket", 0)]
+        dense = [cell for cell in done if told_as(cell.arm, cell.round) == DENSE]
         ways = Counter(cell.provenance.get(figure, "") for cell in dense or done)
         return ways.most_common(1)[0][0] if ways else ""
 
@@ -207,10 +193,9 @@ class Cells:
     @property
     def controls(self) -> list[str]:
         """The controls that the recipe declares or that ran, without their scaled twins; see `opponents`."""
-        ran = (base_arm(arm) for arm in self.arms())
+        ran = (ArmName.of(arm).base for arm in self.arms())
         names = dict.fromkeys([*self.search.controls, *ran])
-        own = ("ticket", "budget", "dense", TWICE, WIDTH)
-        return [name for name in names if name not in own and not is_transferred(name)]
+        return [name for name in names if kind_of(name).role == "control"]
 
     @property
     def transfer_rounds(self) -> list[int]:
@@ -221,7 +206,7 @@ class Cells:
     def transfer_controls(self) -> list[str]:
         """The arms of a transfer beside the transferred ticket, as asked for or as they ran, without scaled twins."""
         asked = {f"{TRANSFER}-{name}" for name in self.recipe.transfer_controls}
-        ran = {base_arm(arm) for arm in self.arms() if is_transferred(arm)}
+        ran = {name.base for name in map(ArmName.of, self.arms()) if name.kind.of_transfer}
         known = {*asked, *ran} - {TRANSFER}
         order = {arm: place for place, arm in enumerate(OF_TRANSFER)}
         return sorted(known, key=lambda arm: (order.get(arm, len(order)), arm))
@@ -229,7 +214,7 @@ class Cells:
     @property
     def opponents(self) -> list[str]:
         """The controls by which a claim at equal steps is judged."""
-        return [name for name in self.controls if name != MATCHED]
+        return [name for name in self.controls if not kind_of(name).matched]
 
     def ticket_troubles(self, round: int) -> tuple[list[int], list[int]]:
         """Seeds whose ticket failed at or before `round`, and seeds whose ticket is not there yet."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gentickets.arms import BUDGET, kind_of
 from gentickets.errors import nearest
 from gentickets.metrics import better, of_samples, says_nothing
 from gentickets.recipe import Recipe
@@ -27,7 +28,7 @@ from gentickets.report.method import how_found
 from gentickets.report.opponents import explained
 from gentickets.report.verdict import ALPHA, NO_CLAIM, Trial, Verdict
 from gentickets.report.widths import swept
-from gentickets.report.words import NARROWER, Spread, figure_name
+from gentickets.report.words import Spread, figure_name
 from gentickets.results import Result
 from gentickets.statistics import LEAST_SEEDS, LOSES, UNDECIDED, look_sizes, seeds_judged
 
@@ -52,7 +53,7 @@ def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None
         return Verdict(NO_CLAIM, text, found=found, explained_by=others, notes=noted, partial=cells.partial)
     terms = Terms.of(claim)
     metric = terms.metric
-    budget = Spread.of(cells.values("budget", 0, metric, "test"))
+    budget = Spread.of(cells.values(BUDGET, 0, metric, "test"))
     blank = Verdict(UNDECIDED, "", metric, terms.margin, found=found, seeds=len(cells.seeds), budget=budget)
     blank = replace(blank, pruned=cells.pruned, of_channels=cells.of_channels, notes=(*unlooked, *ties(cells)))
     blank = replace(blank, partial=cells.partial)
@@ -173,4 +174,4 @@ def _narrower(tested: bool, short: Trial | None) -> tuple[str, ...]:
     if short is None or not tested:
         return ()
     unbeaten = [other.control for other in short.controls if other.tested and not other.beaten]
-    return tuple(control for control in unbeaten if control in NARROWER)
+    return tuple(control for control in unbeaten if kind_of(control).of_channels)

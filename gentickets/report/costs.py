@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gentickets.arms import FORK, SEARCH, WIDTH, kind_of, told_as
 from gentickets.ledger import ASIDE, Level, levels_of
-from gentickets.report.cells import WIDTH, Cells
-from gentickets.report.words import FORK, SEARCH, arm_name, base_arm, is_transferred
+from gentickets.report.cells import Cells
+from gentickets.report.words import arm_name
 from gentickets.results import Result
-
-RESTING = frozenset({"ticket", "reinit", "reinit0", "shuffle", "random-channels", "low-channels"})
-"""Arms that start from what the search found: its mask, its layer densities, or the step at which it ended."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,7 @@ def swept_name(cells: Cells, width: int | None) -> str:
 
 
 def _told_name(arm: str, round: int) -> str:
-    if arm.startswith(FORK):
-        return FORK.rstrip("-")
-    return "dense" if (arm, round) == ("ticket", 0) else arm
+    return FORK if kind_of(arm).name == FORK else told_as(arm, round)
 
 
 def _cost(cells: Cells, arm: str, round: int, done: Sequence[Result], search: Mapping[int, Mapping[str, Any]]) -> Cost:
@@ -127,10 +123,10 @@ def _whole(
     search: Mapping[str, Any] | None,
 ) -> dict[str, float | None]:  # fmt: skip
     """The training's seconds and FLOPs, with those of the search where the arm rests on it; None where unknown."""
-    if is_transferred(arm):  # it rests on the search of another run, of which nothing is known here
+    if kind_of(arm).of_transfer:  # it rests on the search of another run, of which nothing is known here
         return {"seconds": None, "flops": None}
     found: dict[str, float | None] = {}
-    rests = base_arm(arm) in RESTING
+    rests = kind_of(arm).rests_on_search
     for unit, phases in (("seconds", seconds), ("flops", spent)):
         # What prepares a ticket in its own round is search, and counted there.
         needed = [phase for phase in phases if phase not in ASIDE and (arm != "ticket" or phase == "train")]

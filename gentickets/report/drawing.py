@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from gentickets.report.words import base_arm, fixed
+from gentickets.arms import ArmName
+from gentickets.report.words import fixed
 
 # Colours stand for CSS variables of page.html and are exchanged in the SVG's text, so that a figure follows
 # the reader's light or dark theme. The hues are close to those of Okabe and Ito (2008), for the colour-blind.
@@ -112,7 +113,7 @@ def styled(**changes: Any) -> AbstractContextManager[None]:
 
 def styles(controls: Sequence[str]) -> Mapping[str, tuple[str, str]]:
     """Control -> colour and marker, the same in every figure of a page."""
-    names = dict.fromkeys(base_arm(control) for control in controls)
+    names = dict.fromkeys(ArmName.of(control).base for control in controls)
     return {name: (CONTROLS[place % len(CONTROLS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)}
 
 

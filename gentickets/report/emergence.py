@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gentickets.arms import SEARCH
 from gentickets.report.cells import Cells
-from gentickets.report.words import DASH, SEARCH, percent
+from gentickets.report.words import DASH, percent
 from gentickets.results import Result
 
 

@@ -6,11 +6,11 @@ import base64
 from dataclasses import dataclass
 from pathlib import Path
 
-from gentickets.report.cells import MATCHED, WIDTH
+from gentickets.arms import BUDGET, DENSE, TICKET, TRANSFER, WIDTH, ArmName, told_as
 from gentickets.report.read import Run
 from gentickets.report.summary import Summary
 from gentickets.report.tables import size
-from gentickets.report.words import AS_NARROW, LONGER, MORE_STEPS, TRANSFER, arm_name
+from gentickets.report.words import arm_name
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_IMAGE = 4 << 20
@@ -29,7 +29,8 @@ class Picture:
 def seed_shown(run: Run) -> int | None:
     """The first seed whose ticket is there: never the prettiest."""
     level = run.summary.verdict.round
-    done = [cell for cell in run.results if cell.arm in ("ticket", WIDTH) and cell.status == "done"]
+    shown = WIDTH if run.summary.is_sweep else TICKET
+    done = [cell for cell in run.results if cell.arm == shown and cell.status == "done"]
     seeds = sorted(cell.seed for cell in done if level in (None, cell.round)) or sorted(cell.seed for cell in done)
     return seeds[0] if seeds else None
 
@@ -42,22 +43,23 @@ def pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
     opponents |= _carried(run.summary, level)
     found = []
     for cell in run.results:
-        dense = cell.arm == "ticket" and cell.round == 0
-        arm = "dense" if dense else cell.arm
-        beside = arm in ("dense", *MORE_STEPS, WIDTH) or (cell.round == level and not arm.endswith(LONGER))
+        arm = told_as(cell.arm, cell.round)
+        name = ArmName.of(arm)
+        beside = name.at_no_level or (cell.round == level and not name.longer)
         if cell.seed != seed or cell.status != "done" or not beside:
             continue
-        if arm not in ("dense", *MORE_STEPS, "ticket", WIDTH, MATCHED) and opponents and arm not in opponents:
+        always = name.at_no_level or name.kind.role == "ticket" or name.kind.matched
+        if not always and opponents and arm not in opponents:
             continue
         uri = _data_uri(run.path / f"seed-{seed}" / cell.arm / f"round-{cell.round:02d}" / file)
         if uri:
             row = run.summary.row(arm, cell.round)
-            sized = row is not None and (cell.sparsity or arm.startswith(AS_NARROW))
+            sized = row is not None and (cell.sparsity or name.kind.narrower)
             whole = "all channels" if run.summary.of_channels else "all weights"
             note = size(run.summary, row) if row and sized else whole
             label = row.name if row else arm_name(arm)
             found.append(Picture(label, f"{note}{'; collapsed' if cell.collapsed else ''}", uri))
-    order = [arm_name(arm) for arm in ("dense", "ticket", "budget", TRANSFER)]
+    order = [arm_name(arm) for arm in (DENSE, TICKET, BUDGET, TRANSFER)]
     order += [row.name for row in run.summary.rows if row.arm == WIDTH]
     return sorted(found, key=lambda one: order.index(one.label) if one.label in order else len(order))
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gentickets.arms import DENSE, MATCHED, TICKET, ArmName
 from gentickets.metrics import better
 from gentickets.recipe import Claim
 from gentickets.report import sentence as say
 from gentickets.report.against import twins
 from gentickets.report.cautions import collapsed_seeds
-from gentickets.report.cells import MATCHED, Cells, Split
+from gentickets.report.cells import Cells, Split
 from gentickets.report.verdict import Comparison, Level, Trial, trial_of, values_of
-from gentickets.report.words import LONGER
 from gentickets.statistics import (
     EQUAL_STEPS,
     FASTER,
@@ -77,18 +77,19 @@ def trial(
     cells: Cells,
     round: int,
     terms: Terms,
-    tail: str = "",
+    *,
+    longer: bool = False,
     split: Split = "test",
     sizes: tuple[float, float] | None = None,
 ) -> Trial | None:
-    """Ticket, dense and controls at one round (by `tail`: trained longer); None without ticket or dense.
+    """Ticket, dense and controls at one round (or all of them trained longer); None without ticket or dense.
 
     ``sizes`` of the tests against dense and against the controls: those of one look unless given.
     """
     of_dense, of_controls = sizes or (terms.alpha, terms.alpha)
-    dense_arm, metric = f"dense{tail}" if tail else "ticket", terms.metric
-    ticket = cells.values(f"ticket{tail}", round, metric, split)
-    dense = cells.values(dense_arm, cells.round_of(dense_arm, round) if tail else 0, metric, split)
+    dense_arm, metric = str(ArmName(DENSE, longer=True)) if longer else TICKET, terms.metric
+    ticket = cells.values(str(ArmName(TICKET, longer=longer)), round, metric, split)
+    dense = cells.values(dense_arm, cells.round_of(dense_arm, round) if longer else 0, metric, split)
     if not ticket or not dense:
         return None
     found = trial_of(ticket, dense, terms.margin, higher=terms.higher, alpha=of_dense)
@@ -97,12 +98,12 @@ def trial(
     compared: list[list[Comparison]] = []
     unfinished: dict[str, str] = {}
     for name in cells.opponents:
-        outcome = twins(cells, name, tail, round, metric, ticket, of_controls)
+        outcome = twins(cells, name, round, metric, ticket, of_controls, longer=longer)
         if isinstance(outcome, str):
             unfinished[name] = outcome
         else:
             compared.append(outcome)
-    matched = twins(cells, MATCHED, tail, round, metric, ticket, of_controls)
+    matched = twins(cells, MATCHED, round, metric, ticket, of_controls, longer=longer)
     found = replace(found, unfinished=unfinished, matched=None if isinstance(matched, str) else matched[0])
     return _with_opponents(found, compared, terms)
 
@@ -173,7 +174,7 @@ def _decided(cells: Cells, level: Level, seen: Shown, decided: Decided, place: i
 
 def _longer(cells: Cells, round: int, terms: Terms) -> tuple[Shown | None, tuple[str, ...]]:
     """What the longer arms show, and what is wrong with them; None where there are none."""
-    arms = (f"ticket{LONGER}", f"dense{LONGER}")
+    arms = [str(ArmName(arm, longer=True)) for arm in (TICKET, DENSE)]
     there = [cell for arm in arms for place in cells.rounds(arm) for cell in cells.of(arm, place)]
     if not there:
         return None, ()
@@ -182,15 +183,15 @@ def _longer(cells: Cells, round: int, terms: Terms) -> tuple[Shown | None, tuple
         if any(cell.arm == arms[0] for cell in failed):
             return gone, (say.failed([cell for cell in failed if cell.arm == arms[0]]),)
         return not_known({}), (f"{say.broken(failed)}, so that nothing is said of longer training.",)
-    alone, both = collapsed_seeds(cells, round, LONGER) if cells.claims_samples else ([], [])
+    alone, both = collapsed_seeds(cells, round, longer=True) if cells.claims_samples else ([], [])
     if alone:
         return gone, (say.collapsed("the ticket, trained longer,", alone),)
     if both:
         return not_known({}), (say.both_collapsed(both, longer=True),)
-    found = trial(cells, round, terms, LONGER)
+    found = trial(cells, round, terms, longer=True)
     if found is None or found.loss.n < len(cells.seeds):
         return not_known({}), ("The longer arms are not finished.",)
-    missing = {f"{name}{LONGER}": why for name, why in found.unfinished.items()}
+    missing = {str(ArmName(name, longer=True)): why for name, why in found.unfinished.items()}
     return _shown(found, terms), tuple(say.not_compared(missing))
 
 
@@ -198,5 +199,5 @@ def _with_longer(cells: Cells, level: Level, why: tuple[str, ...], terms: Terms,
     size = float(decided.sizes.longer[place]) if level.tested else terms.alpha
     told = why if level.word in (WINS, EQUAL_STEPS, FASTER) else ()
     return replace(
-        level, longer=trial(cells, level.round, terms, LONGER, sizes=(size, size)), reasons=(*level.reasons, *told)
+        level, longer=trial(cells, level.round, terms, longer=True, sizes=(size, size)), reasons=(*level.reasons, *told)
     )

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 
+from gentickets.arms import TRANSFER, ArmName, kind_of
 from gentickets.report.drawing import BUDGET, CARRIED, INK, TICKET, WIDE, logarithmic, sparsity_axis, styles, where
 from gentickets.report.rows import Row
 from gentickets.report.summary import Summary
-from gentickets.report.words import LONGER, MORE_STEPS, SCALED, TRANSFER, Spread, arm_name, base_arm, is_transferred
+from gentickets.report.words import Spread, arm_name
 
 Point = tuple[float, Spread]
 """Sparsity, and the figure there."""
@@ -25,7 +26,7 @@ def on_test(figure: str) -> Pick:
 def draw(axes: Axes, summary: Summary, pick: Pick, *, seeds: bool, higher: bool) -> str:
     """Every arm against sparsity, with the spread over seeds; ``above`` or ``below`` where a control is off."""
     seen: list[float] = []
-    rounds = {row.round: row.sparsity for row in summary.rows if row.arm in ("dense", "ticket")}
+    rounds = {row.round: row.sparsity for row in summary.own_rows}
     for arm, colour, line in (("dense", INK, "-"), ("budget", BUDGET, "--")):
         row = summary.row(arm)
         if row is not None and (spread := pick(row)) is not None:
@@ -33,7 +34,7 @@ def draw(axes: Axes, summary: Summary, pick: Pick, *, seeds: bool, higher: bool)
     ticket = _points(summary, "ticket", pick)
     if ticket:
         seen += _line(axes, ticket, seeds, dotted=summary.method != "iterative")
-    controls = [row.arm for row in summary.rows if is_control(row) and not row.arm.endswith(LONGER)]
+    controls = [row.arm for row in summary.rows if is_control(row) and not ArmName.of(row.arm).longer]
     marks, worst = marks_of(summary), []
     for arm in dict.fromkeys(controls):
         found = ((row, pick(row)) for row in _rows(summary, arm))
@@ -78,8 +79,9 @@ def _line(axes: Axes, points: Sequence[Point], seeds: bool, dotted: bool) -> lis
 def _control(axes: Axes, arm: str, points: Sequence[Point], marks: Mapping[str, tuple[str, str]]) -> list[float]:
     colour, marker, _ = look(arm, marks)
     # Twins stand a little apart, so that their marks do not hide each other.
-    order = list(marks).index(base_arm(arm)) + 1
-    shift = 0.012 * order * (1 if arm.endswith(SCALED) else -1)
+    name = ArmName.of(arm)
+    order = list(marks).index(name.base) + 1
+    shift = 0.012 * order * (1 if name.scaled else -1)
     axes.errorbar(
         [where(sparsity) + shift for sparsity, _ in points],
         [spread.mean for _, spread in points],
@@ -87,7 +89,7 @@ def _control(axes: Axes, arm: str, points: Sequence[Point], marks: Mapping[str, 
         color=colour,
         marker=marker,
         markersize=6,
-        markerfacecolor="none" if arm.endswith(SCALED) else colour,
+        markerfacecolor="none" if name.scaled else colour,
         linewidth=0.9,
         linestyle=":",
         capsize=3,
@@ -128,12 +130,12 @@ def _points(summary: Summary, arm: str, pick: Pick) -> list[Point]:
 
 def is_control(row: Row) -> bool:
     """Whether a row is one of a control of the target's own ticket; what was transferred has figures of its own."""
-    return base_arm(row.arm) not in ("dense", "ticket", *MORE_STEPS) and not is_transferred(row.arm)
+    return kind_of(row.arm).role == "control"
 
 
 def marks_of(summary: Summary) -> Mapping[str, tuple[str, str]]:
     """Control -> colour and marker, the same in every figure of a page; those of a transfer come last."""
-    carried = [row.arm for row in summary.rows if is_transferred(row.arm) and base_arm(row.arm) != TRANSFER]
+    carried = [row.arm for row in summary.rows if (kind := kind_of(row.arm)).of_transfer and kind.name != TRANSFER]
     return styles([*(row.arm for row in summary.rows if is_control(row)), *carried])
 
 
@@ -142,8 +144,8 @@ def look(arm: str, marks: Mapping[str, tuple[str, str]]) -> tuple[str, str, str]
     strong = {"dense": INK, "ticket": TICKET, TRANSFER: CARRIED}
     if arm in strong:
         return strong[arm], "o", "-"
-    colour, marker = marks[base_arm(arm)]
-    return colour, marker, "--" if arm.endswith(SCALED) else ":"
+    name = ArmName.of(arm)
+    return *marks[name.base], "--" if name.scaled else ":"
 
 
 def axis_label(summary: Summary) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from gentickets.arms import ArmName
 from gentickets.report import along, anatomy, bill, plots, spending, traces, transfer_plot
 from gentickets.report.beside import compared
-from gentickets.report.cells import WIDTH
 from gentickets.report.emergence import timetable
 from gentickets.report.gallery import Picture, pictures, seed_shown
 from gentickets.report.read import Run, facts_of
@@ -21,15 +21,7 @@ from gentickets.report.rows import Row
 from gentickets.report.summary import Summary
 from gentickets.report.tables import every_figure, notes, table
 from gentickets.report.transfer_tables import by_layer, by_level
-from gentickets.report.words import (
-    LONGER,
-    MORE_STEPS,
-    TRANSFER,
-    direction,
-    figure_name,
-    heading,
-    percent,
-)
+from gentickets.report.words import direction, figure_name, heading, percent
 from gentickets.sparsity import not_pruned
 from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LOSES, MATCHES, UNDECIDED, WINS
 
@@ -224,7 +216,7 @@ def _tables(summary: Summary, lines: Sequence[list[str]]) -> list[tuple[str, lis
     first: list[Line] = []
     rest: list[Line] = []
     for row, line in zip(summary.rows, _lines(summary, lines), strict=True):
-        (first if row.arm in ("ticket", TRANSFER) or _is_shown(row, summary) else rest).append(line)
+        (first if ArmName.of(row.arm).is_ticket or _is_shown(row, summary) else rest).append(line)
     return [(title, found) for title, found in (("", first), ("Controls at other rounds", rest)) if found]
 
 
@@ -234,14 +226,16 @@ def _lines(summary: Summary, lines: Sequence[list[str]]) -> list[Line]:
 
 def _kind(row: Row) -> str:
     """The style of a row in the table."""
-    if row.arm in ("dense", *MORE_STEPS, WIDTH):
+    name = ArmName.of(row.arm)
+    if name.at_no_level:
         return row.arm
-    if row.arm.endswith(LONGER):
+    if name.longer:
         return "longer"
-    return f"{row.arm if row.arm in ('ticket', TRANSFER) else 'control'}{' level' if row.at_level else ''}"
+    return f"{row.arm if name.is_ticket else 'control'}{' level' if row.at_level else ''}"
 
 
 def _is_shown(row: Row, summary: Summary) -> bool:
     last = max((other.round for other in summary.rows if other.arm == "ticket"), default=0)
     level = summary.verdict.round or last
-    return row.arm in ("dense", *MORE_STEPS, WIDTH) or row.arm.endswith(LONGER) or row.round == level
+    name = ArmName.of(row.arm)
+    return name.at_no_level or name.longer or row.round == level

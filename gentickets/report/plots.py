@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from gentickets.arms import DENSE, ArmName
 from gentickets.report.drawing import INK, MUTED, sparsity_axis, styled, styles, to_svg, where
 from gentickets.report.marks import axis_label, draw, look, marks_of, on_test
 from gentickets.report.summary import Summary, alike
-from gentickets.report.words import LONGER, arm_name, direction, figure_name, heading, is_higher, percent
+from gentickets.report.words import arm_name, direction, figure_name, heading, is_higher, percent
 
 
 def quality(summary: Summary, name: str = "quality") -> str:
@@ -65,10 +66,10 @@ def when_longer(summary: Summary, name: str = "longer") -> str:
     metric, level = summary.metric, summary.verdict.round
     pairs = []
     for row in summary.rows:
-        if not row.arm.endswith(LONGER):
+        if not (own := ArmName.of(row.arm)).longer:
             continue
-        arm = row.arm.removesuffix(LONGER)
-        short = summary.row("dense") if arm == "dense" else summary.row(arm, level)
+        arm = str(own.of_length(longer=False))
+        short = summary.row(arm) if own.base == DENSE else summary.row(arm, level)
         if metric is not None and short is not None and metric in short.test and metric in row.test:
             pairs.append((arm, short, row))
     if metric is None or not pairs:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Collection, Iterator
 
+from gentickets.arms import KINDS, MASK_ALONE, MATCHED, UNMASKED, ArmName
 from gentickets.report.bill import bill_of
 from gentickets.report.carried import Transferred
-from gentickets.report.cells import MATCHED
 from gentickets.report.sentence import more_steps
 from gentickets.report.summary import Summary
 from gentickets.report.words import (
-    LONGER,
-    arm_name,
     confidence,
     decimals,
     fixed,
@@ -71,12 +69,13 @@ def remarks(summary: Summary) -> list[str]:
         found.append("Each level is pruned by itself; dense is the same training without a mask.")
     if summary.goes_on:
         found.append(more_steps(summary.goes_on))
-    arms = {row.arm.removesuffix(LONGER) for row in summary.rows}
-    if any(row.arm.endswith(LONGER) for row in summary.rows):
+    names = [ArmName.of(row.arm) for row in summary.rows]
+    arms = {name.base for name in names if not name.scaled}
+    if any(name.longer for name in names):
         found.append("Longer arms are compared with the longer dense run.")
-    for arm, what in (("narrow", "FLOPs"), ("narrow-weights", "weights")):
-        if arm in arms:
-            found.append(f"A {arm_name(arm)} has no mask, and as many {what} as the ticket of its level.")
+    for kind in (kind for kind in KINDS.values() if kind.equal and kind.name in arms):
+        what = "FLOPs" if kind.equal == "flops" else "weights"
+        found.append(f"A {kind.title} has no mask, and as many {what} as the ticket of its level.")
     found += _narrower(summary, arms)
     if summary.transfer is not None:
         found += _transferred(summary.transfer, arms)
@@ -132,20 +131,21 @@ def _transferred(transfer: Transferred, arms: Collection[str]) -> Iterator[str]:
         yield "Transferred arms start from the target's own early weights, as its ticket does."
     for told in transfer.notes:
         yield f"{told[:1].upper()}{told[1:]}."
-    if "transfer-mask" in arms:
+    if MASK_ALONE in arms:
         yield "The transferred mask alone starts from the target's own early weights."
-    if "transfer-unmasked" in arms:
+    if UNMASKED in arms:
         yield "Without mask: the source's dense weights of the same step, none of them removed."
     yield "What finding the source's ticket cost is no part of this run's bill."
 
 
 def _narrower(summary: Summary, arms: Collection[str]) -> Iterator[str]:
     """What the controls of a ticket of channels are."""
-    names = [arm_name(arm) for arm in ("random-channels", "low-channels") if arm in arms]
+    own = [kind for kind in KINDS.values() if kind.of_channels and kind.name in arms]
+    names = [kind.title for kind in own if not kind.own_start]
     if names:
         does = " and ".join(names)
         yield f"{does[:1].upper()}{does[1:]}: as many of each group as the ticket has, from the same state."
-    if "scratch" in arms:
+    if any(kind.own_start and not kind.matched for kind in own):
         yield "Narrow from scratch: the ticket's own shapes from initialization, in as many steps as a dense training."
     level = summary.verdict.round
     if steps := [cost.steps for cost in summary.costs if cost.arm == MATCHED and level in (None, cost.round)]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from gentickets.arms import BUDGET, WIDTH, told_as
 from gentickets.report.cautions import tied
-from gentickets.report.cells import WIDTH, Cells, Split
+from gentickets.report.cells import Cells, Split
 from gentickets.report.costs import swept_name
 from gentickets.report.stopping import Stops, stops
 from gentickets.report.words import Spread, arm_name
@@ -64,7 +65,7 @@ def row_of(cells: Cells, arm: str, round: int, figures: Iterable[str], level: in
     found, done = cells.of(arm, round), cells.done(arm, round)
     # Where every seed failed, the failed ones still tell sparsity and steps.
     known = done or found
-    name = "dense" if (arm, round) == ("ticket", 0) else arm
+    name = told_as(arm, round)
     width = {place: wide for wide, place in cells.widths}.get(round) if arm == WIDTH else known[0].width
     return Row(
         name,
@@ -79,7 +80,7 @@ def row_of(cells: Cells, arm: str, round: int, figures: Iterable[str], level: in
         sum(cell.status == "failed" for cell in found),
         sum(cell.status == "diverged" for cell in found),
         sum(cell.status == "not run" for cell in found),
-        arm == "budget",
+        arm == BUDGET,
         level is not None and round == level,
         known[0].flops,
         known[0].weights,

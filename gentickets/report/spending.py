@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gentickets import arms
 from gentickets.report.drawing import BUDGET, INK, MUTED, OTHER, PHASES, TICKET, WIDE, styled, styles, to_svg
 from gentickets.report.marks import limits
 from gentickets.report.pareto import UNITS, Choice
 from gentickets.report.summary import Summary
 from gentickets.report.words import (
-    LONGER,
-    SCALED,
     Spread,
     arm_name,
-    base_arm,
     direction,
     engineering,
     figure_name,
@@ -27,8 +25,8 @@ from gentickets.report.words import (
     phase_name,
 )
 
-OPEN = frozenset({"dense", "ticket", "budget"})
-"""Arms that the range of a plot always holds."""
+OPEN = {arms.DENSE: INK, arms.TICKET: TICKET, arms.BUDGET: BUDGET}
+"""Arms that the range of a plot always holds, and their colours."""
 AXES = {"flops": "FLOPs executed to find and train it", "seconds": "seconds to find and train it"}
 
 
@@ -108,7 +106,7 @@ def _priced(choices: Sequence[Choice], unit: str) -> list[Choice]:
 def _against(axes: Axes, summary: Summary, unit: str) -> None:
     """Every arm at its cost, one mark for each round, and the front behind them."""
     found = _priced(summary.choices, unit)
-    marks = styles([choice.arm for choice in found if base_arm(choice.arm) not in OPEN])
+    marks = styles([choice.arm for choice in found if arms.ArmName.of(choice.arm).base not in OPEN])
     costs = [choice.cost[unit] or 0.0 for choice in found]
     if max(costs) / min(costs) > WIDE:
         axes.set_xscale("log")
@@ -130,11 +128,10 @@ def _against(axes: Axes, summary: Summary, unit: str) -> None:
 
 
 def _mark(axes: Axes, own: Sequence[tuple[float, Choice]], marks: Mapping[str, tuple[str, str]]) -> None:
-    arm = own[0][1].arm
-    colours = {"dense": INK, "ticket": TICKET, "budget": BUDGET}
-    colour, marker = (colours[base_arm(arm)], "o") if base_arm(arm) in OPEN else marks[base_arm(arm)]
+    arm, name = own[0][1].arm, arms.ArmName.of(own[0][1].arm)
+    colour, marker = (OPEN[name.base], "o") if name.base in OPEN else marks[name.base]
     # Hollow: scaled twins and what trained longer, which never stand at one cost.
-    hollow = arm.endswith((SCALED, LONGER))
+    hollow = name.scaled or name.longer
     axes.errorbar(
         [cost for cost, _ in own],
         [choice.quality.mean for _, choice in own],

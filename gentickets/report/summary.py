@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gentickets.arms import SEARCH, TICKET, WIDTH, ArmName, told_as
 from gentickets.ledger import lower_bound
 from gentickets.metrics import better, known, way
 from gentickets.provenance import comparable
@@ -13,7 +14,7 @@ from gentickets.recipe import Recipe
 from gentickets.report.awaited import awaited
 from gentickets.report.carried import Transferred
 from gentickets.report.cautions import troubles
-from gentickets.report.cells import WIDTH, Cells
+from gentickets.report.cells import Cells
 from gentickets.report.claim import judge
 from gentickets.report.costs import Cost, costs_of, levels, swept_name, totals, uncounted_in
 from gentickets.report.emergence import Emergence, emergence
@@ -22,11 +23,9 @@ from gentickets.report.pareto import Choice, choices
 from gentickets.report.rows import Row, row_of
 from gentickets.report.transferred import transferred
 from gentickets.report.verdict import Verdict, finite
-from gentickets.report.words import LONGER, SEARCH, TWICE, heading
+from gentickets.report.words import heading
 from gentickets.results import Result
 from gentickets.sparsity import is_partial
-
-FIRST = {"dense": 0, TWICE: 1, "budget": 2, SEARCH: 3, "ticket": 4}
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,11 @@ class Summary:
         if not self.is_sweep:
             return tuple(others)
         return tuple(f"{name} on {split}" for name in others for split in ("test", "train"))
+
+    @property
+    def own_rows(self) -> list[Row]:
+        """The rows of the dense run and of the ticket, which give a level its sparsity."""
+        return [row for row in self.rows if row.arm == told_as(TICKET, row.round)]
 
     def row(self, arm: str, round: int | None = None) -> Row | None:
         """The row of an arm (at a round); None where there is none."""
@@ -189,7 +193,8 @@ def _ordered(there: Sequence[str], metric: str | None) -> tuple[str, ...]:
 
 def _place(arm: str) -> tuple[bool, int]:
     """Where an arm stands among the others."""
-    return arm.endswith(LONGER), FIRST.get(arm.removesuffix(LONGER), len(FIRST))
+    name = ArmName.of(arm)
+    return name.longer, name.kind.place
 
 
 def _in_order(total: Mapping[str, Mapping[str, float]], cells: Cells) -> dict[str, Mapping[str, float]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from gentickets.arms import DENSE, ArmName, kind_of
 from gentickets.report.cells import Split
 from gentickets.report.rows import Row
 from gentickets.report.summary import Summary
 from gentickets.report.words import (
-    AS_NARROW,
     DASH,
-    LONGER,
     Spread,
     Table,
     decimals,
@@ -18,7 +17,6 @@ from gentickets.report.words import (
     figure_name,
     fixed,
     heading,
-    is_transferred,
     listed,
     percent,
     plus_minus,
@@ -123,17 +121,18 @@ def size(summary: Summary, row: Row) -> str:
     Weights that were transferred without their mask have none either, and stand beside a ticket.
     """
     ticket = summary.row("ticket", row.round)
-    if is_transferred(row.arm) and not row.sparsity:
+    kind = kind_of(row.arm)
+    if kind.of_transfer and not row.sparsity:
         return f"{percent(0.0)} (at {percent(ticket.sparsity)})" if ticket else percent(0.0)
-    if not row.arm.startswith(AS_NARROW):
+    if not kind.narrower:
         return percent(row.sparsity)
     return f"as {percent(ticket.sparsity)}" if ticket else DASH
 
 
 def to_dense(summary: Summary, row: Row, figure: str, split: Split = "test") -> str:
     """The difference to dense in percent; the longer arms are held against the longer dense run."""
-    name = "dense" + (LONGER if row.arm.endswith(LONGER) else "")
-    dense = summary.row(name) or summary.row("dense")
+    name = ArmName(DENSE, longer=ArmName.of(row.arm).longer)
+    dense = summary.row(str(name)) or summary.row(DENSE)
     spread, reference = _split(row, split).get(figure), _split(dense, split).get(figure) if dense else None
     if spread is None or reference is None or row is dense:
         return DASH
@@ -145,7 +144,7 @@ def notes(row: Row) -> list[str]:
     marks = [
         "claim" if row.at_level and row.arm == "ticket" else "",
         "compute-matched" if row.honest else "",
-        f"width {row.width}" if row.arm.startswith("narrow") and row.width else "",
+        f"width {row.width}" if kind_of(row.arm).equal and row.width else "",
         f"{row.collapsed} collapsed" if row.collapsed else "",
         f"{row.failed} failed" if row.failed else "",
         f"{row.diverged} diverged" if row.diverged else "",

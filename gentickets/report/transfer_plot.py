@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gentickets.arms import TRANSFER, ArmName
 from gentickets.report.carried import Level
 from gentickets.report.drawing import INK, MUTED, sparsity_axis, styled, to_svg, where
 from gentickets.report.marks import Point, axis_label, band, limits, look, marks_of
 from gentickets.report.summary import Summary
 from gentickets.report.verdict import Comparison
-from gentickets.report.words import SCALED, TRANSFER, Spread, arm_name, direction, figure_name, is_higher
+from gentickets.report.words import Spread, arm_name, direction, figure_name, is_higher
 
 SHIFT = 0.011
 """By so much of the axis marks of different arms stand apart, so that none hides another."""
@@ -36,7 +37,7 @@ def transferred(summary: Summary, name: str = "transfer") -> str:
         worst = _beside(axes, summary, levels)
         last = where(max(level.native_sparsity for level in levels)) or 1.0
         seen += _line(axes, carried, look(TRANSFER, {})[0], arm_name(TRANSFER), SHIFT * last / 3)
-        sparsities = {row.sparsity for row in summary.rows if row.arm in ("dense", "ticket") and metric in row.test}
+        sparsities = {row.sparsity for row in summary.own_rows if metric in row.test}
         sparsities |= {level.native_sparsity for level in levels}
         sparsity_axis(axes, sparsities, axis_label(summary))
         last = where(max(sparsities)) or 1.0
@@ -122,7 +123,9 @@ def _marked(
         zorder=2.5,
     )
     for scaled in (False, True):
-        own = [point for point, (_, other) in zip(placed, points, strict=True) if other.arm.endswith(SCALED) == scaled]
+        own = [
+            point for point, (_, other) in zip(placed, points, strict=True) if ArmName.of(other.arm).scaled == scaled
+        ]
         axes.plot(
             [place for place, _ in own],
             [spread.mean for _, spread in own],
@@ -138,7 +141,7 @@ def _marked(
 
 
 def _scaled(points: Sequence[tuple[float, Comparison]]) -> list[bool]:
-    return [other.arm.endswith(SCALED) for _, other in points]
+    return [ArmName.of(other.arm).scaled for _, other in points]
 
 
 def _ends(spread: Spread) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gentickets.arms import DENSE, MASK_ALONE, TRANSFER, UNMASKED, ArmName, kind_of, variants
 from gentickets.metrics import of_samples, says_nothing
 from gentickets.recipe import Recipe, Transfer
 from gentickets.report import sentence as say
@@ -30,16 +31,13 @@ from gentickets.report.cells import Cells
 from gentickets.report.claim import claim_round
 from gentickets.report.transfer_sentence import TICKET, sentence
 from gentickets.report.verdict import ALPHA, Comparison, Trial, interval, paired, trial_of
-from gentickets.report.words import LONGER, SCALED, TRANSFER, Spread, is_higher
+from gentickets.report.words import Spread, is_higher
 from gentickets.results import Result
 from gentickets.sparsity import share_to_say
 from gentickets.statistics import LEAST_SEEDS
 
 MARGIN = 0.02
 """Of the dense mean, where the recipe declares no claim."""
-RANDOM = ("reinit", "reinit0", "shuffle", "random-erk", "random-uniform")
-"""The target's own controls that are sparse random tickets."""
-UNMASKED, MASK = f"{TRANSFER}-unmasked", f"{TRANSFER}-mask"
 SOURCE = ("source", "family", "data", "seed", "round", "sparsity")
 """What a result tells of the ticket that was carried over."""
 
@@ -101,7 +99,7 @@ def _level(cells: Cells, whole: Transferred, round: int, native: Sequence[int]) 
     samples = of_samples(metric)
     said = list(dict.fromkeys([*reasons, *(collapses(cells, round, TRANSFER, TICKET) if samples else ())]))
     beside = dict.fromkeys([*wanted, *cells.transfer_controls])
-    notes = [note for name in beside for arm in _twins(name) for note in of_arm(cells, arm, round)]
+    notes = [note for name in beside for arm in variants(name) for note in of_arm(cells, arm, round)]
     if cells.goes_on:
         notes.append(say.more_steps(cells.goes_on))
     level = replace(level, word=word, notes=tuple(dict.fromkeys([*said, *notes])))
@@ -118,19 +116,17 @@ def _opponents(cells: Cells, moves: str, round: int, native: Sequence[int]) -> l
 
     The mask alone is one of them only where signs are carried: where weights are, it says what they are worth.
     """
-    aside = (UNMASKED,) if moves == "signs" else (UNMASKED, MASK)
-    own = [name for name in cells.transfer_controls if name not in aside]
+    own = [
+        name for name in cells.transfer_controls if kind_of(name).random or (name == MASK_ALONE and moves == "signs")
+    ]
     asked = cells.search.controls
     there = [
         name
         for name in cells.controls
-        if name in RANDOM and ((name in asked and round in native) or any(cells.of(arm, round) for arm in _twins(name)))
+        if kind_of(name).random
+        and ((name in asked and round in native) or any(cells.of(arm, round) for arm in variants(name)))
     ]
     return [*own, *there]
-
-
-def _twins(name: str) -> tuple[str, str]:
-    return name, f"{name}{SCALED}"
 
 
 def _compared(cells: Cells, level: Level, metric: str, margin: float, wanted: Iterable[str]) -> Level:
@@ -139,7 +135,7 @@ def _compared(cells: Cells, level: Level, metric: str, margin: float, wanted: It
     own, native, dense = (
         cells.values(arm, place, metric, "test") for arm, place in ((TRANSFER, round), ("ticket", round), ("ticket", 0))
     )
-    outcomes = {name: against(cells, name, "", round, metric, own) for name in (*wanted, UNMASKED, MASK)}
+    outcomes = {name: against(cells, name, round, metric, own) for name in (*wanted, UNMASKED, MASK_ALONE)}
     there = {name: other for name, other in outcomes.items() if isinstance(other, Comparison)}
     trial = trial_of(own, dense, margin, higher=is_higher(metric))
     if trial is not None:
@@ -147,13 +143,13 @@ def _compared(cells: Cells, level: Level, metric: str, margin: float, wanted: It
         trial = replace(trial, controls=tuple(there[name] for name in wanted if name in there), unfinished=missing)
     arms = {arm: Spread.of(cells.values(arm, round, metric, "test")) for arm in cells.arms()}
     spreads = {"dense": Spread.of(dense), **arms}
-    long, dense_long = f"{TRANSFER}{LONGER}", f"dense{LONGER}"
+    long, dense_long = (str(ArmName(arm, longer=True)) for arm in (TRANSFER, DENSE))
     return replace(
         level,
         trial=trial,
         native=interval(own, native, higher=is_higher(metric)),
         unmasked=there.get(UNMASKED),
-        mask=there.get(MASK),
+        mask=there.get(MASK_ALONE),
         longer=trial_of(
             cells.values(long, round, metric, "test"),
             cells.values(dense_long, cells.round_of(dense_long, round), metric, "test"),
@@ -181,7 +177,7 @@ def _hurt_by(cells: Cells, trial: Trial | None, round: int, metric: str) -> Iter
     if trial is None:
         return
     names = (*(other.control for other in trial.controls), *trial.unfinished)
-    tests = sum(max(1, sum(bool(cells.of(arm, round)) for arm in _twins(name))) for name in names)
+    tests = sum(max(1, sum(bool(cells.of(arm, round)) for arm in variants(name))) for name in names)
     for other in trial.controls:
         flattered = of_samples(metric) and cells.collapsed(other.arm, round)
         ahead = paired(other.spread.values, trial.ticket.values, higher=is_higher(metric))

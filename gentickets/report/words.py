@@ -7,46 +7,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gentickets.arms import ArmName
 from gentickets.metrics import known, way
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
-LONGER = "-longer"
-SCALED = "-scaled"
 _ARROWS = {"lower": " \N{DOWNWARDS ARROW}", "higher": " \N{UPWARDS ARROW}", None: ""}
-_ARMS = {
-    "ticket": "ticket",
-    "dense": "dense",
-    "budget": "dense, whole budget",
-    "reinit": "re-initialized",
-    "reinit0": "re-initialized at step 0",
-    "shuffle": "shuffled mask",
-    "random-erk": "random (ERK)",
-    "random-uniform": "random (uniform)",
-    "narrow": "narrow dense of equal FLOPs",
-    "narrow-weights": "narrow dense of equal weights",
-    "random-channels": "random channels",
-    "low-channels": "lowest-scored channels",
-    "scratch": "narrow from scratch",
-    "scratch-flops": "narrow from scratch, equal FLOPs",
-    "snip": "SNIP",
-    "grasp": "GraSP",
-    "synflow": "SynFlow",
-    "dense-twice": "dense, twice as long",
-    "fork": "two orders of data",
-    "beside": "looking beside",
-    "search": "early-bird search",
-    "transfer": "transferred",
-    "transfer-unmasked": "transferred without mask",
-    "transfer-mask": "transferred mask alone",
-    "transfer-shuffle": "transferred mask shuffled",
-    "transfer-signs-shuffle": "transferred signs shuffled",
-}
-TRANSFER = "transfer"
-"""The arm of a ticket carried over from another model, and the beginning of its controls' names."""
-OF_TRANSFER = tuple(arm for arm in _ARMS if arm.startswith(TRANSFER))
-"""These arms in the order in which they are told."""
-AS_NARROW = ("narrow", "random-channels", "low-channels", "scratch")
-"""Beginnings of the names of arms that have no sparsity of their own, but are as small as the ticket of their round."""
 _PHASES = {
     "warm-up": "warm-up",
     "train": "training",
@@ -56,18 +21,6 @@ _PHASES = {
     "evaluate": "evaluating",
     "store": "storing",
 }
-NARROWER = ("random-channels", "low-channels", "scratch", "scratch-flops")
-"""Controls as narrow as a ticket of channels: where they do as well, its choice of channels explains nothing."""
-SEARCH = "search"
-"""The arm of a dense training that is watched for early birds; it has no figures."""
-BESIDE = "beside"
-"""The arm that looks at trained networks beside a verdict's tests; it has no figures."""
-FORK = "fork-"
-"""The beginning of the names of arms that train a mask from a step of the dense run in two orders of data."""
-TWICE = "dense-twice"
-"""The arm of a dense model that is trained twice as long."""
-MORE_STEPS = ("budget", TWICE)
-"""Dense models with more steps than the dense run has: told beside it, at no level."""
 
 
 @dataclass(frozen=True)
@@ -173,11 +126,7 @@ def direction(name: str) -> str:
 
 def arm_name(arm: str) -> str:
     """An arm's name as a person writes it, e.g. ``re-initialized, scaled, longer``."""
-    name, tail = arm, ""
-    for suffix, word in ((LONGER, ", longer"), (SCALED, ", scaled")):
-        if name.endswith(suffix):
-            name, tail = name.removesuffix(suffix), word + tail
-    return _ARMS.get(name, name) + tail
+    return ArmName.of(arm).title
 
 
 def in_order(phases: Iterable[str]) -> list[str]:
@@ -197,21 +146,6 @@ def engineering(value: float, unit: str = "") -> str:
         if value >= scale:
             return f"{value / scale:.3g} {prefix}{unit}"
     return f"{value:.3g} {unit}".rstrip()
-
-
-def base_arm(arm: str) -> str:
-    """The control behind an arm's name, without ``-longer`` and ``-scaled``."""
-    return arm.removesuffix(LONGER).removesuffix(SCALED)
-
-
-def looks_beside(arm: str) -> bool:
-    """Whether an arm only serves what is looked at beside a verdict, and has no row in a table."""
-    return arm == BESIDE or arm.startswith(FORK)
-
-
-def is_transferred(arm: str) -> bool:
-    """Whether an arm has something of another model: a ticket carried over, or one of its own controls."""
-    return arm == TRANSFER or arm.startswith(f"{TRANSFER}-")
 
 
 def with_loss(spread: Spread | None, loss: float | None, places: int) -> str:

@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gentickets.arms import BESIDE
 from gentickets.report.cells import Cells
-from gentickets.report.words import BESIDE, Spread
+from gentickets.report.words import Spread
 from gentickets.verdict.judged import Beside, BesideArm, Between
 from gentickets.verdict.stability import connected_from
 

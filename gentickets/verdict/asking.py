@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gentickets.arms import BESIDE, TWICE
 from gentickets.errors import Status
 from gentickets.recipe import Recipe, stored_recipe
 from gentickets.recipe.asked import missing, require_claim
@@ -18,7 +19,6 @@ from gentickets.report.levels import Terms
 from gentickets.report.read import facts_of, read_run
 from gentickets.report.verdict import Level as Found
 from gentickets.report.verdict import Verdict
-from gentickets.report.words import BESIDE, TWICE
 from gentickets.runs.folder import RunFolder
 from gentickets.statistics import EQUAL_STEPS, FASTER, UNDECIDED, WINS
 from gentickets.verdict import words

@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from gentickets.arms import ArmName
 from gentickets.report.drawing import INK, LINE, MUTED, PAPER, styled, styles, to_svg
-from gentickets.report.words import LONGER, arm_name, is_higher, percent, signed_percent
+from gentickets.report.words import is_higher, percent, signed_percent
 from gentickets.statistics import AS_WELL
 from gentickets.verdict.judged import Estimate, Judged, Level, Stage
 from gentickets.verdict.plots import WIDTH, above
@@ -80,7 +81,7 @@ def _rows(stage: Stage, marks: Mapping[str, tuple[str, str]], higher: bool, show
         found.append(
             row(
                 f"control-{place}",
-                arm_name(other.arm.removesuffix(LONGER)),
+                ArmName.of(other.arm).of_length(longer=False).title,
                 look,
                 other.spread.values,
                 other.loss,

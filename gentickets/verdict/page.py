@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from gentickets.report.page import filled
 from gentickets.report.sentence import not_compared
-from gentickets.report.words import DASH, decimals, fixed, percent, plus_minus
+from gentickets.report.words import DASH, arm_name, decimals, fixed, percent, plus_minus
 from gentickets.verdict import plots, tables, words
 from gentickets.verdict.forest import forests
 from gentickets.verdict.judged import Beside, BesideArm, Judged, Level
@@ -75,7 +75,7 @@ def _asides(beside: Beside) -> tuple[tuple[str, ...], list[_Aside]] | None:
     header = ("arm", *(_ASIDE[place] for place in shown), *(["classes"] if beside.classes else []))
     lines = [
         _Aside(
-            (words.forked(name), *(cells[name][place] for place in shown)),
+            (arm_name(name), *(cells[name][place] for place in shown)),
             plots.bars(beside.classes.get(name, ()), beside.real, most),
         )
         for name in names

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 
+from gentickets.arms import TWICE
 from gentickets.report.cells import Cells
 from gentickets.report.levels import Terms
 from gentickets.report.verdict import ALPHA, trial_of, values_of
-from gentickets.report.words import TWICE
 from gentickets.statistics import LEAST_SEEDS, shown
 from gentickets.verdict.judged import Trained
 from gentickets.verdict.stages import estimate

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from gentickets.arms import ArmName
 from gentickets.report.words import (
     DASH,
-    LONGER,
-    arm_name,
     decimals,
     fixed,
     heading,
@@ -34,10 +33,8 @@ def arms(judged: Judged, level: Level) -> Table:
     """Every arm of a level: mean ± sd, the ticket's loss against it, interval, bootstrap, p and what is shown."""
     name = heading(judged.metric) if judged.metric else "figure"
     header = ("arm", name, "seeds", "ticket's loss", "in % of dense", "95 % interval", "bootstrap", "p", "shown")
-    stages = ((level.short, ""), (level.longer, LONGER))
-    return header, tuple(
-        line for stage, tail in stages if stage for line in _stage(level, stage, tail, judged.look.alpha)
-    )
+    stages = (level.short, level.longer)
+    return header, tuple(line for stage in stages if stage for line in _stage(level, stage, judged.look.alpha))
 
 
 def beside_dense(level: Level, stage: Stage, alpha: float) -> str:
@@ -54,12 +51,16 @@ def beside_dense(level: Level, stage: Stage, alpha: float) -> str:
     return NO_WORSE if p <= alpha else ""
 
 
-def _stage(level: Level, stage: Stage, tail: str, alpha: float) -> Iterator[tuple[str, ...]]:
+def _stage(level: Level, stage: Stage, alpha: float) -> Iterator[tuple[str, ...]]:
     """Rows of one stage of a level."""
+
+    def title(arm: str) -> str:
+        return ArmName.of(arm).of_length(longer=stage is level.longer).title
+
     places = decimals([stage.ticket, stage.dense, *(other.spread for other in stage.controls)])
-    yield (arm_name(f"ticket{tail}"), plus_minus(stage.ticket, places), str(stage.ticket.n), *[""] * 6)
+    yield (title("ticket"), plus_minus(stage.ticket, places), str(stage.ticket.n), *[""] * 6)
     yield (
-        arm_name(f"dense{tail}"),
+        title("dense"),
         plus_minus(stage.dense, places),
         str(stage.dense.n),
         *_loss(stage.loss, stage, places),
@@ -68,9 +69,9 @@ def _stage(level: Level, stage: Stage, tail: str, alpha: float) -> Iterator[tupl
     for other in stage.controls:
         word = BEATEN if other.beaten else AS_WELL if other.as_well else OPEN
         cells = (plus_minus(other.spread, places), str(other.spread.n), *_loss(other.loss, stage, places), word)
-        yield (arm_name(other.arm.removesuffix(tail) + tail), *cells)
+        yield (title(other.arm), *cells)
     for control, why in stage.unfinished.items():
-        yield (arm_name(control.removesuffix(tail) + tail), *[DASH] * 7, f"not compared: {why}")
+        yield (title(control), *[DASH] * 7, f"not compared: {why}")
 
 
 def _loss(loss: Estimate, stage: Stage, places: int) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from gentickets.arms import DENSE, TICKET
 from gentickets.report.words import (
     arm_name,
     confidence,
@@ -130,7 +130,7 @@ def beside(value: Beside) -> tuple[str, ...]:
 
 
 def _copies(value: Beside) -> list[str]:
-    known = {forked(one.arm): one.copies for one in value.arms if one.copies is not None}
+    known = {arm_name(one.arm): one.copies for one in value.arms if one.copies is not None}
     close = [f"{name} ({percent(share)})" for name, share in known.items() if share >= COPYING]
     if not known:
         return []
@@ -143,10 +143,8 @@ _NEARER = "nearer to a training image than 99 % of the test images are"
 
 
 def _classes(value: Beside) -> list[str]:
-    told = {arm: off_classes(shares, value.real) for arm, shares in value.classes.items()}
-    found = [
-        f"{arm_name(arm)} {percent(off)}" for arm, off in told.items() if arm in ("ticket", "dense") and off is not None
-    ]
+    told = {arm: off_classes(value.classes.get(arm, ()), value.real) for arm in (DENSE, TICKET)}
+    found = [f"{arm_name(arm)} {percent(off)}" for arm, off in told.items() if off is not None]
     if not found:
         return []
     return [f"Samples that would have to change class to be spread as the test images are: {listed(found)}."]
@@ -217,13 +215,6 @@ def losing(metric: str | None) -> str:
     """What a loss is, for the caption of a plot."""
     way = "other minus ticket" if is_higher(metric) else "ticket minus other"
     return f"By how much the ticket is worse ({way}, paired over seeds)"
-
-
-def forked(arm: str) -> str:
-    """An arm's name, also of one that was forked at a step of the dense run."""
-    if match := re.fullmatch(r"fork-(\d+)(-other)?", arm):
-        return f"ticket forked at step {match[1]}{', other order' if match[2] else ''}"
-    return arm_name(arm)
 
 
 def p_value(p: float | None) -> str:

@@ -133,14 +133,13 @@ def summary(recipe: Recipe) -> str:
 def _levels(recipe: Recipe) -> str:
     """What a seed has: ``6 rounds``, ``3 levels at the start by snip``, ``5 widths``."""
     search, count = recipe.search, len(recipe.rounds)
-    by = f" by {search.criterion}" if search.criterion != "magnitude" else ""
-    return {
-        "iterative": f"{count} rounds{by}",
-        "one_shot": f"{count} levels in one shot{by}",
-        "at_start": f"{count} levels at the start by {search.criterion}",
-        "early_bird": f"early birds at {count} level{'s' if count > 1 else ''} by {search.by}",
-        "widths": f"{count} widths",
-    }[search.method]
+    return recipe.method.levels.format(
+        count=count,
+        levels=f"{count} level{'s' if count > 1 else ''}",
+        by=f" by {search.criterion}" if search.criterion != "magnitude" else "",
+        criterion=search.criterion,
+        removed=search.by,
+    )
 
 
 def _row(recipe: Recipe) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from helpers import HOUSE
 
 FLOORS = [
-    {"arms", "errors", "seeds", "disk", "heartbeat", "spectral", "effective", "storage", "preserving"},
+    {"arms", "methods", "errors", "seeds", "disk", "heartbeat", "spectral", "effective", "storage", "preserving"},
     {"definitions", "metrics", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"}
     | {"shared", "sparsity"},
     {"tickets", "data", "tasks", "results", "recipe"},

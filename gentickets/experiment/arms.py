@@ -16,6 +16,7 @@ from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.units import Unit
+from gentickets.methods import METHODS
 from gentickets.metrics import as_loss
 from gentickets.recipe.declared import without_arms
 from gentickets.runs.folder import RunFolder
@@ -137,19 +138,19 @@ class Arm:
 
     def _next(self, training: Training, batches: Batches) -> Ticket:
         """Prune what an earlier ticket grew into, or a dense ticket's start."""
-        search, unit, method = self.search, self.unit, self.search["method"]
+        search, unit, method = self.search, self.unit, METHODS[self.search["method"]]
         fresh = self._fresh() if self._other == "fresh" else None
         wanted = {**self._pruning(batches), "criterion": self.assembly.criterion, "fresh": fresh}
-        if method == "at_start":
+        if method.prunes_at_start:
             return ticket_at_start(training, self._stored(0), cuts=search["cuts"], **wanted)
-        before = unit.round - 1 if method == "iterative" else 0
+        before = unit.round - 1 if method.goes_round_by_round else 0
         trained, _, _ = read_snapshot(self.run.round(unit.seed, "ticket", before).trained)
         training.load(trained)
         made = next_ticket(
             training, self._stored(before), rewind=search["rewind"], optimizer_state=search["optimizer_state"],
             other=self._other, **wanted,
         )  # fmt: skip
-        return replace(made, origin=replace(made.origin, method=method))
+        return replace(made, origin=replace(made.origin, method=method.name))
 
     def _pruning(self, batches: Batches) -> dict[str, Any]:
         """How much is pruned, among what, and seen on which batches."""

@@ -104,7 +104,7 @@ def cost_of_run(path: Path, place: Place, *, seconds: float, every: bool = False
     """
     run = RunFolder(path)
     recipe = _recipe_of(run)
-    if recipe.search.method == "widths":
+    if not recipe.prunes:
         raise TicketError(f"{path} is a sweep of widths: it has no ticket; give a recipe to see what its networks cost")
     results = results_of(run, recipe)
     levels = levels_of(results, recipe)

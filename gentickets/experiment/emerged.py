@@ -17,6 +17,7 @@ from gentickets.experiment.arms import Arm
 from gentickets.experiment.units import Unit
 from gentickets.files.belonging import foreign
 from gentickets.masks import Channels, full_mask
+from gentickets.methods import EARLY_BIRD
 from gentickets.runs.formats import read_snapshot
 from gentickets.search import CRITERION_BATCHES, Ranking, cut, dense_at, ranking
 from gentickets.seeds import derive
@@ -125,7 +126,7 @@ class EmergedArm(Arm):
         if isinstance(choice, Channels):
             compact(task, choice, ranked.batches[0], groups=ranked.groups)  # it checks itself: see `compact`
         start = self._start()
-        method = "early_bird" if kind.role == "ticket" else kind.name
+        method = EARLY_BIRD if kind.role == "ticket" else kind.name
         return cut(replace(start, origin=replace(start.origin, method=method, round=unit.round)), choice, ranked.groups)
 
     def _control(self, arm: str, own: Channels, scores: Mapping[str, Tensor]) -> Channels:
@@ -142,7 +143,7 @@ class EmergedArm(Arm):
             self.assembly.task(seed), exempt=self.search["exempt"], components=self.assembly.components
         )
         kept = found if self.search["optimizer_state"] == "rewound" else replace(found, optim={})
-        return dense_at(kept, everything, Origin("early_bird", found.step, 0, seed))
+        return dense_at(kept, everything, Origin(EARLY_BIRD, found.step, 0, seed))
 
     @property
     def _step(self) -> int:

@@ -20,6 +20,7 @@ from gentickets.data import Batches
 from gentickets.experiment.assembly import Assembly
 from gentickets.finite import infinite
 from gentickets.masks import Mask
+from gentickets.methods import ITERATIVE
 from gentickets.runs.formats import pack_ticket
 from gentickets.tasks import Batch, Task
 from gentickets.tickets import Origin, Ticket, state_of
@@ -218,7 +219,7 @@ def _mask_of(contender: Contender) -> Mask | None:
 def _disk(contender: Contender) -> int:
     own = contender.ticket
     state = state_of(contender.task) if own is None else own.weights
-    origin = Origin("iterative", 0, 0, 0) if own is None else own.origin
+    origin = Origin(ITERATIVE, 0, 0, 0) if own is None else own.origin
     channels = None if own is None else own.channels
     mask, constants = Mask({}) if own is None else own.mask, frozenset(infinite(state))
     return len(pack_ticket(Ticket(mask, state, origin, channels=channels, constants=constants)))

@@ -43,10 +43,9 @@ class Portables:
 
 def check_portable(recipe: Recipe) -> None:
     """Raise TicketError for a recipe whose run has no tickets that could be portable."""
-    search = recipe.resolved()["search"]
-    if search["method"] == "widths":
+    if not recipe.prunes:
         raise TicketError("--portable: a sweep of widths has no ticket")
-    if search["method"] == "early_bird" and search["by"] == "channels":
+    if recipe.removes_channels:
         message = "--portable: tickets by channels are narrower networks, not masks"
         raise TicketError(f'{message}; with [search] by = "weights" they can be portable')
 

@@ -25,6 +25,7 @@ from gentickets.experiment.emerged import EmergedArm
 from gentickets.experiment.units import Unit, unit_of
 from gentickets.experiment.watching import Searching
 from gentickets.masks import Mask, full_mask, keep_top
+from gentickets.methods import METHODS
 from gentickets.quality import reconstruction_grid, sample_grid
 from gentickets.recipe.schema import rounds_of
 from gentickets.runs.folder import RunFolder
@@ -136,7 +137,7 @@ class _Trial:
         yield "the figures", self._figures
         if self.prunes:
             criterion = self.search["criterion"]
-            if self.search["method"] != "early_bird" or self.search.get("by") == "weights":
+            if self.search.get("by") != "channels":
                 yield f"the criterion '{criterion}'", lambda: self._scored(self.assembly.criterion)
             for kind in self.arms:
                 if kind.criterion is not None:
@@ -152,14 +153,14 @@ class _Trial:
     @property
     def prunes(self) -> bool:
         """Whether some unit has a ticket of its own."""
-        return self.search["method"] != "widths" and any(unit.round for unit in self.units)
+        return METHODS[self.search["method"]].prunes and any(unit.round for unit in self.units)
 
     def _build(self) -> None:
         self.task: Task = self.assembly.task(self.seed)
         self.plan = self.assembly.plan(self.assembly.recipe["train"]["steps"])
         self.training = Training(self.task, self.plan)
         self.batches = self.assembly.batches(self.seed)
-        if self.search["method"] != "widths":
+        if METHODS[self.search["method"]].prunes:
             self.full: Mask = full_mask(self.task, exempt=self.search["exempt"], components=self.assembly.components)
 
     def _step(self) -> None:

@@ -58,7 +58,7 @@ def find_source(path: Path) -> Found:
     """
     if (path / "run.json").is_file():
         levels = _levels_of_run(RunFolder(path))
-        if not levels and recipe_of(RunFolder(path)).search.method == "widths":
+        if not levels and not recipe_of(RunFolder(path)).prunes:
             raise TicketError(f"{path} is a sweep of widths, which finds no tickets")
         if not levels:
             raise TicketError(f"{path} is a run without a finished ticket to carry over; go on with it first")

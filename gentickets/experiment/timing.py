@@ -24,6 +24,7 @@ from gentickets.experiment.notes import Notes
 from gentickets.experiment.units import Key, Unit
 from gentickets.experiment.watching import Searching
 from gentickets.masks import full_mask, keep_top
+from gentickets.methods import METHODS
 from gentickets.quality import reconstruction_grid, sample_grid
 from gentickets.quality.features import has_own, seconds_to_fit, untrained
 from gentickets.runs.folder import RunFolder
@@ -206,7 +207,7 @@ def _some(images: Images, number: int) -> Images:
 def _score(assembly: Assembly, units: Sequence[Unit]) -> float:
     """A batch's scores by the criterion, and the cut of all weights by them."""
     search = assembly.recipe["search"]
-    if search["method"] == "widths" or not any(unit.round for unit in units):
+    if not METHODS[search["method"]].prunes or not any(unit.round for unit in units):
         return 0.0
     seed = units[0].seed
     task, batches = assembly.task(seed), assembly.batches(seed).first(1)

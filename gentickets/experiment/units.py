@@ -22,6 +22,7 @@ from gentickets.arms import (
     kind_of,
 )
 from gentickets.errors import TicketError
+from gentickets.methods import METHODS
 from gentickets.recipe.schema import rounds_of
 from gentickets.results import Key as Key
 from gentickets.seeds import derive
@@ -86,7 +87,7 @@ def unit_of(record: Mapping[str, Any]) -> Unit:
 def search_budget(recipe: Mapping[str, Any]) -> int:
     """Optimizer steps behind one seed's last ticket: the dense run and the rounds that led to it."""
     train, search = recipe["train"], recipe["search"]
-    rounds = search["rounds"] if search["method"] == "iterative" else 1
+    rounds = search["rounds"] if METHODS[search["method"]].goes_round_by_round else 1
     return int(train["steps"] + rounds * (train["steps"] - search["rewind_to"]))
 
 
@@ -114,15 +115,15 @@ def plan_units(
 ) -> list[Unit]:
     """Every unit of a run, each after what it needs; long ones early, so that workers end together."""
     steps, rewind = recipe["train"]["steps"], recipe["search"]["rewind_to"]
-    method, longer = recipe["search"]["method"], recipe["search"]["longer"]
+    method, longer = METHODS[recipe["search"]["method"]], recipe["search"]["longer"]
     controls = control_arms(recipe)
-    if method == "widths":
+    if not method.prunes:
         return [Unit(seed, WIDTH, i, steps, steps) for i in reversed(rounds_of(recipe["search"])) for seed in seeds]
     if longer and claim_round is None:
         raise TicketError("search.longer needs a declared [claim] level: the round at which all arms train longer")
     units: list[Unit] = []
     for seed in seeds:
-        if method == "early_bird":
+        if method.watches:
             units.append(Unit(seed, SEARCH, 0, steps, steps))
         if recipe["search"]["budget"]:
             units.append(Unit(seed, BUDGET, 0, search_budget(recipe), search_budget(recipe)))
@@ -139,7 +140,7 @@ def plan_units(
         if longer:
             units += _longer_controls(recipe, seed, claim_round or 0, longer * steps)
         units += _transferred(recipe, seed, claim_round)
-    if method == "early_bird":
+    if method.watches:
         units = [_after_search(unit) for unit in units]
     return units + _of_verdict(recipe, seeds, claim_round, units)
 
@@ -199,8 +200,8 @@ def _needs(search: Mapping[str, Any], seed: int, round: int) -> tuple[Key, ...]:
     """What a ticket's round starts from: the round before, the dense run, or the search of early birds."""
     if not round:
         return ()
-    if search["method"] != "early_bird":
-        return ((seed, TICKET, round - 1 if search["method"] == "iterative" else 0),)
+    if not (method := METHODS[search["method"]]).watches:
+        return ((seed, TICKET, round - 1 if method.goes_round_by_round else 0),)
     rewound = ((seed, TICKET, 0),) if search["after"] == "rewind" else ()
     return ((seed, SEARCH, 0), *rewound)
 

@@ -22,6 +22,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.files.json_file import UNCHECKED, read_json
 from gentickets.files.result_fields import check_fields
 from gentickets.files.tensor_header import read_header
+from gentickets.methods import METHODS
 
 FORMAT = 2
 """Of `result.json` and `run.json`; format 1 had no checksums, and did not say whose it was."""
@@ -128,10 +129,11 @@ def check_beside(file: Path, sha256: str) -> None:
 def check_gaps(run: Path, rounds: Mapping[int, Sequence[int]]) -> None:
     """Raise TicketError (status 3) where a round of the ticket rests on one without a result; ``rounds``: by seed."""
     owner = owner_of(run)
-    if owner is None or not owner.checked or owner.method not in ("iterative", "one_shot", "at_start"):
+    method = METHODS.get(owner.method or "") if owner is not None and owner.checked else None
+    if method is None or not method.masks_dense:
         return
     for seed, there in rounds.items():
-        needed = range(max(there)) if owner.method == "iterative" else [0]
+        needed = range(max(there)) if method.goes_round_by_round else [0]
         if missing := sorted(set(needed) - set(there)):
             folder = run / f"seed-{seed}" / "ticket" / f"round-{missing[0]:02d}"
             message = f"{folder / RESULT} is gone, and round {max(there)} rests on it"

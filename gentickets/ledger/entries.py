@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gentickets import arms
+from gentickets.methods import METHODS
 from gentickets.recipe import Recipe
 from gentickets.results import Result
 
@@ -92,11 +93,10 @@ def part_of(entry: Entry, method: str, level: int) -> str | None:
     if entry.arm != arms.TICKET:
         return SEARCH if entry.arm == arms.SEARCH else COMPARISON
     if entry.round == 0:
-        needed = method in ("iterative", "one_shot") or (method == "at_start" and entry.phase == WARM_UP)
-        return SEARCH if needed else COMPARISON
+        return SEARCH if METHODS[method].is_search(warm_up=entry.phase == WARM_UP) else COMPARISON
     if entry.round == level:
         return SEARCH if entry.phase in PREPARING else TICKET
-    return SEARCH if method == "iterative" and entry.round < level else None
+    return SEARCH if METHODS[method].goes_round_by_round and entry.round < level else None
 
 
 def by_phase(costs: Iterable[tuple[str, Cost]]) -> dict[str, Cost]:

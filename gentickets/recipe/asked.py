@@ -68,7 +68,7 @@ def _longer(recipe: Recipe) -> int:
 
 def require_claim(recipe: Recipe) -> Claim:
     """The claim that a verdict is on; TicketError for a recipe without one, or of which nothing can be claimed."""
-    if recipe.search.method == "widths":
+    if not recipe.prunes:
         raise TicketError("a sweep of widths finds no ticket, so that there is nothing to judge")
     if recipe.transfer is not None:
         message = "a transferred ticket is judged by its own report: use gentickets transfer, and gentickets report"

@@ -127,7 +127,7 @@ def _twice(path: str, names: tuple[object, ...] | None) -> Iterator[Problem]:
 
 
 def _level(recipe: Recipe) -> Iterator[Problem]:
-    if recipe.claim is None or isinstance(recipe.claim.level, str) or recipe.search.method == "widths":
+    if recipe.claim is None or isinstance(recipe.claim.level, str) or not recipe.prunes:
         return
     level, rounds = recipe.claim.level, recipe.rounds
     if (found := recipe.claim_round) is None:

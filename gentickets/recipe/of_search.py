@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from gentickets.arms import CONTROLS, kind_of
 from gentickets.errors import nearest
+from gentickets.methods import METHODS_OF
 from gentickets.recipe.bounds import CELLS
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import CRITERION_OPTIONS, METHODS_OF
+from gentickets.recipe.sections import CRITERION_OPTIONS
 from gentickets.recipe.words import Problem, listed
 
 MOST_LOOKS = 10**4
@@ -26,20 +27,20 @@ def cells(recipe: Recipe) -> Iterator[Problem]:
 
 def method(recipe: Recipe) -> Iterator[Problem]:
     """Keys that mean nothing with the method, and what the method needs."""
-    search, method = recipe.search, recipe.search.method
+    search, method = recipe.search, recipe.method
     for key, methods in METHODS_OF.items():
         if key in search.model_fields_set and getattr(search, key) != () and not search.applies(key):
             needed = " or ".join(map(repr, methods))
-            message = f"means nothing with search.method = '{method}', only with {needed}; remove it"
+            message = f"means nothing with search.method = '{method.name}', only with {needed}; remove it"
             yield Problem(f"search.{key}", message)
-    if method == "at_start" and search.rewind != "weights":
-        message = f"'{search.rewind}' goes on from trained weights, and 'at_start' prunes before there are any"
+    if method.prunes_at_start and search.rewind != "weights":
+        message = f"'{search.rewind}' goes on from trained weights, and '{method.name}' prunes before there are any"
         yield Problem("search.rewind", f"{message}; remove it")
     for number in search.only_rounds:
         if number > search.rounds:
             message = f"{number} is not a round; must be from 1 to search.rounds = {search.rounds}"
             yield Problem("search.only_rounds", message)
-    if method == "widths":
+    if not method.prunes:
         yield from widths(recipe)
 
 
@@ -55,13 +56,13 @@ def early_bird(recipe: Recipe) -> Iterator[Problem]:
             possible = [name for name in CONTROLS if kind_of(name).narrower]
             message = f"'{control}' is about masks of single weights; with by = 'channels' use {listed(possible)}"
             yield Problem(f"search.controls[{i}]", message)
-        elif kind.criterion and (search.method, search.criterion) == ("at_start", kind.criterion):
+        elif recipe.method.prunes_at_start and kind.criterion == search.criterion:
             yield Problem(f"search.controls[{i}]", f"'{control}' is how the ticket itself is found; remove it")
-    if search.method != "early_bird":
+    if not recipe.method.watches:
         return
     for key in ("rewind", "other"):
         if getattr(search, key) != (plain := type(search).model_fields[key].default):
-            yield Problem(f"search.{key}", f"'early_bird' has '{plain}' alone: see search.after; remove it")
+            yield Problem(f"search.{key}", f"'{search.method}' has '{plain}' alone: see search.after; remove it")
     if search.after == "continue" and search.rewind_to:
         message = "means nothing where training goes on from the early bird's step (search.after = 'continue')"
         yield Problem("search.rewind_to", f"{message}; remove it, or use after = 'rewind'")
@@ -120,8 +121,10 @@ def other(recipe: Recipe) -> Iterator[Problem]:
     if not search.prune:
         message = f"'{search.other}' is about components that are not pruned, and all are; name some in search.prune"
         yield Problem("search.other", message)
-    if search.other == "trained" and search.method == "at_start":
-        yield Problem("search.other", "'trained' needs a trained network, and 'at_start' prunes before there is one")
+    if search.other == "trained" and recipe.method.prunes_at_start:
+        yield Problem(
+            "search.other", f"'trained' needs a trained network, and '{search.method}' prunes before there is one"
+        )
     elif search.other == "trained" and (recipe.claim is not None or search.controls):
         message = "'trained' gives the other components more steps than dense and controls have: they do not compare"
         yield Problem("search.other", f"{message}; remove [claim] and search.controls, or use 'rewound'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gentickets.errors import nearest
+from gentickets.methods import METHODS
 from gentickets.recipe.schema import Recipe
 from gentickets.recipe.sections import CONTROLS_OF_MOVES
 from gentickets.recipe.words import Problem, listed
@@ -43,7 +44,9 @@ def levels(recipe: Recipe) -> Iterator[Problem]:
         return
     if not recipe.prunes or recipe.removes_channels:
         message = f"search.method = '{search.method}' finds no masks of the recipe's networks to compare with"
-        yield Problem("transfer", f"{message}; use 'iterative', 'one_shot' or 'at_start'")
+        yield Problem(
+            "transfer", f"{message}; use {listed([name for name, method in METHODS.items() if method.masks_dense])}"
+        )
         return
     for i, number in enumerate(transfer.rounds or ()):
         if number not in recipe.rounds:

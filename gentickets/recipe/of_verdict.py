@@ -11,7 +11,7 @@ from gentickets.recipe.words import Problem
 def sparsities(recipe: Recipe) -> Iterator[Problem]:
     """Levels that get a word: rounds' sparsities, the declared one among them, at which controls run."""
     claim = recipe.claim
-    if claim is None or recipe.search.method == "widths":
+    if claim is None or not recipe.prunes:
         return
     found: list[int] = []
     for i, wanted in enumerate(claim.sparsities):

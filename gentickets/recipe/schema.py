@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr
 
 from gentickets.arms import SYNFLOW_CUTS
 from gentickets.definitions import TOLERANCES
+from gentickets.methods import METHODS, Method
 from gentickets.recipe.sections import (
     CHECKS,
     CONTROLS_OF_MOVES,
@@ -31,7 +32,7 @@ LEVEL_TOLERANCE = 0.001
 
 def rounds_of(search: Mapping[str, Any]) -> list[int]:
     """The rounds after the dense run that a [search] asks for, in order; it may lack what means nothing to it."""
-    if search["method"] == "widths":
+    if not METHODS[search["method"]].prunes:
         return list(range(len(search["widths"])))
     return sorted(search.get("only_rounds", ())) or list(range(1, search["rounds"] + 1))
 
@@ -125,7 +126,7 @@ class Recipe(Section):
     @property
     def control_rounds(self) -> list[int]:
         """The rounds at which controls run, in order."""
-        if self.search.method == "widths":
+        if not self.prunes:
             return []
         last = self.rounds[-1]
         if self.search.control_rounds is not None:
@@ -160,19 +161,24 @@ class Recipe(Section):
         return sorted({0, self.search.rewind_to, *(steps // part for part in (50, 20, 5, 2))} - {steps})
 
     @property
+    def method(self) -> Method:
+        """How its tickets are searched."""
+        return METHODS[self.search.method]
+
+    @property
     def prunes(self) -> bool:
         """Whether tickets are searched at all; a sweep of widths trains dense networks alone."""
-        return self.search.method != "widths"
+        return self.method.prunes
 
     @property
     def removes_channels(self) -> bool:
         """Whether whole channels are removed, so that a ticket is a narrower network."""
-        return self.search.method == "early_bird" and self.search.by == "channels"
+        return self.search.applies("by") and self.search.by == "channels"
 
     @property
     def masks_weights(self) -> bool:
         """Whether a ticket is a mask over the weights of one step of the dense run, which other steps have too."""
-        return self.search.method in ("iterative", "one_shot", "at_start") and self.search.rewind == "weights"
+        return self.method.masks_dense and self.search.rewind == "weights"
 
     @property
     def transfer_rounds(self) -> list[int]:
@@ -224,14 +230,14 @@ class Recipe(Section):
     @property
     def budget(self) -> bool:
         """Whether a compute-matched dense model is trained: only where a level costs more than its own training."""
-        return self.search.budget and self.search.method in ("iterative", "one_shot")
+        return self.search.budget and self.method.trains_dense_first
 
     @property
     def cuts(self) -> int:
         """Cuts on the way to each density, "at_start"."""
         if self.search.cuts is not None:
             return self.search.cuts
-        return SYNFLOW_CUTS if self.search.criterion == "synflow" and self.search.method == "at_start" else 1
+        return SYNFLOW_CUTS if self.search.criterion == "synflow" and self.search.applies("cuts") else 1
 
     @property
     def every(self) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gentickets.arms import CONTROLS, TRANSFER_CONTROLS
+from gentickets.methods import ITERATIVE, METHODS, METHODS_OF
 from gentickets.metrics import COMPARED
 from gentickets.recipe.bounds import (
     LISTED,
@@ -33,13 +34,11 @@ Moves = Literal["weights", "mask", "signs", "trained"]
 if TYPE_CHECKING:
     Control: TypeAlias = str
     OfTransfer: TypeAlias = str
-else:  # the table knows the names
-    Control, OfTransfer = Literal[CONTROLS], Literal[TRANSFER_CONTROLS]
-Method = Literal["iterative", "one_shot", "at_start", "early_bird", "widths"]
-if TYPE_CHECKING:
+    MethodName: TypeAlias = str
     SampleFigure = str
-else:
-    SampleFigure = Literal[COMPARED]
+else:  # the tables know the names
+    Control, OfTransfer = Literal[CONTROLS], Literal[TRANSFER_CONTROLS]
+    MethodName, SampleFigure = Literal[tuple(METHODS)], Literal[COMPARED]
 
 DATASETS = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "celeba", "folder")
 CRITERIA = ("magnitude", "random", "snip", "grasp", "grasp-abs", "synflow", "gradient", "lamp")
@@ -48,21 +47,6 @@ CRITERION_OPTIONS: dict[str, tuple[str, ...]] = {
     "temperature": ("grasp", "grasp-abs"),
 }
 """Option of [search] -> the criteria that have it."""
-METHODS_OF: dict[str, tuple[str, ...]] = {
-    "only_rounds": ("one_shot", "at_start", "early_bird"),
-    "cuts": ("at_start",),
-    "by": ("early_bird",),
-    "every": ("early_bird",),
-    "patience": ("early_bird",),
-    "tolerance": ("early_bird",),
-    "rule": ("early_bird",),
-    "gamma_l1": ("early_bird",),
-    "after": ("early_bird",),
-    "multiple": ("early_bird",),
-    "widths": ("widths",),
-    "widen": ("widths",),
-}
-"""Key of [search] -> the methods with which it means something; others mean something with all."""
 CHECKS = 50
 """An early bird's looks along a whole training, where ``every`` is not given."""
 STOPPING = ("patience", "tolerance")
@@ -184,7 +168,7 @@ class Train(Section):
 class Search(Section):
     """[search]: prune, rewind, retrain; and what a ticket must beat."""
 
-    method: Method = "iterative"
+    method: MethodName = ITERATIVE
     criterion: Word = "magnitude"
     """One of `CRITERIA`, or a plugin's."""
     pooled: bool = False

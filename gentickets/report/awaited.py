@@ -32,7 +32,7 @@ def awaited(cells: Cells, level: int | None) -> list[str]:
 def _wanted(cells: Cells) -> dict[str, list[int]]:
     """Arm -> the rounds that the recipe asks of it."""
     rounds = cells.recipe.control_rounds
-    wanted = {SEARCH: [0]} if cells.method == "early_bird" else {}
+    wanted = {SEARCH: [0]} if cells.recipe.method.watches else {}
     wanted |= {"ticket": [0, *cells.levels], **dict.fromkeys(cells.controls, rounds)}
     if carried := cells.transfer_rounds:
         wanted |= dict.fromkeys([TRANSFER, *cells.transfer_controls], carried)

@@ -25,7 +25,6 @@ class Cells:
     def __init__(self, results: Sequence[Result], recipe: Recipe) -> None:
         self.recipe, self.search = recipe, recipe.search
         self._cells = {(cell.arm, cell.round, cell.seed): cell for cell in results}
-        self.method = recipe.search.method
         self.seeds = sorted({cell.seed for cell in results})
         self.wanted_seeds = max(recipe.search.seeds, len(self.seeds))
 
@@ -44,7 +43,7 @@ class Cells:
 
     def way(self, round: int) -> list[int]:
         """The ticket's rounds that lead to one, with it: every earlier one, or the dense run alone."""
-        if self.method == "iterative":
+        if self.recipe.method.goes_round_by_round:
             return list(range(round + 1))
         return sorted({0, round})
 

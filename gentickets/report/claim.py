@@ -153,7 +153,7 @@ def _unclaimed(cells: Cells) -> tuple[str, ...]:
 def _without_level(cells: Cells, verdict: Verdict) -> Verdict:
     """The verdict where validation has named no level: none will come, or the run is not that far."""
     # What every level rests on: the dense run, and where each round prunes the last one's, the first round.
-    if broken := cells.first_broken([0, 1] if cells.method == "iterative" else [0]):
+    if broken := cells.first_broken([0, 1] if cells.recipe.method.goes_round_by_round else [0]):
         return replace(verdict, word=LOSES, sentence=f"The ticket LOSES. {say.failed(broken)}")
     undone = any(cells.ticket_troubles(round)[1] for round in [0, *cells.levels])
     if undone or len(cells.seeds) < cells.wanted_seeds:

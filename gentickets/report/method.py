@@ -38,33 +38,23 @@ def scores_say(recipe: Recipe) -> str:
 
 def how_found(recipe: Recipe) -> str | None:
     """How the tickets were found, where it is not by iterative magnitude pruning: ``found at the start by SNIP``."""
-    search = recipe.search
-    by = "" if search.criterion == "magnitude" else f" by {_scored(recipe)}"
-    if search.method == "at_start":
-        step = search.rewind_to
-        text = f"found at {f'step {step}' if step else 'the start'} by {_scored(recipe)}"
-        text += f" in {recipe.cuts} cuts" if recipe.cuts > 1 else ""
-    elif search.method == "one_shot":
-        text = f"pruned in one shot{by}"
-    elif search.method == "early_bird":
-        text = _early_bird(recipe)
-    else:
-        text = f"pruned{by}" if by else ""
+    search, method = recipe.search, recipe.method
+    plain = search.criterion == "magnitude"
+    text = method.found if method.found_plainly is None or not plain else method.found_plainly
+    rewound, emerged = f"rewound to step {search.rewind_to}", "continued from the step at which it emerged"
+    text = text.format(
+        at=f"step {search.rewind_to}" if search.rewind_to else "the start",
+        scored=_scored(recipe),
+        by="" if plain else f" by {_scored(recipe)}",
+        in_brackets="" if plain else f" ({_scored(recipe)})",
+        in_cuts=f" in {recipe.cuts} cuts" if recipe.cuts > 1 else "",
+        ranked=_ranked(recipe),
+        by_rule=", by the published rule" if search.rule == "published" else "",
+        goes_on=rewound if search.after == "rewind" else emerged,
+    )
     others = {"fresh": "the components that are not pruned starting afresh", "trained": "the others going on trained"}
     told = [text, "at ERK layer densities" if search.scope == "erk" else "", others.get(search.other, "")]
     return ", ".join(filter(None, told)) or None
-
-
-def _early_bird(recipe: Recipe) -> str:
-    search = recipe.search
-    plain = recipe.removes_channels or search.criterion == "magnitude"
-    rewound = f"rewound to step {search.rewind_to}"
-    told = [
-        f"an early bird by {_ranked(recipe)}{'' if plain else f' ({_scored(recipe)})'}",
-        "by the published rule" if search.rule == "published" else "",
-        rewound if search.after == "rewind" else "continued from the step at which it emerged",
-    ]
-    return ", ".join(filter(None, told))
 
 
 def _scored(recipe: Recipe) -> str:
@@ -84,12 +74,12 @@ def _facts(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if recipe.prunes:
         yield "criterion", _criterion(recipe)
         yield f"{_ranked(recipe)} are ranked", _SCOPES.get(search.scope, "").replace("weights", _ranked(recipe))
-        if search.method == "early_bird":
+        if recipe.method.watches:
             yield from _of_early_bird(recipe)
         yield "pruned", listed(search.prune) if search.prune else "every component"
         yield "exempt", listed(search.exempt) if search.exempt else ""
         yield "other components start", _others(search)
-        yield "rounds start from", _start(search)
+        yield "rounds start from", _start(recipe)
     if recipe.transfer is not None:
         yield from _of_transfer(recipe.transfer)
     yield "training", _training(recipe.train)
@@ -121,16 +111,10 @@ def _of_transfer(transfer: Transfer) -> Iterator[tuple[str, str]]:
 
 
 def _method(recipe: Recipe) -> str:
-    search = recipe.search
-    return {
-        "iterative": "iterative: each round prunes what the last one trained",
-        "one_shot": "one shot: each level is pruned by itself from the trained dense model",
-        "at_start": "at the start: each level is pruned by itself from the state that is trained, "
-        f"in {numbered(recipe.cuts, 'cut')}",
-        "early_bird": "early bird: one dense training is looked at until the best "
-        f"{_ranked(recipe)} of a level have stopped changing",
-        "widths": f"widths: dense models with {search.widen} = {listed([*map(str, search.widths)])}; nothing is pruned",
-    }.get(search.method, search.method)
+    widths = listed([*map(str, recipe.search.widths)])
+    return recipe.method.title.format(
+        cuts=numbered(recipe.cuts, "cut"), ranked=_ranked(recipe), widen=recipe.search.widen, widths=widths
+    )
 
 
 def _ranked(recipe: Recipe) -> str:
@@ -172,9 +156,10 @@ def _others(search: Search) -> str:
     )
 
 
-def _start(search: Search) -> str:
+def _start(recipe: Recipe) -> str:
+    search = recipe.search
     fresh = ", optimizer fresh" if search.optimizer_state == "fresh" else ""
-    if search.method == "early_bird" and search.after != "rewind":
+    if recipe.method.watches and search.after != "rewind":
         return f"the step at which each level emerged{fresh}"
     if search.rewind == "weights":
         return f"the weights of step {search.rewind_to}{fresh}"

@@ -63,10 +63,8 @@ def remarks(summary: Summary) -> list[str]:
         if level is not None and share is not None:
             also = f"; {percent(level)} of them are {of_all(share)}"
         found.append(f"Sparsity is the removed share of {summary.pruned or 'the prunable weights'}{also}.")
-    if summary.method == "early_bird":
-        found.append("Each level is found by itself; dense is the same training in the whole networks.")
-    elif summary.method in ("one_shot", "at_start"):
-        found.append("Each level is pruned by itself; dense is the same training without a mask.")
+    if summary.how.remark:
+        found.append(summary.how.remark)
     if summary.goes_on:
         found.append(more_steps(summary.goes_on))
     names = [ArmName.of(row.arm) for row in summary.rows]

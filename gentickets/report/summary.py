@@ -8,6 +8,7 @@ from typing import Any
 
 from gentickets.arms import SEARCH, TICKET, WIDTH, ArmName, told_as
 from gentickets.ledger import lower_bound
+from gentickets.methods import ITERATIVE, METHODS, Method
 from gentickets.metrics import better, known, way
 from gentickets.provenance import comparable
 from gentickets.recipe import Recipe
@@ -53,7 +54,7 @@ class Summary:
     """Whose weights or channels a sparsity is of, where not all are pruned, e.g. ``the generator's weights``."""
     goes_on: str | None = None
     """``lr``, ``none`` or ``trained`` where rounds go on from trained weights, so that none is held against dense."""
-    method: str = "iterative"
+    method: str = ITERATIVE
     """The recipe's: ``iterative``, ``one_shot``, ``at_start``, ``early_bird`` or ``widths``."""
     widened: str = WIDTH
     """The keyword that a sweep varies."""
@@ -86,9 +87,14 @@ class Summary:
         return any(is_partial(row.weights) for row in self.rows)
 
     @property
+    def how(self) -> Method:
+        """The row of its method."""
+        return METHODS[self.method]
+
+    @property
     def is_sweep(self) -> bool:
         """Whether widths were swept, so that nothing was pruned."""
-        return self.method == "widths"
+        return not self.how.prunes
 
     @property
     def how_measured(self) -> str:
@@ -144,7 +150,7 @@ def summarize(results: Sequence[Result], recipe: Recipe, name: str = "run", decl
         (*troubles(cells), *_lower_bound(uncounted)),
         cells.pruned,
         cells.goes_on,
-        cells.method,
+        recipe.search.method,
         cells.search.widen,
         tuple(facts(recipe)),
         {figure: way(figure) for figure in figures},

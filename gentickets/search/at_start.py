@@ -8,6 +8,7 @@ from dataclasses import replace
 from gentickets.criteria import Criterion
 from gentickets.data import Batches
 from gentickets.heartbeat import beat
+from gentickets.methods import AT_START
 from gentickets.search.pruning import CRITERION_BATCHES, beside, pruned
 from gentickets.search.rounds import first_ticket
 from gentickets.seeds import derive
@@ -71,6 +72,6 @@ def ticket_at_start(
         seen = derive(seed, "criterion", round, cut)
         mask, tied = pruned(training.task, mask, density ** (cut / cuts), criterion, scope, seen, batches)
         Ticket(mask, dense.weights, dense.origin).load_into(training.task)
-    origin = replace(dense.origin, method="at_start", round=round, tied=tied)
+    origin = replace(dense.origin, method=AT_START, round=round, tied=tied)
     made = Ticket(mask, zeroed(dense.weights, mask), origin, dense.optim, constants=dense.constants)
     return made if fresh is None else beside(made, fresh)

@@ -14,6 +14,7 @@ from gentickets.data import Batches
 from gentickets.earlybird import EarlyBird, Pace
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Channels, Mask, full_mask
+from gentickets.methods import EARLY_BIRD
 from gentickets.search.pruning import CRITERION_BATCHES, known_choice, pruned
 from gentickets.search.rounds import first_ticket
 from gentickets.tasks import Batch, Task
@@ -167,7 +168,7 @@ def early_bird(
         start = dense_at(training.snapshot(step), start.mask, start.origin) if after == "continue" else start
     if not chosen:
         raise TicketError(bird.why_not(density), Status.FAILED)
-    return cut(replace(start, origin=replace(start.origin, method="early_bird", round=1)), chosen[0], ranked.groups)
+    return cut(replace(start, origin=replace(start.origin, method=EARLY_BIRD, round=1)), chosen[0], ranked.groups)
 
 
 def momentum_of(training: Training) -> float:

@@ -9,6 +9,7 @@ from gentickets.criteria import Criterion, magnitude
 from gentickets.data import Batches
 from gentickets.errors import TicketError
 from gentickets.masks import full_mask
+from gentickets.methods import ITERATIVE
 from gentickets.search.pruning import CRITERION_BATCHES, beside, known_choice, pruned
 from gentickets.seeds import derive
 from gentickets.tasks import Batch
@@ -89,7 +90,7 @@ def first_ticket(
     train(training, batches, range(0 if since is None else since.step, rewind_to), seed=seed, watch=watch)
     state = training.snapshot(rewind_to)
     optim = state.optim if optimizer_state == "rewound" else {}
-    return Ticket(mask, state.weights, Origin("iterative", rewind_to, 0, seed), optim, constants=state.constants)
+    return Ticket(mask, state.weights, Origin(ITERATIVE, rewind_to, 0, seed), optim, constants=state.constants)
 
 
 def next_ticket(

@@ -15,6 +15,7 @@ from .console import emit, json_option, note, paragraph, table
 from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data, settle_matplotlib
 
 if TYPE_CHECKING:
+    from gentickets.recipe import Recipe
     from gentickets.report import Report, Summary
     from gentickets.tickets import Ticket
 
@@ -104,20 +105,19 @@ def _print_excluded(rows: Sequence[Mapping[str, Any]]) -> None:
         table(*not_pruned(rows))
 
 
-def _networks(ticket: Ticket, recipe: dict[str, Any] | None, plugins: Sequence[Path]) -> dict[str, Any]:
+def _networks(ticket: Ticket, recipe: Recipe | None, plugins: Sequence[Path]) -> dict[str, Any]:
     """Weights and what is excluded, from the ticket's networks, built anew; empty without a recipe or its plugin."""
     from gentickets.experiment.planted import shapes_of
     from gentickets.masks import by_reason, excluded
     from gentickets.tickets import weights_of
 
-    if recipe is None or "image" not in recipe:
+    if recipe is None or recipe.image is None:
         return {}
-    if missing := sorted(set(recipe.get("plugins", [])) - {plugin.name for plugin in plugins}):
+    if missing := sorted(set(recipe.plugins) - {plugin.name for plugin in plugins}):
         note(f"what no mask covers is known with the ticket's plugin: --plugin {missing[0]}")
         return {}
     task = shapes_of(recipe, plugins)
-    chosen = recipe["search"]
-    rows = by_reason(excluded(task, exempt=chosen["exempt"], components=chosen["prune"] or None))
+    rows = by_reason(excluded(task, exempt=recipe.search.exempt, components=recipe.search.prune or None))
     return {"weights": weights_of(ticket, task), "excluded": rows}
 
 
@@ -127,16 +127,15 @@ def _show_ticket(path: Path, as_json: bool, plugins: Sequence[Path]) -> None:
     from gentickets.recipe import ticket_recipe
     from gentickets.runs.formats import read_ticket
 
-    ticket, recipe = read_ticket(path)
-    if recipe is not None:
-        ticket_recipe(recipe, path)
+    ticket, stored = read_ticket(path)
+    recipe = None if stored is None else ticket_recipe(stored, path)
     built = _networks(ticket, recipe, plugins)
     facts: dict[str, Any] = {
         "file": str(path),
         "bytes": path.stat().st_size,
         **asdict(ticket.origin),
-        "family": recipe["task"]["family"] if recipe else None,
-        "data": recipe["data"]["name"] if recipe else None,
+        "family": recipe.task.family if recipe else None,
+        "data": recipe.data.name if recipe else None,
         "kept": ticket.mask.kept,
         "prunable": ticket.mask.total,
         "sparsity": round(1 - (ticket.channels or ticket.mask).density, 6),
@@ -153,7 +152,7 @@ def _show_ticket(path: Path, as_json: bool, plugins: Sequence[Path]) -> None:
                 **facts,
                 "densities": ticket.mask.densities,
                 "channels": channels,
-                "recipe": recipe,
+                "recipe": stored,
                 "excluded": built.get("excluded"),
             },
             True,
@@ -180,17 +179,16 @@ def _show_portable(path: Path, as_json: bool) -> None:
     from gentickets.recipe import ticket_recipe
     from gentickets.runs.portable import read_portable
 
-    portable, recipe = read_portable(path)
-    if recipe is not None:
-        ticket_recipe(recipe, path)
+    portable, stored = read_portable(path)
+    recipe = None if stored is None else ticket_recipe(stored, path)
     mask, positive = portable.mask, portable.positive
     facts: dict[str, Any] = {
         "file": str(path),
         "bytes": path.stat().st_size,
         "kind": "portable",
         **asdict(portable.origin),
-        "family": recipe["task"]["family"] if recipe else None,
-        "data": recipe["data"]["name"] if recipe else None,
+        "family": recipe.task.family if recipe else None,
+        "data": recipe.data.name if recipe else None,
         "kept": mask.kept,
         "prunable": mask.total,
         "sparsity": round(1 - mask.density, 6),
@@ -198,7 +196,7 @@ def _show_portable(path: Path, as_json: bool) -> None:
     }
     signs = {name: int((positive[name] & kept).sum()) for name, kept in mask.items()}
     if as_json:
-        more = {"densities": mask.densities, "positive": signs, "norms": list(portable.norms), "recipe": recipe}
+        more = {"densities": mask.densities, "positive": signs, "norms": list(portable.norms), "recipe": stored}
         emit({**{name.replace(" ", "_"): value for name, value in facts.items()}, **more}, True)
         return
     emit({name: value for name, value in facts.items() if value != {}}, False)

@@ -148,7 +148,7 @@ def _row(recipe: Recipe) -> dict[str, Any]:
         "about": about,
         "takes": takes,
         "family": recipe.task.family,
-        "network": recipe.task.keywords.get("network"),
+        "network": recipe.task.network or None,
         "data": recipe.data.name,
         "size": recipe.data.size or SIDES.get(recipe.data.name),
         "weights": _weights(about),

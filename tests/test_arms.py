@@ -107,7 +107,7 @@ def recipe_of(name: str) -> Recipe:
 
 
 def planned(recipe: Recipe) -> list[Unit]:
-    return plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    return plan_units(recipe)
 
 
 @pytest.fixture(scope="module")

@@ -104,12 +104,12 @@ def made(text: str, out: Path) -> Run:
     file.write_text(text)
     recipe = load_recipe(str(file))
     find(recipe, out, Options(jobs=0, device="cpu"))
-    return Run(RunFolder(out), Assembly(recipe.resolved(), root=Path("data")))
+    return Run(RunFolder(out), Assembly(recipe, root=Path("data")))
 
 
 def fork(run: Run, arm: str, step: int, order: int, round: int = 2) -> None:
     """Train the ticket's mask from a step of the dense run, as the arms of that name do."""
-    steps = run.assembly.recipe["train"]["steps"]
+    steps = run.assembly.recipe.train.steps
     mask = read_ticket(run.folder.round(0, "ticket", round).ticket)[0].mask
     training = run.assembly.training(run.assembly.task(0), steps)
     ticket = replace(first_ticket(training, run.assembly.batches(0), rewind_to=step), mask=mask)
@@ -117,7 +117,7 @@ def fork(run: Run, arm: str, step: int, order: int, round: int = 2) -> None:
     train(training, run.assembly.batches(order), range(step, steps), mask=mask, seed=order)
     folder = run.folder.round(0, arm, round)
     folder.path.mkdir(parents=True)
-    write_ticket(folder.ticket, ticket, {**run.assembly.recipe, "image": [1, 8, 8]})
+    write_ticket(folder.ticket, ticket, {**run.assembly.recipe.stored, "image": [1, 8, 8]})
     write_snapshot(folder.trained, training.snapshot(steps))
     folder.result.write_text(Result(arm, 0, round, 0.64, steps, steps - step, "last").to_json())
 

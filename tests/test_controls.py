@@ -15,7 +15,7 @@ from gentickets.data import Batches
 from gentickets.errors import TicketError
 from gentickets.experiment.units import plan_units, search_budget
 from gentickets.masks import Mask, full_mask
-from gentickets.recipe import load_recipe
+from gentickets.recipe import load_recipe, with_changes
 from gentickets.search import first_ticket, next_ticket
 from gentickets.tickets import Ticket
 from gentickets.training import grow
@@ -130,12 +130,11 @@ def test_the_narrow_control_costs_what_the_ticket_would(case: str) -> None:
 
 def test_the_plan_of_the_shipped_recipe_by_hand() -> None:
     recipe = load_recipe("digits_vae")
-    plain = recipe.resolved()
-    units = plan_units(plain, recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    units = plan_units(recipe)
     rounds = recipe.search.rounds
     arms = len(recipe.search.controls) * 2
     assert len(units) == 3 * (1 + rounds + 1 + arms * len(recipe.control_rounds))
-    assert search_budget(plain) == 500 + rounds * 450
+    assert search_budget(recipe) == 500 + rounds * 450
     seen: set[tuple[int, str, int]] = set()
     for unit in units:
         assert set(unit.needs) <= seen | {u.key for u in units if u.arm == "ticket"}
@@ -145,7 +144,7 @@ def test_the_plan_of_the_shipped_recipe_by_hand() -> None:
 
 def test_every_arm_of_a_longer_run_trains_so_many_times_as_long() -> None:
     recipe = load_recipe("digits_vae_longer")
-    units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    units = plan_units(recipe)
     longer = {unit.arm: unit.span for unit in units if unit.name.longer}
     steps, times = recipe.train.steps, recipe.search.longer
     assert set(longer.values()) == {steps * times}
@@ -154,10 +153,9 @@ def test_every_arm_of_a_longer_run_trains_so_many_times_as_long() -> None:
 
 
 def test_longer_without_a_declared_level_is_refused() -> None:
-    plain = load_recipe("digits_vae").resolved()
-    plain["search"]["longer"] = 5
+    recipe = with_changes(load_recipe("digits_vae"), {"search": {"longer": 5}, "claim": None})
     with pytest.raises(TicketError, match="declared"):
-        plan_units(plain, [0], [1], None)
+        plan_units(recipe)
 
 
 @pytest.mark.parametrize("api", [torch.nn.utils.spectral_norm, torch.nn.utils.parametrizations.spectral_norm])

@@ -29,6 +29,7 @@ from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.emerged import EmergedArm
 from gentickets.experiment.find import find
 from gentickets.experiment.options import Options
+from gentickets.experiment.places import recipe_of
 from gentickets.experiment.units import plan_units
 from gentickets.experiment.watching import bird_of
 from gentickets.masks import Channels
@@ -326,10 +327,9 @@ def test_each_component_walks_as_its_own_optimizer_does() -> None:
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_run_keeps_the_noise_with_which_it_began(version: int, tmp_path: Path) -> None:
     recipe = bird(tmp_path, 'search.rule="corrected"', 'train.schedule="linear"')
-    planned = (recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
     definitions = Definitions(early_bird=version)
-    assembly = Assembly(planned[0], root=Path("data"), device="cpu", definitions=definitions)
-    unit = next(unit for unit in plan_units(*planned) if unit.arm == "search")
+    assembly = Assembly(recipe, root=Path("data"), device="cpu", definitions=definitions)
+    unit = next(unit for unit in plan_units(recipe) if unit.arm == "search")
     training = assembly.training(assembly.task(0), unit.span)
     arm = EmergedArm(assembly, RunFolder(tmp_path), unit)
     watch = bird_of(assembly, unit, training, arm.ranked(training.task))
@@ -451,7 +451,7 @@ def test_the_penalty_on_norm_scales_is_the_sign_times_its_weight(batches: Batche
 
 def test_steps_are_planned_with_the_search_first(tmp_path: Path) -> None:
     recipe = bird(tmp_path)
-    units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    units = plan_units(recipe)
     arms = [unit.arm for unit in units]
     assert arms[0] == "search"
     assert "budget" not in arms
@@ -652,4 +652,4 @@ def test_a_compact_ticket_shows_its_channels(channels_run: Path) -> None:
 
 
 def assembled(run: Path) -> Assembly:
-    return Assembly(RunFolder(run).read_record()["recipe"], root=Path("data"), device="cpu")
+    return Assembly(recipe_of(RunFolder(run)), root=Path("data"), device="cpu")

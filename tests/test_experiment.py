@@ -105,7 +105,7 @@ def test_the_best_checkpoint_is_chosen_on_validation(every_arm: tuple[Recipe, Pa
 def test_units_do_what_the_search_does(every_arm: tuple[Recipe, Path]) -> None:
     """A run's tickets are those of `iterative`, bit for bit, though each round starts from the disk."""
     recipe, run = every_arm
-    assembly = Assembly(recipe.resolved(), root=Path("data"))
+    assembly = Assembly(recipe, root=Path("data"))
     training = assembly.training(assembly.task(0), recipe.train.steps)
     batches = assembly.batches(0)
     for ticket in iterative(training, batches, rounds=2, keep=0.6, rewind_to=3, seed=0):
@@ -134,7 +134,7 @@ def test_units_do_what_the_search_does_in_other_ways_too(changes: list[str], tmp
     (tmp_path / "r.toml").write_text(text)
     recipe = load_recipe(str(tmp_path / "r.toml"), overrides=[*changes, "search.controls=[]"])
     find(recipe, tmp_path / "run", Options(jobs=0, device="cpu", keep_all=True))
-    assembly, search = Assembly(recipe.resolved(), root=Path("data")), recipe.search
+    assembly, search = Assembly(recipe, root=Path("data")), recipe.search
     training = assembly.training(assembly.task(0), recipe.train.steps)
     for ticket in iterative(
         training, assembly.batches(0), rounds=2, keep=0.6, rewind_to=3, seed=0, rewind=search.rewind,

@@ -110,3 +110,40 @@ def test_nothing_in_the_project_unpickles() -> None:
                     for word in node.keywords
                 )
                 assert safe or not (name in loaders and node.func.attr in ("load", "loads", "open")), path
+
+
+SECTIONS = {"task", "data", "train", "search", "quality", "transfer", "verdict"}
+BY_KEY = {
+    "gentickets/files/belonging.py": {"search"},  # below the room of recipes: how a run searches, for its first round
+    "gentickets/experiment/planted.py": {"data"},  # what the command line lays over a ticket's recipe
+    "cli/matrix.py": {"transfer"},  # the same, before there is a recipe
+    "cli/recipes.py": {"data"},  # of a row that is printed
+    "gentickets/report/transfer_sentence.py": {"data"},  # of a result, not of a recipe
+}
+"""Where a section's name is read as a key outside `recipe/`, and why."""
+
+
+def keys_read(code: str) -> set[str]:
+    """The constant keys that a module reads, by ``[...]`` or ``.get(...)``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(code)):
+        key: ast.expr | None = None
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            key = node.slice
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+            key = next(iter(node.args), None)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            found.add(key.value)
+    return found
+
+
+def test_recipes_are_read_by_key_in_their_own_room_alone() -> None:
+    """A recipe is a `Recipe` wherever it goes: defaults and what follows from it stand there, once and typed."""
+    elsewhere = [path for path in MODULES if room_of(path) != "recipe"]
+    read = {str(path.relative_to(HOUSE)): keys_read(path.read_text(encoding="utf-8")) & SECTIONS for path in elsewhere}
+    assert {path: keys for path, keys in read.items() if keys} == BY_KEY
+
+
+def test_a_recipe_read_by_key_would_be_seen() -> None:
+    assert keys_read('steps = recipe["train"]["steps"]\nrecipe.get("claim") or {}\n') == {"train", "steps", "claim"}
+    assert not keys_read('recipe.train.steps\nrecord["train"] = 1\n')

@@ -47,7 +47,7 @@ def recipe_of(method: Method, *overrides: str) -> Recipe:
 @METHOD
 def test_every_method_is_planned_in_the_order_of_its_basis(method: Method) -> None:
     recipe = recipe_of(method)
-    units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    units = plan_units(recipe)
     arms = {unit.arm for unit in units}
     assert (WIDTH in arms, TICKET in arms, SEARCH in arms) == (not method.prunes, method.prunes, method.watches)
     last = next((unit for unit in units if (unit.arm, unit.round) == (TICKET, 2)), None)

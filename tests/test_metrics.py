@@ -75,7 +75,7 @@ def made_run(folder: Path, row: Metric, ticket: float) -> Path:
     record = record_of(of, Options(device="cpu"))
     run.record.write_bytes(run.record_text(record))
     run.recipe.write_text(of.text)
-    for unit in plan_units(record["recipe"], of.seeds, of.control_rounds, of.claim_round):
+    for unit in plan_units(of):
         place = run.round(*unit.key)
         place.path.mkdir(parents=True)
         value = (ticket if unit.arm == "ticket" and unit.round else 1.0) + 0.001 * unit.seed

@@ -28,7 +28,7 @@ def small(tmp_path: Path, *more: str) -> Recipe:
 
 
 def units_of(wanted: Recipe) -> list[Unit]:
-    return plan_units(wanted.resolved(), wanted.seeds, wanted.control_rounds, wanted.claim_round)
+    return plan_units(wanted)
 
 
 def unit_of(wanted: Recipe, arm: str, round: int) -> Unit:
@@ -62,7 +62,7 @@ def test_nothing_is_stored_of_a_unit_whose_need_has_no_result(missing: tuple[str
     run.round(*unit.key).result.unlink()
     run.round(0, *missing).result.unlink()
     with pytest.raises(TicketError, match=f"needs {missing[0]} round {missing[1]} of seed 0, which has no result yet"):
-        work_of(Assembly(wanted.resolved(), root=Path("data")), run, unit).do()
+        work_of(Assembly(wanted, root=Path("data")), run, unit).do()
     assert not run.round(*unit.key).result.exists()
 
 

@@ -58,7 +58,7 @@ def test_two_rounds_of_one_arm_run_side_by_side(tmp_path: Path, monkeypatch: pyt
     run = RunFolder(tmp_path / "run")
     for round in (1, 2):
         run.round(0, "shuffle", round).result.unlink()
-    assembly = Assembly(recipe.resolved(), root=Path("data"))
+    assembly = Assembly(recipe, root=Path("data"))
     units = [Unit(0, "shuffle", round, 30, 25) for round in (1, 2)]
     with locked(run.round(0, "shuffle", 1).path):
         assert work_of(assembly, run, units[1]).do().status == "done"

@@ -74,8 +74,8 @@ def recipe_of(folder: Path, family: str, search: str, task: str = "") -> tuple[R
 
 def tried(folder: Path, family: str, search: str, task: str = "") -> Preflight:
     recipe, plugins = recipe_of(folder, family, search, task)
-    units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
-    assembly = Assembly(recipe.resolved(), root=Path("data"), plugins=plugins)
+    units = plan_units(recipe)
+    assembly = Assembly(recipe, root=Path("data"), plugins=plugins)
     return preflight(assembly, folder / "run", wanted_from(to_try(units, 2, Options())))
 
 

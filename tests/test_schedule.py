@@ -14,7 +14,7 @@ from gentickets.recipe import Recipe, load_recipe, shipped_recipes
 
 
 def planned(recipe: Recipe) -> list[Unit]:
-    return plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    return plan_units(recipe)
 
 
 def by_the_book(waiting: Sequence[Unit], done: set[Key]) -> Unit | None:

@@ -22,13 +22,14 @@ from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.find import find
 from gentickets.experiment.kept import Kept
 from gentickets.experiment.options import Options
+from gentickets.experiment.places import recipe_of
 from gentickets.experiment.sources import nearest_levels, served
 from gentickets.experiment.targets import load_target, started
 from gentickets.experiment.transferring import adopt, gather
 from gentickets.experiment.units import plan_units, transfer_arms
 from gentickets.portable import signs_shuffled
 from gentickets.quality import reference
-from gentickets.recipe import Recipe, parse_recipe
+from gentickets.recipe import Recipe, parse_recipe, with_changes
 from gentickets.results import read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
@@ -128,18 +129,18 @@ def ticket_of(run: Path, seed: int, arm: str, round: int):  # type: ignore[no-un
 
 def test_arms_of_a_transfer_and_their_steps() -> None:
     recipe = target("search.longer=2", rounds=[1, 2])
-    arms = transfer_arms(recipe.resolved())
+    arms = transfer_arms(recipe)
     assert arms == [
         "transfer", "transfer-shuffle", "transfer-shuffle-scaled", "transfer-unmasked", "transfer-mask",
         "transfer-mask-scaled",
     ]  # fmt: skip
-    units = plan_units(recipe.resolved(), [7], recipe.control_rounds, recipe.claim_round)
+    units = plan_units(with_changes(recipe, {"seed": 7, "search": {"seeds": 1}}))
     found = {(unit.arm, unit.round): (unit.span, unit.steps, unit.needs) for unit in units}
     assert found["transfer", 1] == found["transfer-unmasked", 2] == (16, 16, ())
     assert found["transfer-mask", 2] == (16, 13, ((7, "ticket", 0),)), "it starts as the native ticket does"
     assert found["transfer-longer", 2] == (32, 32, ())
     assert ("transfer-longer", 1) not in found, "longer is asked at the claim's level alone"
-    assert not transfer_arms(parse_recipe(VAE).resolved())
+    assert not transfer_arms(parse_recipe(VAE))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_arms_of_a_transfer_and_their_steps() -> None:
     ],
 )
 def test_controls_follow_what_moves(moves: str, arms: list[str]) -> None:
-    assert transfer_arms(target(moves=moves).resolved()) == arms
+    assert transfer_arms(target(moves=moves)) == arms
 
 
 def test_every_arm_is_done_and_tells_its_source(to_gan: Path) -> None:
@@ -176,7 +177,7 @@ def test_a_transferred_ticket_is_the_sources_and_the_rest_is_fresh(vae: Path, to
         bias = name.replace("weight", "bias")
         assert torch.equal(ours.weights[bias], theirs.weights[bias.replace("generator", "decoder")])
     assert sorted(ours.mask) == sorted(name.replace("decoder", "generator") for name in theirs.mask)
-    assembly = Assembly(RunFolder(to_gan).read_record()["recipe"], root=Path("data"))
+    assembly = Assembly(recipe_of(RunFolder(to_gan)), root=Path("data"))
     fresh = dict(assembly.task(1).named_parameters())
     for name, value in ours.weights.items():
         if name.startswith("discriminator"):
@@ -250,7 +251,7 @@ def test_depth_and_noise_reach_the_networks(vae: Path, tmp_path: Path) -> None:
 def test_signs_move_without_weights(vae: Path, tmp_path: Path) -> None:
     run = run_transfer(vae, target("search.seeds=1", moves="signs", rounds=[1, 2]), tmp_path / "signs")
     made, native = ticket_of(run, 0, "transfer", 2), ticket_of(run, 0, "ticket", 0)
-    assembly = Assembly(RunFolder(run).read_record()["recipe"], root=Path("data"))
+    assembly = Assembly(recipe_of(RunFolder(run)), root=Path("data"))
     fresh = dict(assembly.task(0).named_parameters())
     trained, _, _ = read_snapshot(RunFolder(vae).round(1, "ticket", 2).trained)
     name, theirs = "generator.2.weight", "decoder.2.weight"
@@ -295,7 +296,7 @@ def test_a_mask_is_aligned_with_other_networks(vae: Path, tmp_path: Path) -> Non
     assert int(made.mask[name].sum()) == int(theirs.mask[name].sum())
     rows = sorted(made.mask[name].sum(1).tolist())
     assert rows == sorted(theirs.mask[name].sum(1).tolist()), "a permutation of channels"
-    assembly = Assembly(RunFolder(run).read_record()["recipe"], root=Path("data"))
+    assembly = Assembly(recipe_of(RunFolder(run)), root=Path("data"))
     training, batches = assembly.training(assembly.task(0), 16), assembly.batches(0)
     first_ticket(training, batches, rewind_to=8, seed=0)  # which trains it for so many steps
     load_weights(source := assembly.task(1), read_snapshot(RunFolder(vae).round(1, "ticket", 0).trained)[0].weights)

@@ -81,7 +81,7 @@ def make_run(path: Path, of: Recipe, **means: float) -> Path:
     record = record_of(of, Options())
     run.record.write_bytes(run.record_text(record))
     run.recipe.write_text(of.text, encoding="utf-8")
-    for unit in plan_units(record["recipe"], of.seeds, of.control_rounds, of.claim_round):
+    for unit in plan_units(of):
         folder = run.round(*unit.key)
         folder.path.mkdir(parents=True)
         named = {name.replace("_", "-"): mean for name, mean in means.items()}
@@ -134,7 +134,7 @@ def test_an_open_claim_says_how_many_more_seeds_and_what_they_cost(tmp_path: Pat
     assert judged.more is not None
     assert judged.more.seeds is not None
     assert judged.more.seeds >= 1
-    units = plan_units(complete(recipe(1)).resolved(), [0], [3, 5], 5)
+    units = plan_units(complete(recipe(1)))
     cores = int(RunFolder(path).read_record()["machine"]["cores"])
     each = sum(1 for unit in units if not unit.arm.startswith("fork-")) * 60
     assert judged.more.minutes == pytest.approx(judged.more.seeds * each / cores / 60, rel=0.2)

@@ -115,7 +115,7 @@ def content(run: Path) -> dict[str, bytes]:
 
 
 def planned(recipe: Recipe) -> list[Unit]:
-    return plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    return plan_units(recipe)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, RunFolder]
 
 
 def assembled(recipe: Recipe) -> Assembly:
-    return Assembly(recipe.resolved(), root=Path("data"))
+    return Assembly(recipe, root=Path("data"))
 
 
 def dense_state(recipe: Recipe, step: int) -> Ticket:

@@ -257,7 +257,7 @@ def test_every_paper_recipe_starts_at_its_own_size(name: str, tmp_path: Path) ->
     side = recipe.data.size or side
     pixels = torch.randint(0, 256, (8, channels, side, side), dtype=torch.uint8)
     task = FAMILIES[recipe.task.family]((channels, side, side), **recipe.task.keywords)
-    training = Training(task, Assembly(recipe.resolved(), root=tmp_path).plan(recipe.train.steps))
+    training = Training(task, Assembly(recipe, root=tmp_path).plan(recipe.train.steps))
     every = max(objective.every for objective in task.objectives())
     before = copied(state_of(task))
     train(training, Batches(Images(pixels), 4, seed=0), range(every))

@@ -16,12 +16,11 @@ from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.units import Unit
-from gentickets.methods import METHODS
 from gentickets.metrics import as_loss
-from gentickets.recipe.declared import without_arms
+from gentickets.recipe import recipe_of_ticket
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
-from gentickets.search import CRITERION_BATCHES, beside, first_ticket, next_ticket, ticket_at_start
+from gentickets.search import beside, first_ticket, next_ticket, ticket_at_start
 from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Ticket, copied, state_of
 from gentickets.training import Training, Watcher, train
@@ -30,9 +29,12 @@ from gentickets.training import Training, Watcher, train
 class Arm:
     """What one unit trains, made from the recipe and from the stored tickets of the units that it needs."""
 
+    carried = False
+    """Whether its ticket came out of another run, and says how."""
+
     def __init__(self, assembly: Assembly, run: RunFolder, unit: Unit) -> None:
         self.assembly, self.run, self.unit = assembly, run, unit
-        self.search: dict[str, Any] = assembly.recipe["search"]
+        self.search = assembly.recipe.search
         self.narrowed: dict[str, object] = {}
 
     @property
@@ -59,7 +61,7 @@ class Arm:
         if kind.equal:
             self.narrowed = {"width": self._narrow_width()}
         elif kind.name == WIDTH:
-            self.narrowed = {self.search["widen"]: self.search["widths"][unit.round]}
+            self.narrowed = {self.search.widen: self.search.widths[unit.round]}
         purpose = "reinit" if kind.start == "other initialization" else "init"
         return self.assembly.task(unit.seed, purpose=purpose, **self.narrowed)
 
@@ -73,14 +75,14 @@ class Arm:
         unit = self.unit
 
         def dense(rewind_to: int) -> Ticket:
-            if unit.kind.name == FORK and rewind_to > self.search["rewind_to"]:
+            if unit.kind.name == FORK and rewind_to > self.search.rewind_to:
                 return self._dense_at(rewind_to, training, batches, since, watch)
             # a longer arm's start is that of the short one, with its schedule
-            short = self.assembly.plan(self.assembly.recipe["train"]["steps"])
+            short = self.assembly.plan(self.assembly.recipe.train.steps)
             with training.under(short if unit.name.longer and rewind_to else training.plan):
                 return first_ticket(
-                    training, batches, rewind_to=rewind_to, optimizer_state=self.search["optimizer_state"],
-                    components=self.assembly.components, exempt=self.search["exempt"], seed=self.unit.seed,
+                    training, batches, rewind_to=rewind_to, optimizer_state=self.search.optimizer_state,
+                    components=self.assembly.components, exempt=self.search.exempt, seed=self.unit.seed,
                     since=since, watch=watch,
                 )  # fmt: skip
 
@@ -95,7 +97,7 @@ class Arm:
         if kind.role == "ticket" and unit.name.longer:
             return self._stored(unit.round)
         if kind.role == "ticket":
-            return self._next(training, batches) if unit.round else dense(self.search["rewind_to"])
+            return self._next(training, batches) if unit.round else dense(self.search.rewind_to)
         if kind.role == "dense" or kind.equal:
             made = dense(0)
             return replace(made, origin=replace(made.origin, method=kind.name))
@@ -108,7 +110,7 @@ class Arm:
         elif kind.criterion is not None:
             made = self._found_at_start(training, batches, kind.criterion)
         elif make := controls.MADE_BY.get(kind.name):
-            scope, definitions = self.search["scope"], self.assembly.definitions
+            scope, definitions = self.search.scope, self.assembly.definitions
             made = make(controls.Given(training.task, own, self._start(), unit.seed, scope, definitions))
         else:
             raise TicketError(f"unknown arm '{unit.arm}'")
@@ -121,12 +123,11 @@ class Arm:
 
         A ticket is the same, whatever other seeds, arms and levels its run has or is judged at.
         """
-        whole = without_arms(self.assembly.recipe)
-        task, claim = {**whole["task"], **self.narrowed}, whole["claim"]
-        claim = claim and {key: value for key, value in claim.items() if key != "sparsities"}
-        kept = {key: value for key, value in whole.items() if key not in ("seed", "transfer")}
-        seen = {"image": list(self.assembly.image), "saw": self.assembly.splits.fingerprint}
-        return {**kept, "task": task, "claim": claim, "plugins": self.assembly.plugin_names, **seen}
+        splits, assembly = self.assembly.splits, self.assembly
+        return recipe_of_ticket(
+            assembly.recipe, keywords=self.narrowed, image=assembly.image, saw=splits.fingerprint,
+            plugins=assembly.plugin_names, carried=self.carried,
+        )  # fmt: skip
 
     def _start(self) -> Ticket:
         """The dense ticket from whose start the unit's ticket was cut."""
@@ -138,16 +139,16 @@ class Arm:
 
     def _next(self, training: Training, batches: Batches) -> Ticket:
         """Prune what an earlier ticket grew into, or a dense ticket's start."""
-        search, unit, method = self.search, self.unit, METHODS[self.search["method"]]
+        search, unit, method = self.search, self.unit, self.assembly.recipe.method
         fresh = self._fresh() if self._other == "fresh" else None
         wanted = {**self._pruning(batches), "criterion": self.assembly.criterion, "fresh": fresh}
         if method.prunes_at_start:
-            return ticket_at_start(training, self._stored(0), cuts=search["cuts"], **wanted)
+            return ticket_at_start(training, self._stored(0), cuts=self.assembly.recipe.cuts, **wanted)
         before = unit.round - 1 if method.goes_round_by_round else 0
         trained, _, _ = read_snapshot(self.run.round(unit.seed, "ticket", before).trained)
         training.load(trained)
         made = next_ticket(
-            training, self._stored(before), rewind=search["rewind"], optimizer_state=search["optimizer_state"],
+            training, self._stored(before), rewind=search.rewind, optimizer_state=search.optimizer_state,
             other=self._other, **wanted,
         )  # fmt: skip
         return replace(made, origin=replace(made.origin, method=method.name))
@@ -156,10 +157,10 @@ class Arm:
         """How much is pruned, among what, and seen on which batches."""
         search, unit = self.search, self.unit
         return {
-            "density": search["keep"] ** unit.round,
-            "scope": search["scope"],
+            "density": search.keep**unit.round,
+            "scope": search.scope,
             "seed": unit.seed,
-            "batches": batches.first(search.get("score_batches", CRITERION_BATCHES)),
+            "batches": batches.first(search.score_batches),
             "round": unit.round,
         }
 
@@ -193,17 +194,16 @@ class Arm:
         steps = range(dense.origin.rewind_to if since is None else since.step, step)
         train(training, batches, steps, mask=dense.mask, seed=self.unit.seed, watch=watch)
         state = training.snapshot(step)
-        optim = state.optim if self.search["optimizer_state"] == "rewound" else {}
+        optim = state.optim if self.search.optimizer_state == "rewound" else {}
         origin = replace(dense.origin, rewind_to=step)
         return Ticket(dense.mask, state.weights, origin, optim, constants=state.constants)
 
     @property
     def _scales(self) -> bool:
         """Whether survivors are scaled: as the arm says, or as this seed's better twin on validation does."""
-        if not self.unit.twins:
+        if not self.unit.twins or (claim := self.assembly.recipe.claim) is None:
             return self.unit.name.scaled
-        metric = str(self.assembly.recipe["claim"]["metric"])
-        found = {}
+        metric, found = claim.metric, {}
         for key in self.unit.twins:
             result = self.run.round(*key).read_result()
             if result is not None and result.status == "done" and metric in result.valid:
@@ -216,7 +216,7 @@ class Arm:
 
     @property
     def _other(self) -> str:
-        return str(self.search.get("other", "rewound"))
+        return self.search.other
 
     def _fresh(self) -> dict[str, Tensor]:
         """The weights of networks initialized for this round alone."""
@@ -224,8 +224,8 @@ class Arm:
 
     def _narrow_width(self) -> int:
         """The width at which a dense network costs what the ticket's masked one would, or has as many weights."""
-        width = self.assembly.recipe["task"].get("width")
-        if not isinstance(width, int):
+        width = self.assembly.recipe.task.width
+        if width is None:
             raise TicketError(f"control '{self.unit.kind.name}' needs a family with a whole-number keyword 'width'")
         wide = self.assembly.task(self.unit.seed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from functools import cached_property, partial
@@ -22,6 +22,7 @@ from gentickets.definitions import CURRENT, Definitions
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.optimizers import Schedule
 from gentickets.quality import Extractor, OwnFeatures, extractor, inception
+from gentickets.recipe import Recipe
 from gentickets.recipe.sections import CRITERION_OPTIONS
 from gentickets.seeds import derive
 from gentickets.storage import ties_kept
@@ -66,7 +67,7 @@ def settle_device(threads: int) -> None:
 
 
 class Assembly:
-    """What a resolved recipe describes, built when first asked for.
+    """What a recipe describes, built when first asked for.
 
     ``image`` is the shape of the images where it is known; none: that of the data, which is loaded for it.
     ``definitions`` are those of the run that it is for.
@@ -74,7 +75,7 @@ class Assembly:
 
     def __init__(
         self,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         *,
         root: Path,
         device: str = "cpu",
@@ -94,20 +95,17 @@ class Assembly:
     @cached_property
     def splits(self) -> Splits:
         """The data, split."""
-        options = dict(self.recipe["data"])
-        name = options.pop("name")
-        options.pop("batch_size")
-        options.pop("workers")
-        if callable(own := self.plugins.get(name)):
+        wanted = self.recipe.data
+        if callable(own := self.plugins.get(wanted.name)):
             splits = own(self.root)
             if not isinstance(splits, Splits):
-                raise TicketError(f"the plugin's '{name}' must return gentickets.data.Splits")
+                raise TicketError(f"the plugin's '{wanted.name}' must return gentickets.data.Splits")
             return splits
-        folder = options.pop("folder", None)
         with self._downloading():
             return data.load(
-                name, root=self.root, folder=Path(folder) if folder else None, download=self.download,
-                device=self.device, **options,
+                wanted.name, root=self.root, folder=Path(wanted.folder) if wanted.folder else None,
+                download=self.download, device=self.device, size=wanted.size, channels=wanted.channels,
+                valid=wanted.valid,
             )  # fmt: skip
 
     def _downloading(self) -> AbstractContextManager[object]:
@@ -124,26 +122,22 @@ class Assembly:
 
     def task(self, seed: int, *, purpose: str = "init", **changes: object) -> Task:
         """The recipe's networks, initialized from ``seed``; ``changes`` replace keywords (a narrower width)."""
-        keywords = {**self.recipe["task"], **changes}
-        family = keywords.pop("family")
         with torch.random.fork_rng([]):
             torch.default_generator.manual_seed(derive(seed, purpose))
-            task = self._build(family, keywords)
+            task = self._build(**changes)
             with ties_kept(task):
                 return task.to(self.device)
 
     def shapes(self) -> Task:
         """The recipe's networks without numbers, on the device ``meta``."""
-        keywords = dict(self.recipe["task"])
         with torch.device("meta"):
-            return self._build(keywords.pop("family"), keywords)
+            return self._build()
 
-    def of(self, recipe: Mapping[str, Any]) -> Assembly:
+    def of(self, recipe: Recipe) -> Assembly:
         """What the recipe of a stored ticket describes, in the same place; its images' shape is the ticket's."""
-        channels, height, width = recipe["image"]
         other = copy(self)
         other.__dict__.pop("splits", None)
-        other.recipe, other._image = recipe, (channels, height, width)
+        other.recipe, other._image = recipe, recipe.image
         return other
 
     def initialize(self, task: Task, seed: int) -> None:
@@ -152,7 +146,8 @@ class Assembly:
             torch.default_generator.manual_seed(derive(seed, "init"))
             task.initialize()
 
-    def _build(self, family: str, keywords: dict[str, object]) -> Task:
+    def _build(self, **changes: object) -> Task:
+        family, keywords = self.recipe.task.family, {**self.recipe.task.keywords, **changes}
         build = FAMILIES.get(family) or self.plugins.get(family)
         if build is None:
             own = [name for name, value in self.plugins.items() if _is_task(value)]
@@ -168,12 +163,12 @@ class Assembly:
 
     def plan(self, span: int) -> Plan:
         """How to train over ``span`` steps."""
-        train = self.recipe["train"]
-        schedule = Schedule(train["schedule"], span, train["warmup"])
-        base = _optim(train)
-        own = {name: _optim({**train, **changes}) for name, changes in train["objectives"].items()}
-        precision, compile = train.get("precision", "fp32"), train.get("compile", False)
-        return Plan(base, schedule, own, dict(train["ema"]), train["clip_norm"], precision=precision, compile=compile)
+        train = self.recipe.train
+        return Plan(
+            Optim(**train.settings()), Schedule(train.schedule, span, train.warmup),
+            {name: Optim(**train.settings(name)) for name in train.objectives}, dict(train.ema), train.clip_norm,
+            precision=train.precision, compile=train.compile,
+        )  # fmt: skip
 
     def training(self, task: Task, span: int) -> Training:
         """A task ready to train over ``span`` steps."""
@@ -181,37 +176,34 @@ class Assembly:
 
     def batches(self, seed: int) -> Batches:
         """The training batches in the order of ``seed``."""
-        wanted = self.recipe["data"]
-        seed = derive(seed, "data")
-        return Batches(self.splits.train, wanted["batch_size"], seed=seed, workers=wanted["workers"])
+        wanted, seed = self.recipe.data, derive(seed, "data")
+        return Batches(self.splits.train, wanted.batch_size, seed=seed, workers=wanted.workers)
 
     @property
     def criterion(self) -> Criterion:
         """The recipe's criterion, with its options."""
-        search = self.recipe["search"]
-        name = search["criterion"]
+        search, name = self.recipe.search, self.recipe.search.criterion
         found = CRITERIA.get(name) or self.plugins.get(name)
         if not callable(found):
             raise TicketError(f"unknown criterion '{name}'. {nearest(name, CRITERIA)}")
-        names = [option for option, criteria in CRITERION_OPTIONS.items() if name in criteria and option in search]
-        options = {option: search[option] for option in names}
-        return partial(found, **options)
+        options = [option for option, criteria in CRITERION_OPTIONS.items() if name in criteria]
+        return partial(found, **{option: getattr(search, option) for option in options})
 
     @property
     def components(self) -> list[str] | None:
         """Components to prune; None for all."""
-        return list(self.recipe["search"]["prune"]) or None
+        return list(self.recipe.search.prune) or None
 
     def extractor(self, folder: Path) -> Extractor | None:
         """The features that samples are compared in; None where the recipe asks for none."""
-        quality = self.recipe["quality"]
-        if not quality["frechet"]:
+        quality = self.recipe.quality
+        if not quality.frechet:
             return None
-        if quality.get("features", "own") == "own":
+        if quality.features == "own":
             return self.own_features(folder)
         if self._inception is None:
             with self._downloading():
-                self._inception = inception(quality["inception"], download=self.download, device=self.device)
+                self._inception = inception(quality.inception, download=self.download, device=self.device)
         return self._inception
 
     def own_features(self, folder: Path) -> OwnFeatures:
@@ -222,18 +214,9 @@ class Assembly:
 
     def classifier(self, folder: Path) -> OwnFeatures | None:
         """What the accuracies are taken with; None for data without labels, and where no features are wanted."""
-        labelled = self.splits.train.labels is not None and self.recipe["quality"]["frechet"]
+        labelled = self.splits.train.labels is not None and self.recipe.quality.frechet
         return self.own_features(folder) if labelled else None
 
 
 def _is_task(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Task)
-
-
-def _optim(train: Mapping[str, Any]) -> Optim:
-    """The settings that apply to this optimizer; a resolved recipe leaves out the others."""
-    used = ("lr", "betas", "eps", "weight_decay", "momentum", "alpha")
-    settings: dict[str, Any] = {
-        key: tuple(train[key]) if key == "betas" else train[key] for key in used if key in train
-    }
-    return Optim(train["optimizer"], **settings)

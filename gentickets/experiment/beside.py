@@ -22,6 +22,7 @@ from gentickets.quality.evaluate import drawn
 from gentickets.quality.latents import active_latents
 from gentickets.quality.nearest import AT_MOST, distances, nearest
 from gentickets.quality.reference import reference
+from gentickets.recipe import Recipe, read_recipe
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.seeds import derive
@@ -97,15 +98,15 @@ class _Looks:
 
     def path_to(self, arm: str) -> dict[str, Any]:
         """The path that ends in the fork of another order of data."""
-        if (claim := self.assembly.recipe["claim"]) is None:
+        if (claim := self.assembly.recipe.claim) is None:
             raise TicketError("there is no [claim], whose figure a path would be looked at with")
         step = ArmName.of(arm).fork
-        start = "ticket" if step == self.assembly.recipe["search"]["rewind_to"] else str(ArmName(FORK, fork=step))
+        start = "ticket" if step == self.assembly.recipe.search.rewind_to else str(ArmName(FORK, fork=step))
         one, recipe, first = self._grown(start)
         other, _, last = self._grown(arm)
         if set(one.mask) != set(other.mask) or one.mask.distance(other.mask):
             raise TicketError(f"{start} and {arm} have different masks, and pruned weights would return between them")
-        return {"step": step, **path_between(self._examiner(one, recipe), first, last, claim["metric"])}
+        return {"step": step, **path_between(self._examiner(one, recipe), first, last, claim.metric)}
 
     @cached_property
     def real_classes(self) -> list[float]:
@@ -116,7 +117,7 @@ class _Looks:
 
     def _of_samples(self, task: Task) -> dict[str, Any]:
         splits, found = self.assembly.splits, dict[str, Any]()
-        n = self.assembly.recipe["quality"]["samples"] or splits.test.n
+        n = self.assembly.recipe.quality.samples or splits.test.n
         samples = drawn(task, n, derive(EVALUATION_SEED, "test"), tuple(splits.image))
         if self.classifier is not None:
             found["classes"] = self._shares(self.classifier.classes(samples))
@@ -134,7 +135,7 @@ class _Looks:
         count = self.assembly.splits.classes
         return [] if classes is None or count is None else shares(classes, count)
 
-    def _grown(self, arm: str) -> tuple[Ticket, dict[str, Any] | None, Snapshot]:
+    def _grown(self, arm: str) -> tuple[Ticket, Recipe | None, Snapshot]:
         """An arm's ticket with its recipe, and what it has grown into; TicketError where it has not."""
         folder = self.run.round(*self.keys.get(arm, (self.unit.seed, arm, self.unit.round)))
         result = folder.read_result()
@@ -143,13 +144,14 @@ class _Looks:
             raise TicketError(f"{arm} {how}")
         if not (folder.trained.is_file() and folder.ticket.is_file()):
             raise TicketError(f"{arm} has no trained network any more: {folder.trained.name} is gone")
-        return *read_ticket(folder.ticket), read_snapshot(folder.trained)[0]
+        ticket, stored = read_ticket(folder.ticket)
+        return ticket, None if stored is None else read_recipe(stored), read_snapshot(folder.trained)[0]
 
-    def _examiner(self, ticket: Ticket, recipe: dict[str, Any] | None) -> Examiner:
+    def _examiner(self, ticket: Ticket, recipe: Recipe | None) -> Examiner:
         """What measures the networks that a ticket was trained in; they are freshly initialized."""
         described = self.assembly if recipe is None else self.assembly.of(recipe)
         task = described.task(self.unit.seed)
         if ticket.channels is not None:
             take_shapes(task, ticket.weights)
-        training = self.assembly.training(task, self.assembly.recipe["train"]["steps"])
+        training = self.assembly.training(task, self.assembly.recipe.train.steps)
         return Examiner(self.assembly, self.run, self.unit, training, self.batches, Notes())

@@ -64,7 +64,7 @@ def check_family(assembly: Assembly) -> None:
     from gentickets.tasks import FAMILIES
     from gentickets.untouched import untouched
 
-    family = assembly.recipe["task"]["family"]
+    family = assembly.recipe.task.family
     if family in FAMILIES:
         return
     task = assembly.task(0)
@@ -85,20 +85,20 @@ def check_family(assembly: Assembly) -> None:
         raise TicketError(f"{name}.better names '{min(misnamed)}', not among its figures: {', '.join(figures)}")
     declare(figures, task.better)
     measured = [*figures, *figures_of_images(assembly, task)]
-    claim = assembly.recipe.get("claim")
-    if claim and claim["metric"] not in measured:
+    claim = assembly.recipe.claim
+    if claim and claim.metric not in measured:
         how = "figures() declares one of your own, and better which way it is good"
         it_has = f"it has {', '.join(measured)}; {how}"
-        raise TicketError(f"claim.metric '{claim['metric']}' is no figure of {name}; {it_has}")
+        raise TicketError(f"claim.metric '{claim.metric}' is no figure of {name}; {it_has}")
 
 
 def figures_of_images(assembly: Assembly, task: Any) -> list[str]:
     """The figures that are taken of samples and reconstructions."""
-    quality = assembly.recipe["quality"]
-    if not quality["frechet"]:
+    quality = assembly.recipe.quality
+    if not quality.frechet:
         return []
     lacking = {ability for ability in ("sample", "reconstruct") if not task.can(ability)}
-    lacking |= set() if quality.get("downstream", False) else {"downstream"}
+    lacking |= set() if quality.downstream else {"downstream"}
     return [row.name for row in TABLE if row.needs and not lacking.intersection(row.needs)]
 
 

@@ -15,11 +15,11 @@ from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.blame import check_family
 from gentickets.experiment.find import results_of
 from gentickets.experiment.measuring import Contender, Measured, measure
-from gentickets.experiment.places import place_in_run, progress_of, resuming, ticket_at
+from gentickets.experiment.places import place_in_run, progress_of, recipe_of, resuming, ticket_at
 from gentickets.experiment.planted import Place, networks_of, open_ticket
 from gentickets.experiment.repaid import Spent, spent_on
 from gentickets.ledger import Level, levels_of, lower_bound
-from gentickets.recipe import Recipe, load_recipe, shipped_recipes, stored_recipe
+from gentickets.recipe import load_recipe, shipped_recipes
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket
 from gentickets.seeds import derive
@@ -70,9 +70,7 @@ def cost_of_recipe(
     """What a recipe's dense networks cost, and beside them with only a fraction of each group's channels."""
     recipe = load_recipe(name, plugins=place.plugins)
     settle_device(place.threads or 1)
-    assembly = Assembly(
-        recipe.resolved(), root=place.root, device=place.device, plugins=place.plugins, download=place.download
-    )
+    assembly = Assembly(recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download)
     check_family(assembly)
     dense = assembly.task(recipe.seed)
     contenders = [Contender("dense", dense)]
@@ -91,7 +89,7 @@ def cost_of_ticket(path: Path, place: Place, *, seconds: float) -> Costs:
     levels: list[Level] = []
     if (lies := place_in_run(ticket_at(path))) is not None and lies[2] == "ticket" and (lies[0] / "run.json").is_file():
         run = RunFolder(lies[0])
-        recipe = _recipe_of(run)
+        recipe = recipe_of(run)
         levels = [level for level in levels_of(results_of(run, recipe), recipe)
                   if level.round == ticket.origin.round]  # fmt: skip
     return _costs("ticket", str(path), [ticket], levels, assembly, seconds)
@@ -103,7 +101,7 @@ def cost_of_run(path: Path, place: Place, *, seconds: float, every: bool = False
     Networks are those of the first seed that has finished the level; the search's cost is the mean over seeds.
     """
     run = RunFolder(path)
-    recipe = _recipe_of(run)
+    recipe = recipe_of(run)
     if not recipe.prunes:
         raise TicketError(f"{path} is a sweep of widths: it has no ticket; give a recipe to see what its networks cost")
     results = results_of(run, recipe)
@@ -144,7 +142,7 @@ def _costs(
     starts = {ticket.origin.round: ticket.origin.rewind_to for ticket in tickets}
     used = {one.round: one for one in measured[1:]}  # of a round's networks the last: compact, where there is one
     spent = [
-        spent_on(level, measured[0], used[level.round], assembly.recipe["train"]["steps"], starts[level.round])
+        spent_on(level, measured[0], used[level.round], assembly.recipe.train.steps, starts[level.round])
         for level in levels
         if level.round in used
     ]
@@ -187,19 +185,15 @@ def _thinned(task: Task, assembly: Assembly, fraction: float, multiple: int) -> 
     return Contender("compact", compact(task, chosen, batch, groups=groups), sparsity=1 - chosen.density)
 
 
-def _recipe_of(run: RunFolder) -> Recipe:
-    return stored_recipe(run.read_record()["recipe"], where=str(run.record))
-
-
 def _about(kind: str, name: str, assembly: Assembly) -> dict[str, Any]:
     return {
         kind: name,
         "device": str(assembly.device),
         "threads": torch.get_num_threads(),
-        "batch_size": assembly.recipe["data"]["batch_size"],
-        "steps": assembly.recipe["train"]["steps"],
-        "precision": assembly.recipe["train"].get("precision", "fp32"),
-        "compile": assembly.recipe["train"].get("compile", False),
+        "batch_size": assembly.recipe.data.batch_size,
+        "steps": assembly.recipe.train.steps,
+        "precision": assembly.recipe.train.precision,
+        "compile": assembly.recipe.train.compile,
     }
 
 

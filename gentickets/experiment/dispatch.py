@@ -13,7 +13,6 @@ from gentickets.experiment.transferred import TransferredArm
 from gentickets.experiment.units import Unit
 from gentickets.experiment.watching import Searching
 from gentickets.experiment.work import Work
-from gentickets.methods import METHODS
 from gentickets.runs.folder import RunFolder
 
 WORKS: dict[str, type[Work]] = {SEARCH: Searching, BESIDE: LookingBeside}
@@ -29,5 +28,5 @@ def arm_of(assembly: Assembly, run: RunFolder, unit: Unit) -> Arm:
     """What a unit of the recipe's run trains."""
     if unit.kind.of_transfer:
         return TransferredArm(assembly, run, unit)
-    kind = EmergedArm if METHODS[assembly.recipe["search"]["method"]].watches else Arm
+    kind = EmergedArm if assembly.recipe.method.watches else Arm
     return kind(assembly, run, unit)

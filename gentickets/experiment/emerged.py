@@ -19,7 +19,7 @@ from gentickets.files.belonging import foreign
 from gentickets.masks import Channels, full_mask
 from gentickets.methods import EARLY_BIRD
 from gentickets.runs.formats import read_snapshot
-from gentickets.search import CRITERION_BATCHES, Ranking, cut, dense_at, ranking
+from gentickets.search import Ranking, cut, dense_at, ranking
 from gentickets.seeds import derive
 from gentickets.shapes import take_shapes
 from gentickets.tasks import Task
@@ -36,7 +36,7 @@ class EmergedArm(Arm):
     @property
     def of_channels(self) -> bool:
         """Whether channels are removed, rather than weights masked."""
-        return bool(self.search["by"] == "channels")
+        return self.search.by == "channels"
 
     @property
     def compacts(self) -> bool:
@@ -46,10 +46,10 @@ class EmergedArm(Arm):
 
     def ranked(self, task: Task) -> Ranking:
         """What competes in the recipe's networks."""
-        some = self.assembly.batches(self.unit.seed).first(self.search.get("score_batches", CRITERION_BATCHES))
+        some = self.assembly.batches(self.unit.seed).first(self.search.score_batches)
         return ranking(
-            task, some, by=self.search["by"], scope=self.search["scope"], criterion=self.assembly.criterion,
-            components=self.assembly.components, exempt=self.search["exempt"], seed=derive(self.unit.seed, "rank"),
+            task, some, by=self.search.by, scope=self.search.scope, criterion=self.assembly.criterion,
+            components=self.assembly.components, exempt=self.search.exempt, seed=derive(self.unit.seed, "rank"),
         )  # fmt: skip
 
     def task(self) -> Task:
@@ -119,7 +119,7 @@ class EmergedArm(Arm):
         load_weights(task, self._found.weights)
         ranked = self.ranked(task)
         if kind.role == "ticket":
-            choice = ranked.at(self.search["keep"] ** unit.round, self.search["multiple"])
+            choice = ranked.at(self.search.keep**unit.round, self.search.multiple)
         else:
             own = self._stored(unit.round).channels or Channels({})
             choice = self._control(kind.name, own, channel_scores(task, ranked.groups))
@@ -136,20 +136,18 @@ class EmergedArm(Arm):
 
     def _start(self) -> Ticket:
         """The dense ticket at the step where this level emerged, or at the step that is rewound to."""
-        if self.search["after"] == "rewind":
+        if self.search.after == "rewind":
             return self._stored(0)
         found, seed = self._found, self.unit.seed
-        everything = full_mask(
-            self.assembly.task(seed), exempt=self.search["exempt"], components=self.assembly.components
-        )
-        kept = found if self.search["optimizer_state"] == "rewound" else replace(found, optim={})
+        everything = full_mask(self.assembly.task(seed), exempt=self.search.exempt, components=self.assembly.components)
+        kept = found if self.search.optimizer_state == "rewound" else replace(found, optim={})
         return dense_at(kept, everything, Origin(EARLY_BIRD, found.step, 0, seed))
 
     @property
     def _step(self) -> int:
         """The step from which the ticket is trained."""
-        rewound: int = self.search["rewind_to"]
-        return rewound if self.search["after"] == "rewind" else self._found.step
+        rewound = self.search.rewind_to
+        return rewound if self.search.after == "rewind" else self._found.step
 
     @cached_property
     def _found(self) -> Snapshot:
@@ -172,12 +170,12 @@ class EmergedArm(Arm):
 
     def _steps_of_equal_flops(self) -> int:
         """Steps of the narrow network that cost as much as the search and the ticket's training together."""
-        steps, size = self.unit.span, self.assembly.recipe["data"]["batch_size"]
+        steps, size = self.unit.span, self.assembly.recipe.data.batch_size
         wide, narrow = self.assembly.task(self.unit.seed), self._narrow()
         gain = step_flops(wide, size).total / step_flops(narrow, size).total
         searched = self._found.step
-        if self.search["after"] == "rewind":
-            searched += self._step if self.search["gamma_l1"] else max(0, self._step - searched)
+        if self.search.after == "rewind":
+            searched += self._step if self.search.gamma_l1 else max(0, self._step - searched)
         return round(searched * gain + steps - self._step)
 
     def _narrow(self) -> Task:

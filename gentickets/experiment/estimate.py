@@ -29,12 +29,12 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
     Disk in megabytes at most, seconds about.
     """
     record = record_of(recipe, options)
-    units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    units = plan_units(recipe)
     run = RunFolder(folder)
     done = results_so_far(run, units)
     left = [unit for unit in units if unit.key not in done]
     assembly = Assembly(
-        record["recipe"], root=options.root, device=record["device"], plugins=options.plugins, download=False,
+        recipe, root=options.root, device=record["device"], plugins=options.plugins, download=False,
         definitions=run.definitions() if run.record.is_file() else CURRENT,
     )  # fmt: skip
     settle_device(record["threads"])

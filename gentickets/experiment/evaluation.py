@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,14 +37,14 @@ def check_measures(assembly: Assembly) -> None:
 
     The Inception weights are missing or damaged, or there are too few samples or images for a figure.
     """
-    quality = assembly.recipe["quality"]
-    if not quality["frechet"] or not assembly.task(0).can("sample"):
+    quality = assembly.recipe.quality
+    if not quality.frechet or not assembly.task(0).can("sample"):
         return
-    wanted = quality.get("figures")
-    names = [name for name in COMPARED if "logits" not in metric_of(name).needs] if wanted is None else wanted
+    names: Sequence[str] = [name for name in COMPARED if "logits" not in metric_of(name).needs]
+    names = names if quality.figures is None else quality.figures
     for images in (assembly.splits.valid, assembly.splits.test):
-        require_all(names, quality["samples"] or images.n, images.n)
-    if names and quality.get("features", "own") == "inception":
+        require_all(names, quality.samples or images.n, images.n)
+    if names and quality.features == "inception":
         assembly.extractor(Path())  # kept by the assembly; only features of one's own have a folder
 
 
@@ -59,11 +59,11 @@ class Examiner:
 
     def points(self, rewind_to: int) -> list[int]:
         """Steps at which to evaluate: all along for arms that pick their best, else the last few."""
-        span, steps = self.unit.span, self.assembly.recipe["train"]["steps"]
+        span, steps = self.unit.span, self.assembly.recipe.train.steps
         if self.unit.name.picks_best:
             every = max(1, steps // 2)
             return [*range(every, span - every // 2, every), span]
-        count, gap = self.assembly.recipe["quality"]["checkpoints"], max(1, steps // 20)
+        count, gap = self.assembly.recipe.quality.checkpoints, max(1, steps // 20)
         return sorted({max(rewind_to + 1, span - gap * back) for back in range(count)})
 
     def look(self, step: int) -> None:
@@ -87,7 +87,7 @@ class Examiner:
 
         Of a dense model that is trained twice as long, those that tell whether a dense run is trained when it ends.
         """
-        count, span = self.assembly.recipe["quality"].get("curve", 0), self.unit.span
+        count, span = self.assembly.recipe.quality.curve, self.unit.span
         if self.unit.name.picks_best:
             return []
         if self.unit.arm == TWICE:
@@ -106,7 +106,7 @@ class Examiner:
 
     def on_train(self) -> Figures:
         """Figures on the training split of the task as it is chosen; empty where they are not asked for."""
-        if not self.assembly.recipe["quality"].get("train", False):
+        if not self.assembly.recipe.quality.train:
             return {}
         with self.notes.counted("evaluate", self.assembly.device):
             if self.notes.best is not None:
@@ -139,15 +139,16 @@ class Examiner:
 
     def figures(self, task: Task, split: Literal["train", "valid", "test"], *, only_metric: bool = False) -> Evaluation:
         """The figures on one split, with where they come from; ``only_metric``: those that the claim needs."""
-        assembly, quality, claim = self.assembly, self.assembly.recipe["quality"], self.assembly.recipe["claim"]
-        wanted, downstream = quality.get("figures"), quality.get("downstream", False)
+        assembly, quality, claim = self.assembly, self.assembly.recipe.quality, self.assembly.recipe.claim
+        wanted: Sequence[str] | None = quality.figures
+        downstream = quality.downstream
         if only_metric and claim:
-            row = known(claim["metric"])
+            row = known(claim.metric)
             wanted = [row.alias_of or row.name] if row and row.compares else []
             downstream = row is not None and "downstream" in row.needs
         samples = task.can("sample") and (wanted is None or bool(wanted) or downstream)
         found = evaluate(
-            task, assembly.splits, split, seed=EVALUATION_SEED, samples=quality["samples"], downstream=downstream,
+            task, assembly.splits, split, seed=EVALUATION_SEED, samples=quality.samples, downstream=downstream,
             extractor=assembly.extractor(self.run.path) if samples else None, figures=wanted if samples else None,
             classifier=assembly.classifier(self.run.path) if task.can("reconstruct") or downstream else None,
         )  # fmt: skip
@@ -174,9 +175,9 @@ class Examiner:
         return test.figures
 
     def _metric(self, figures: Figures) -> str:
-        claim = self.assembly.recipe["claim"]
+        claim = self.assembly.recipe.claim
         telling = [name for name in figures if better(name)] or list(figures)
-        metric = str(claim["metric"]) if claim else telling[0]
+        metric = claim.metric if claim else telling[0]
         if metric not in figures:
             raise TicketError(f"claim.metric '{metric}' is not among the figures: {', '.join(figures)}")
         return metric

@@ -133,7 +133,7 @@ def _about(ticket: Ticket, assembly: Assembly) -> dict[str, Any]:
     origin = ticket.origin
     about = {
         "gentickets": __version__,
-        "family": assembly.recipe["task"]["family"],
+        "family": assembly.recipe.task.family,
         "image": list(assembly.image),
         "origin": f"{origin.method}, arm {origin.arm}, round {origin.round}, seed {origin.seed}",
         "sparsity": round(1 - (ticket.channels or ticket.mask).density, 6),

@@ -55,7 +55,7 @@ def find(
         # what is there may have grown beyond what is asked
         recipe = recipe_from(record["recipe"], name=recipe.name, text=recipe.text)
         prepare(run)
-        units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
+        units = plan_units(recipe)
         done = set(settled(run, units))
         listener.begin(units, done)
 
@@ -81,7 +81,7 @@ def find(
 
 def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:
     """The results of a run's units, in the order of the plan; unfinished ones are left out."""
-    units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    units = plan_units(recipe)
     return list(results_so_far(run, units).values())
 
 

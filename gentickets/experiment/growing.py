@@ -93,4 +93,4 @@ def _dropped(run: RunFolder, search: Result) -> bool:
 
 
 def _planned(recipe: Recipe) -> list[Unit]:
-    return plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    return plan_units(recipe)

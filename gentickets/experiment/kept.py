@@ -24,7 +24,7 @@ from gentickets.files import json_bytes, read_json, wrong_field
 from gentickets.files.belonging import FORMAT, PORTABLE, foreign
 from gentickets.files.json_file import UNCHECKED
 from gentickets.portable import Portable
-from gentickets.recipe import ticket_recipe
+from gentickets.recipe import Recipe, ticket_recipe
 from gentickets.runs.folder import SOURCE, RoundFolder, RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.runs.portable import read_portable
@@ -89,7 +89,7 @@ class Kept:
         """Where the files of the source that serve a target's seed at a round of the *source* lie."""
         return self.folder.round(self.seed(seed), "ticket", round)
 
-    def ticket(self, seed: int, round: int) -> tuple[Ticket, dict[str, Any]]:
+    def ticket(self, seed: int, round: int) -> tuple[Ticket, Recipe]:
         """The source's ticket and its recipe; round 0 is the dense one."""
         path = self.place(seed, round).ticket
         if not path.is_file():
@@ -102,7 +102,7 @@ class Kept:
         """The weights that the source's ticket grew into."""
         return read_snapshot(self._checked(self.place(seed, round).trained))[0].weights
 
-    def portable(self, seed: int, round: int) -> tuple[Portable, dict[str, Any]]:
+    def portable(self, seed: int, round: int) -> tuple[Portable, Recipe]:
         """The source's mask and signs, and its recipe."""
         path = self.place(seed, round).path / PORTABLE
         portable, recipe = read_portable(self._checked(path))

@@ -171,7 +171,7 @@ class _Stepping:
     """A training that goes on by ``steps`` steps at every call."""
 
     def __init__(self, contender: Contender, assembly: Assembly, batches: Batches, steps: int) -> None:
-        self.training: Training = assembly.training(contender.task, assembly.recipe["train"]["steps"])
+        self.training: Training = assembly.training(contender.task, assembly.recipe.train.steps)
         self.batches, self.steps, self.mask, self.at = batches, steps, _mask_of(contender), 0
         if contender.ticket is not None:
             self.training.start(contender.ticket)

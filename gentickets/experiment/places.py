@@ -110,9 +110,7 @@ def untrained(ticket: Path, command: str = "sample") -> str:
 
 def progress_of(run: RunFolder) -> tuple[int, int]:
     """How many of a run's rounds are done, and how many its recipe asks for."""
-    record = run.read_record()
-    recipe = recipe_of(run)
-    units = plan_units(record["recipe"], recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    units = plan_units(recipe_of(run))
     return sum(run.round(*unit.key).result.is_file() for unit in units), len(units)
 
 

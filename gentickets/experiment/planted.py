@@ -24,7 +24,7 @@ from gentickets.experiment.work import Work
 from gentickets.files.belonging import GIVEN
 from gentickets.quality import grid_png, reconstruction_grid
 from gentickets.quality.evaluate import drawn
-from gentickets.recipe import ticket_recipe
+from gentickets.recipe import Data, Recipe, ticket_recipe, with_changes
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import pack_ticket, read_snapshot, read_ticket
@@ -55,27 +55,25 @@ def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = No
     """
     if is_portable(path):
         raise TicketError(unplanted(path))
-    ticket, recipe = read_ticket(path)
-    wanted = ticket_recipe(recipe, path)
-    stored = sum(value.numel() for value in ticket.weights.values())
-    check_size(wanted, stored, path, compact=ticket.channels is not None)
-    return ticket, described(path, wanted, place, changes)
+    ticket, stored = read_ticket(path)
+    recipe = ticket_recipe(stored, path)
+    held = sum(value.numel() for value in ticket.weights.values())
+    check_size(recipe, held, path, compact=ticket.channels is not None)
+    return ticket, described(path, recipe, place, changes)
 
 
-def described(path: Path, recipe: dict[str, Any] | None, place: Place, changes: Mapping[str, Any] | None) -> Assembly:
+def described(path: Path, recipe: Recipe, place: Place, changes: Mapping[str, Any] | None) -> Assembly:
     """What the recipe stored in a file describes; TicketError as `open_ticket`."""
-    recipe = ticket_recipe(recipe, path)
-    missing = sorted(set(recipe.get("plugins", [])) - {plugin.name for plugin in place.plugins})
+    missing = sorted(set(recipe.plugins) - {plugin.name for plugin in place.plugins})
     if missing:
         raise TicketError(f"{path} needs its plugin: give --plugin {missing[0]}", Status.TICKET)
-    for section, keys in (changes or {}).items():
-        recipe[section] = {**recipe[section], **keys}
+    recipe = with_changes(recipe, changes or {})
     other = (changes or {}).get("data", {})
-    if "image" in recipe and "name" in other:
-        channels, side, _ = recipe["image"]  # whatever the data, the networks take the ticket's images
+    if recipe.image is not None and "name" in other:
+        channels, side, _ = recipe.image  # whatever the data, the networks take the ticket's images
         own = {"size": side, "channels": "grey" if channels == 1 else "rgb", "valid": None}
-        recipe["data"] = {**recipe["data"], **own, "folder": other.get("folder")}
-    _check_folder(path, recipe["data"])
+        recipe = with_changes(recipe, {"data": {**own, "folder": other.get("folder")}})
+    _check_folder(path, recipe.data)
     settle_device(place.threads or 1)
     return Assembly(
         recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download,
@@ -91,17 +89,15 @@ def networks_of(ticket: Ticket, assembly: Assembly) -> Task:
     return task
 
 
-def shapes_of(recipe: Mapping[str, Any], plugins: Sequence[Path] = ()) -> Task:
+def shapes_of(recipe: Recipe, plugins: Sequence[Path] = ()) -> Task:
     """The networks that a stored recipe describes, without numbers: on the device ``meta``, so that no size hurts."""
-    channels, height, width = recipe["image"]
-    assembly = Assembly(recipe, root=Path(), plugins=plugins, image=(channels, height, width))
-    return assembly.shapes()
+    return Assembly(recipe, root=Path(), plugins=plugins, image=recipe.image).shapes()
 
 
-def _check_folder(path: Path, data: Mapping[str, Any]) -> None:
+def _check_folder(path: Path, data: Data) -> None:
     """A recipe's folder of images is looked for from the current directory, as the recipe says it."""
-    if data["name"] == "folder" and not Path(str(data.get("folder"))).is_dir():
-        message = f"{path} was found on the images in '{data.get('folder')}', and there is no such folder here"
+    if data.name == "folder" and not Path(str(data.folder)).is_dir():
+        message = f"{path} was found on the images in '{data.folder}', and there is no such folder here"
         raise TicketError(f"{message}; say where they are: --on FOLDER")
 
 
@@ -146,7 +142,7 @@ def _grown(assembly: Assembly, ticket: Ticket, task: Task, snapshot: Snapshot) -
         load_weights(task, snapshot.weights)
         yield
         return
-    plan = replace(assembly.plan(assembly.recipe["train"]["steps"]), precision="fp32", compile=False)
+    plan = replace(assembly.plan(assembly.recipe.train.steps), precision="fp32", compile=False)
     training = Training(task, plan)  # which trains nothing, and leaves nothing of its arithmetic on the networks
     training.load(snapshot)
     with training.averaged(assembly.batches(ticket.origin.seed).first(NORM_BATCHES)):
@@ -209,12 +205,12 @@ def grow_into(
     """Train a ticket in its networks into a folder, or go on there: see `train_ticket`."""
     check_family(assembly)
     check_measures(assembly)
-    assembly.recipe = {**assembly.recipe, "seed": seed}
-    least, train = ticket.origin.rewind_to, assembly.recipe["train"]
-    if train["steps"] <= max(least, train["warmup"]):
-        raise TicketError(f"--steps {train['steps']}: must be above {max(least, train['warmup'])}, the ticket's start")
+    assembly.recipe = with_changes(assembly.recipe, {"seed": seed})
+    span, least = assembly.recipe.train.steps, max(ticket.origin.rewind_to, assembly.recipe.train.warmup)
+    if span <= least:
+        raise TicketError(f"--steps {span}: must be above {least}, the ticket's start")
     check_fit(ticket.weights, state_of(networks_of(ticket, assembly)))
-    given, fresh = out / GIVEN, pack_ticket(ticket, assembly.recipe)
+    given, fresh = out / GIVEN, pack_ticket(ticket, assembly.recipe.stored)
 
     def check() -> None:
         if given.read_bytes() != fresh:
@@ -225,8 +221,8 @@ def grow_into(
     with claimed(out, given, fresh):
         check()
         clear_drafts(out)
-        run, span = RunFolder(out), assembly.recipe["train"]["steps"]
-        unit = Unit(assembly.recipe["seed"], ARM, ticket.origin.round, span, span - ticket.origin.rewind_to)
+        run = RunFolder(out)
+        unit = Unit(seed, ARM, ticket.origin.round, span, span - ticket.origin.rewind_to)
         arm = Planted(ticket, assembly, run, unit)
         work = Work(
             assembly, run, unit, arm, stop=stop, save_every=save_every,

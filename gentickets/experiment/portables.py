@@ -61,7 +61,7 @@ def write_portables(path: Path, recipe: Recipe, options: Options) -> Portables:
     run = RunFolder(path)
     files: list[Path] = []
     missing: list[Path] = []
-    units = plan_units(recipe.resolved(), recipe.seeds, recipe.control_rounds, recipe.claim_round)
+    units = plan_units(recipe)
     units = [unit for unit in units if unit.arm == "ticket" and _done(run, unit)]
     with locked(path), blaming(options.plugins):
         for unit in units:
@@ -95,11 +95,10 @@ def _write(ticket: Path, trained: Path, file: Path, options: Options) -> None:
 
     found, stored = read_ticket(ticket)
     recipe = ticket_recipe(stored, ticket)
-    image = tuple(recipe["image"]) if "image" in recipe else None
-    assembly = Assembly(recipe, root=options.root, device="cpu", plugins=options.plugins, image=image)
+    assembly = Assembly(recipe, root=options.root, device="cpu", plugins=options.plugins, image=recipe.image)
     snapshot, _, _ = read_snapshot(trained)
     made = portable_of(found, snapshot.weights, assembly.task(found.origin.seed))
-    data = pack_portable(made, recipe)
+    data = pack_portable(made, recipe.stored)
     if not file.is_file():
         write_whole(file, data)
         return
@@ -144,8 +143,9 @@ def train_portable(
     from gentickets.experiment.stored import check_size
     from gentickets.runs.portable import read_portable
 
-    portable, recipe = read_portable(path)
-    check_size(ticket_recipe(recipe, path), portable.mask.total, path)
+    portable, stored = read_portable(path)
+    recipe = ticket_recipe(stored, path)
+    check_size(recipe, portable.mask.total, path)
     assembly = described(path, recipe, place, changes)
     ticket = in_fresh_network(portable, assembly, seed, control)
     return grow_into(out, ticket, assembly, seed, stop=stop, report=report, save_every=save_every)
@@ -166,10 +166,10 @@ def in_fresh_network(portable: Portable, assembly: Assembly, seed: int, control:
 
     if control not in (None, *CONTROLS):
         raise TicketError(f"a portable ticket has no control '{control}'. {nearest(control, CONTROLS)}")
-    training = Training(assembly.task(seed), assembly.plan(assembly.recipe["train"]["steps"]))
+    training = Training(assembly.task(seed), assembly.plan(assembly.recipe.train.steps))
     start = first_ticket(
         training, assembly.batches(seed), rewind_to=0, optimizer_state="fresh", seed=seed,
-        components=assembly.components, exempt=assembly.recipe["search"]["exempt"],
+        components=assembly.components, exempt=assembly.recipe.search.exempt,
     )  # fmt: skip
     start = replace(start, mask=start.mask.to(assembly.device))
     made = planted(portable, start)

@@ -25,9 +25,7 @@ from gentickets.experiment.emerged import EmergedArm
 from gentickets.experiment.units import Unit, unit_of
 from gentickets.experiment.watching import Searching
 from gentickets.masks import Mask, full_mask, keep_top
-from gentickets.methods import METHODS
 from gentickets.quality import reconstruction_grid, sample_grid
-from gentickets.recipe.schema import rounds_of
 from gentickets.runs.folder import RunFolder
 from gentickets.tasks import Task
 from gentickets.training import Training, train
@@ -106,7 +104,7 @@ class _Trial:
 
     def __init__(self, assembly: Assembly, units: Sequence[Unit], run: RunFolder) -> None:
         self.assembly, self.units, self.run = assembly, units, run
-        self.search: Mapping[str, Any] = assembly.recipe["search"]
+        self.recipe, self.search = assembly.recipe, assembly.recipe.search
         self.arms = list(dict.fromkeys(unit.kind for unit in units))
         self.seed = units[0].seed if units else 0
         self.found = Preflight()
@@ -136,9 +134,8 @@ class _Trial:
         yield "counting FLOPs", self._flops
         yield "the figures", self._figures
         if self.prunes:
-            criterion = self.search["criterion"]
-            if self.search.get("by") != "channels":
-                yield f"the criterion '{criterion}'", lambda: self._scored(self.assembly.criterion)
+            if not self.recipe.removes_channels:
+                yield f"the criterion '{self.search.criterion}'", lambda: self._scored(self.assembly.criterion)
             for kind in self.arms:
                 if kind.criterion is not None:
                     yield f"the control '{kind.name}'", partial(self._control, kind)
@@ -153,15 +150,15 @@ class _Trial:
     @property
     def prunes(self) -> bool:
         """Whether some unit has a ticket of its own."""
-        return METHODS[self.search["method"]].prunes and any(unit.round for unit in self.units)
+        return self.recipe.prunes and any(unit.round for unit in self.units)
 
     def _build(self) -> None:
         self.task: Task = self.assembly.task(self.seed)
-        self.plan = self.assembly.plan(self.assembly.recipe["train"]["steps"])
+        self.plan = self.assembly.plan(self.recipe.train.steps)
         self.training = Training(self.task, self.plan)
         self.batches = self.assembly.batches(self.seed)
-        if METHODS[self.search["method"]].prunes:
-            self.full: Mask = full_mask(self.task, exempt=self.search["exempt"], components=self.assembly.components)
+        if self.recipe.prunes:
+            self.full: Mask = full_mask(self.task, exempt=self.search.exempt, components=self.assembly.components)
 
     def _step(self) -> None:
         with peak_memory(self.assembly.device) as peak:
@@ -169,7 +166,7 @@ class _Trial:
         self.found.memory = peak.above
 
     def _flops(self) -> None:
-        step_flops(self.task, self.assembly.recipe["data"]["batch_size"])
+        step_flops(self.task, self.recipe.data.batch_size)
         dense_flops(self.task)
 
     def _scored(self, criterion: Criterion) -> None:
@@ -179,10 +176,10 @@ class _Trial:
         if missing:
             raise TicketError(f"it gave no scores for '{missing[0]}'")
         read = {name: scores[name] for name in self.full}  # scores raise when they are looked at
-        scope = self.search["scope"]
+        scope = self.search.scope
         if scope == "erk":
             return
-        density = self.search["keep"] ** max(rounds_of(self.search))
+        density = self.search.keep ** max(self.recipe.rounds)
         try:
             keep_top(read, density, within=self.full, scope=scope, seed=self.seed)
         except TicketError as error:
@@ -207,8 +204,8 @@ class _Trial:
                 self.found.notes.append(f"control '{name}' will fail: {error}; leave it out of search.controls")
 
     def _narrow(self) -> None:
-        width = self.assembly.recipe["task"].get("width")
-        if not isinstance(width, int):
+        width = self.recipe.task.width
+        if width is None:
             raise TicketError("needs a family with a whole-number keyword 'width'; leave it out of search.controls")
         self.assembly.task(self.seed, width=max(1, width // 2))
 
@@ -232,9 +229,9 @@ class _Trial:
         figures = [*own, *figures_of_images(self.assembly, self.task)]
         if not figures:
             raise TicketError("nothing to measure: the family has no figures of its own, and no Frechet distance")
-        claim = self.assembly.recipe.get("claim")
-        if claim and claim["metric"] not in figures:
-            raise TicketError(f"claim.metric '{claim['metric']}' is not among them: {', '.join(figures)}")
+        claim = self.recipe.claim
+        if claim and claim.metric not in figures:
+            raise TicketError(f"claim.metric '{claim.metric}' is not among them: {', '.join(figures)}")
         sample_grid(self.task, self.seed)
         reconstruction_grid(self.task, images)
 

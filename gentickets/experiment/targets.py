@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gentickets.errors import TicketError
-from gentickets.recipe import Recipe, load_recipe, recipe_from, stored_recipe
+from gentickets.experiment.places import recipe_of
+from gentickets.recipe import Recipe, load_recipe, recipe_from
 from gentickets.runs.folder import RunFolder
 
 
@@ -36,12 +37,10 @@ def load_target(
         raise TicketError(
             f"--set would change the recipe of the run {to}, so that its rounds do not count; name a recipe"
         )
-    resolved = run.read_record()["recipe"]
-    stored_recipe(resolved, where=str(run.record))
-    text = run.recipe.read_text("utf-8", errors="replace") if run.recipe.is_file() else ""
-    name = run.path.resolve().name
+    own = recipe_of(run)
     # a run that is a transfer itself, of another source perhaps, lends its native rounds alone
-    return Target(recipe_from({**resolved, "transfer": dict(section)}, name=name, text=text, where=to), run)
+    plain = {**own.resolved(), "transfer": dict(section)}
+    return Target(recipe_from(plain, name=own.name, text=own.text, where=to), run)
 
 
 def started(out: Path) -> Recipe:
@@ -49,11 +48,10 @@ def started(out: Path) -> Recipe:
     run = RunFolder(out)
     if not run.record.is_file():
         raise TicketError(f"no transfer to resume at {out}; without --resume it would start there")
-    resolved = run.read_record()["recipe"]
-    if not resolved.get("transfer"):
+    recipe = recipe_of(run)
+    if recipe.transfer is None:
         raise TicketError(f"{out} is a run of 'gentickets find', not a transfer; go on with it by that")
-    text = run.recipe.read_text("utf-8", errors="replace") if run.recipe.is_file() else ""
-    return stored_recipe(resolved, name=out.resolve().name, text=text, where=str(run.record))
+    return recipe
 
 
 def default_folder(source: str, target: Recipe) -> Path:

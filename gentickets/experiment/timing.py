@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,11 +23,9 @@ from gentickets.experiment.notes import Notes
 from gentickets.experiment.units import Key, Unit
 from gentickets.experiment.watching import Searching
 from gentickets.masks import full_mask, keep_top
-from gentickets.methods import METHODS
 from gentickets.quality import reconstruction_grid, sample_grid
 from gentickets.quality.features import has_own, seconds_to_fit, untrained
 from gentickets.runs.folder import RunFolder
-from gentickets.search import CRITERION_BATCHES
 from gentickets.training import Training, train
 
 TRIAL_SECONDS = 2.0
@@ -83,18 +80,18 @@ def _seconds(assembly: Assembly, unit: Unit, rates: Rates, folder: Path) -> floa
     valid, test = assembly.splits.valid.n, assembly.splits.test.n
     if unit.arm == BESIDE:
         return rates.build + len(unit.needs) * rates.evaluating(test)
-    search = assembly.recipe["search"]
+    recipe = assembly.recipe
     seconds = rates.build + unit.steps * rates.step
     if unit.arm == SEARCH:
-        return seconds + rates.begin + unit.span // int(search["every"]) * rates.check
+        return seconds + rates.begin + unit.span // recipe.every * rates.check
     examiner, start = _examiner(assembly, unit, folder), unit.span - unit.steps
     looks = len(examiner.points(start))
     seconds += looks * rates.evaluating(valid) + (1 if unit.name.picks_best else looks) * rates.evaluating(test)
     seconds += len(examiner.curve_points(start)) * rates.metric * valid
-    seconds += rates.evaluating(test) if assembly.recipe["quality"].get("train", False) else 0.0
+    seconds += rates.evaluating(test) if recipe.quality.train else 0.0
     if unit.prunes:
-        cuts = unit.kind.cuts if unit.kind.criterion else int(search.get("cuts", 1))
-        seconds += cuts * int(search.get("score_batches", CRITERION_BATCHES)) * rates.score
+        cuts = unit.kind.cuts if unit.kind.criterion else recipe.cuts
+        seconds += cuts * recipe.search.score_batches * rates.score
     return seconds
 
 
@@ -132,7 +129,7 @@ def _timed(device: torch.device, work: Callable[[], object]) -> float:
 
 def _step(assembly: Assembly, seed: int) -> float:
     """A masked training step, over a few of them."""
-    steps = assembly.recipe["train"]["steps"]
+    steps = assembly.recipe.train.steps
     training, batches = assembly.training(assembly.task(seed), steps), assembly.batches(seed)
     mask, reached = full_mask(training.task), [3]
     train(training, batches, range(3), mask=mask, seed=seed)
@@ -152,7 +149,7 @@ def _build(assembly: Assembly, seed: int) -> float:
 
     def go() -> None:
         task = assembly.task(seed)
-        step_flops(task, assembly.recipe["data"]["batch_size"])
+        step_flops(task, assembly.recipe.data.batch_size)
         dense_flops(task)
         masked_flops(task, full_mask(task))
         sample_grid(task, seed)
@@ -187,9 +184,10 @@ def _with_images(assembly: Assembly, folder: Path, images: int) -> Assembly:
     splits, part = assembly.splits, copy(assembly)
     share = images / splits.test.n
     fewer = Splits(splits.name, splits.train, splits.valid, _some(splits.test, images), splits.classes, splits.source)
-    quality: Mapping[str, Any] = assembly.recipe["quality"]
-    samples = quality["samples"] and max(2, round(share * quality["samples"]))
-    part.recipe = {**assembly.recipe, "quality": {**quality, "samples": samples, "downstream": False}}
+    quality = assembly.recipe.quality
+    samples = quality.samples and max(2, round(share * quality.samples))
+    fewer_samples = quality.model_copy(update={"samples": samples, "downstream": False})
+    part.recipe = assembly.recipe.model_copy(update={"quality": fewer_samples})
     part.__dict__["splits"] = fewer
     part._own_features = {folder: untrained(splits)}
     return part
@@ -206,12 +204,11 @@ def _some(images: Images, number: int) -> Images:
 
 def _score(assembly: Assembly, units: Sequence[Unit]) -> float:
     """A batch's scores by the criterion, and the cut of all weights by them."""
-    search = assembly.recipe["search"]
-    if not METHODS[search["method"]].prunes or not any(unit.round for unit in units):
+    if not assembly.recipe.prunes or not any(unit.round for unit in units):
         return 0.0
     seed = units[0].seed
     task, batches = assembly.task(seed), assembly.batches(seed).first(1)
-    full = full_mask(task, exempt=search["exempt"], components=assembly.components)
+    full = full_mask(task, exempt=assembly.recipe.search.exempt, components=assembly.components)
 
     def go() -> None:
         with Notes().counted("score", assembly.device), suppress(TicketError):
@@ -233,8 +230,6 @@ def _early_bird(assembly: Assembly, unit: Unit, folder: Path) -> tuple[float, fl
 
 def _once(assembly: Assembly, folder: Path) -> float:
     """Training the data's own classifier, where no one has done so before."""
-    quality = assembly.recipe["quality"]
-    wanted = quality["frechet"] and (
-        quality.get("features", "own") == "own" or assembly.splits.train.labels is not None
-    )
+    quality = assembly.recipe.quality
+    wanted = quality.frechet and (quality.features == "own" or assembly.splits.train.labels is not None)
     return seconds_to_fit(assembly.splits) if wanted and not has_own(assembly.splits, folder) else 0.0

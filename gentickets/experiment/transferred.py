@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from gentickets.experiment.kept import Kept
 from gentickets.experiment.units import Unit, from_own_weights
 from gentickets.masks import Mask, full_mask
 from gentickets.portable import Portable, signs_shuffled
+from gentickets.recipe import Recipe, Transfer
 from gentickets.runs.folder import RunFolder
 from gentickets.search import CRITERION_BATCHES
 from gentickets.seeds import derive
@@ -37,18 +38,13 @@ from gentickets.transfer import (
     paired,
 )
 
-LARGEST = 4096
-"""Pixels of a side, or channels, of a source's images."""
 
-
-def source_networks(recipe: Mapping[str, Any], like: Assembly, seed: int = 0) -> Task:
+def source_networks(recipe: Recipe, like: Assembly, seed: int = 0) -> Task:
     """The networks that a stored ticket was found in; ``like`` knows device and plugins."""
-    if missing := sorted(set(recipe.get("plugins", [])) - set(like.plugin_names)):
+    if missing := sorted(set(recipe.plugins) - set(like.plugin_names)):
         raise TicketError(f"the source needs its plugin: give --plugin {missing[0]}", Status.TICKET)
-    image, named = recipe.get("image"), recipe.get("task", {}).get("family")
-    sizes = image if isinstance(image, list) and len(image) == 3 else [0]
-    if not isinstance(named, str) or not all(type(size) is int and 0 < size <= LARGEST for size in sizes):
-        raise TicketError("the source's recipe tells no family, or no images that could be", Status.TICKET)
+    if recipe.image is None:
+        raise TicketError("the source's recipe tells no images", Status.TICKET)
     try:
         return like.of(recipe).task(seed)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -59,18 +55,19 @@ def source_networks(recipe: Mapping[str, Any], like: Assembly, seed: int = 0) ->
 class Carrier:
     """What carries tickets of one source into one target, as [transfer] says."""
 
-    section: Mapping[str, Any]
+    section: Transfer
     source: Task
     target: Task
     pairing: Pairing
 
     @staticmethod
-    def of(section: Mapping[str, Any], recipe: Mapping[str, Any], assembly: Assembly, seed: int) -> Carrier:
+    def of(recipe: Recipe, assembly: Assembly, seed: int) -> Carrier:
         """The carrier into an assembly's networks, out of those of a source's recipe."""
+        section = assembly.recipe.transfer or Transfer()
         source, target = source_networks(recipe, assembly, seed), assembly.task(seed)
         pairing = paired(
-            source, target, section["routes"], match=section["match"], partial=section["partial"],
-            deepen=section["deepen"], widths=section["widths"], components=assembly.components,
+            source, target, section.routes, match=section.match, partial=section.partial,
+            deepen=section.deepen, widths=section.widths, components=assembly.components,
         )  # fmt: skip
         return Carrier(section, source, target, pairing)
 
@@ -83,14 +80,14 @@ class Carrier:
         ``unmasked``: all of them, those that the mask prunes too; it still chooses channels, where widths differ.
         """
         ticket = replace(ticket, weights={**state_of(self.source), **ticket.weights})
-        if self.section["widths"]:
+        if self.section.widths:
             ticket = fitted(ticket, self.source, self.target, self.pairing)
         if unmasked:
             ticket = replace(ticket, mask=Mask({name: torch.ones_like(kept) for name, kept in ticket.mask.items()}))
         return carried(
             ticket, self.target, start, self.pairing, source=self.source, moves=moves, trained=ticket.weights,
-            rest=None if unmasked else self.section["rest"],
-            noise=self.section["noise"] if moves in ("weights", "trained") else 0.0, seed=seed,
+            rest=None if unmasked else self.section.rest,
+            noise=self.section.noise if moves in ("weights", "trained") else 0.0, seed=seed,
         )  # fmt: skip
 
 
@@ -103,9 +100,11 @@ def of_signs(portable: Portable) -> Ticket:
 class TransferredArm(Arm):
     """What one unit of a transfer trains: a carried ticket or one of its controls."""
 
+    carried = True
+
     def __init__(self, assembly: Assembly, run: RunFolder, unit: Unit) -> None:
         super().__init__(assembly, run, unit)
-        self.section: dict[str, Any] = assembly.recipe["transfer"]
+        self.section = assembly.recipe.transfer or Transfer()
         self.kept = Kept(run)
 
     @property
@@ -116,13 +115,13 @@ class TransferredArm(Arm):
     @property
     def moves(self) -> str:
         """What this arm takes from the source."""
-        return self.unit.kind.moves or str(self.section["moves"])
+        return self.unit.kind.moves or self.section.moves
 
     def told(self) -> dict[str, Any]:
         """The source, and what every layer got, as a result holds it; known once the ticket is made."""
         origin, recipe = self._ticket.origin, self._recipe
         source = {
-            "source": self.kept.told["name"], "family": recipe["task"]["family"], "data": recipe["data"]["name"],
+            "source": self.kept.told["name"], "family": recipe.task.family, "data": recipe.data.name,
             "seed": origin.seed, "round": origin.round, "sparsity": 1 - self._ticket.mask.density,
         }  # fmt: skip
         return {
@@ -132,19 +131,14 @@ class TransferredArm(Arm):
             **({"align": self._matched} if self._aligns else {}),
         }
 
-    def recipe(self) -> dict[str, Any]:
-        """The recipe stored with its ticket, with what was carried how; where the source lay is not told."""
-        carried = {key: value for key, value in self.section.items() if key != "source"}
-        return {**super().recipe(), "transfer": carried}
-
     def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket]) -> Ticket:
         self._ticket, self._recipe = self._source_ticket()
         if self._aligns:
-            dense(int(self.section["align"]))  # and the training holds networks to match channels with
+            dense(self.section.align)  # and the training holds networks to match channels with
             self._ticket = replace(self._ticket, mask=self._aligned(training.task, batches))
         made, self._table = self._controlled()
         made = replace(made, origin=replace(made.origin, method=self.unit.kind.name))
-        scales = self.unit.name.scaled or (self.section["scale"] and not self.control)
+        scales = self.unit.name.scaled or (self.section.scale and not self.control)
         return controls.scaled(made) if scales else made
 
     def _controlled(self) -> tuple[Ticket, Table]:
@@ -181,16 +175,16 @@ class TransferredArm(Arm):
 
     @cached_property
     def _carrier(self) -> Carrier:
-        return Carrier.of(self.section, self._recipe, self.assembly, self.unit.seed)
+        return Carrier.of(self._recipe, self.assembly, self.unit.seed)
 
-    def _source_ticket(self) -> tuple[Ticket, dict[str, Any]]:
+    def _source_ticket(self) -> tuple[Ticket, Recipe]:
         """The source's ticket with the weights that move, and its recipe; where signs move, one of signs alone."""
         seed, round = self.unit.seed, self._round
-        if self.section["moves"] == "signs" or not self.kept.place(seed, round).ticket.is_file():
+        if self.section.moves == "signs" or not self.kept.place(seed, round).ticket.is_file():
             portable, recipe = self.kept.portable(seed, round)
             return of_signs(portable), recipe
         ticket, recipe = self.kept.ticket(seed, round)
-        if self.section["moves"] == "trained":
+        if self.section.moves == "trained":
             ticket = replace(ticket, weights=self.kept.trained(seed, round))
         return ticket, recipe
 
@@ -207,7 +201,7 @@ class TransferredArm(Arm):
     @property
     def _aligns(self) -> bool:
         """Whether channels are matched first; the mask alone, as a control, is carried as it is."""
-        return bool(self.section["align"]) and self.unit.kind.moves != "mask"
+        return bool(self.section.align) and self.unit.kind.moves != "mask"
 
     @cached_property
     def _round(self) -> int:
@@ -224,5 +218,5 @@ class TransferredArm(Arm):
         if from_own_weights(unit.arm, assembly.recipe):
             return self._stored(0)
         task = assembly.task(unit.seed)
-        everything = full_mask(task, exempt=self.search["exempt"], components=assembly.components)
+        everything = full_mask(task, exempt=self.search.exempt, components=assembly.components)
         return Ticket(everything, copied(state_of(task)), Origin(TRANSFER, 0, 0, unit.seed))

@@ -21,7 +21,7 @@ from gentickets.experiment.sources import Found, files_of, find_source, nearest_
 from gentickets.experiment.stored import check_size
 from gentickets.experiment.transferred import Carrier, of_signs, source_networks
 from gentickets.masks import Mask, full_mask, prunable_layers
-from gentickets.recipe import Recipe, diff, ticket_recipe
+from gentickets.recipe import Recipe, Transfer, diff, ticket_recipe, with_changes
 from gentickets.runs.folder import RoundFolder, RunFolder
 from gentickets.runs.formats import read_ticket
 from gentickets.runs.portable import is_portable, read_portable
@@ -67,13 +67,13 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
     target's, or that lack what is to move.
     """
     found, assembly = find_source(path), _assembled(recipe, options)
-    section: Mapping[str, Any] = assembly.recipe["transfer"]
+    section = recipe.transfer or Transfer()
     ticket, source_recipe = _read(found.first.ticket)
-    if section["moves"] == "weights" and ticket.origin.rewind != "weights":
+    if section.moves == "weights" and ticket.origin.rewind != "weights":
         message = f"the source's tickets start from trained weights (search.rewind = '{ticket.origin.rewind}')"
         raise TicketError(f"{message}, not from early ones: use --moves trained")
-    carrier = Carrier.of(section, source_recipe, assembly, recipe.seed)
-    if section["align"]:
+    carrier = Carrier.of(source_recipe, assembly, recipe.seed)
+    if section.align:
         require_alike(carrier.source, carrier.target)
     notes = _unseen(assembly.of(source_recipe), assembly)
     rounds = _rounds(found, carrier, recipe, notes)
@@ -82,8 +82,8 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
         many = "one seed" if len(found.levels) == 1 else f"{len(found.levels)} seeds"
         notes.append(f"the source has {many}, and serves {len(seeds)}: their losses are not quite independent")
     _require_own_beginnings(seeds, source_recipe, carrier, assembly)
-    files = files_of(found, section["moves"], bool(section["align"]), list(seeds.values()), rounds, carrier.source)
-    if not any("round-00/ticket" in name for name in files) and _needs_dense(section):
+    files = files_of(found, section.moves, bool(section.align), list(seeds.values()), rounds, carrier.source)
+    if not any("round-00/ticket" in name for name in files) and _needs_dense(recipe):
         needed = "the source's dense weights, which its run keeps: name its run, or a ticket inside it"
         raise TicketError(f"the controls 'shuffle' and 'unmasked' need {needed}; or --set transfer.controls=['mask']")
     told = {
@@ -102,7 +102,7 @@ def misfit(path: Path, recipe: Recipe, options: Options) -> str | None:
     assembly, (_, source_recipe) = _assembled(recipe, options), _read(find_source(path).first.ticket)
     source_networks(source_recipe, assembly)  # what is damaged is no misfit
     try:
-        Carrier.of(assembly.recipe["transfer"], source_recipe, assembly, recipe.seed)
+        Carrier.of(source_recipe, assembly, recipe.seed)
     except TicketError as error:
         return str(error).splitlines()[0]
     return None
@@ -112,7 +112,7 @@ def _assembled(recipe: Recipe, options: Options) -> Assembly:
     record = record_of(recipe, options)
     settle_device(int(record["threads"]))
     return Assembly(
-        record["recipe"], root=options.root, device=record["device"], plugins=options.plugins,
+        recipe, root=options.root, device=record["device"], plugins=options.plugins,
         download=options.download,
     )  # fmt: skip
 
@@ -122,7 +122,7 @@ def _rounds(found: Found, carrier: Carrier, recipe: Recipe, notes: list[str]) ->
     taken = {pair.source for pair in carrier.pairing.pairs}
     levels = next(iter(found.levels.values()))
     densities = {round: _density(_read(level.ticket)[0].mask, taken) for round, level in levels.items()}
-    wanted = {round: recipe.search.keep**round for round in carrier.section["rounds"]}
+    wanted = {round: recipe.search.keep**round for round in recipe.transfer_rounds}
     rounds = nearest_levels(densities, wanted, recipe.search.keep)
     if not rounds:
         there = ", ".join(f"{1 - density:.1%}" for density in densities.values())
@@ -143,9 +143,7 @@ def _at(recipe: Recipe, rounds: Mapping[int, int]) -> Recipe:
     return recipe.model_copy(update={"transfer": transfer})
 
 
-def _require_own_beginnings(
-    seeds: Mapping[int, int], recipe: Mapping[str, Any], carrier: Carrier, assembly: Assembly
-) -> None:
+def _require_own_beginnings(seeds: Mapping[int, int], recipe: Recipe, carrier: Carrier, assembly: Assembly) -> None:
     """Raise TicketError where source and target would begin alike: a ticket carried to its own initialization."""
     for target, source in seeds.items():
         if target != source:
@@ -162,12 +160,12 @@ def _require_own_beginnings(
                 )
 
 
-def _needs_dense(section: Mapping[str, Any]) -> bool:
-    moved = section["moves"] in ("weights", "trained")
-    return moved and bool({"shuffle", "unmasked"} & set(section["controls"]))
+def _needs_dense(recipe: Recipe) -> bool:
+    moved = recipe.transfer is not None and recipe.transfer.moves in ("weights", "trained")
+    return moved and not {"shuffle", "unmasked"}.isdisjoint(recipe.transfer_controls)
 
 
-def _read(path: Path) -> tuple[Ticket, dict[str, Any]]:
+def _read(path: Path) -> tuple[Ticket, Recipe]:
     """A ticket, or a portable one as a ticket of signs, and its recipe."""
     if is_portable(path):
         portable, stored = read_portable(path)
@@ -188,7 +186,7 @@ def _density(mask: Mask, layers: set[str]) -> float:
 
 def _tried(carrier: Carrier, ticket: Ticket, assembly: Assembly, recipe: Recipe) -> Table:
     """What every layer gets of a ticket: the transfer itself, whose result is thrown away."""
-    task, moves = carrier.target, str(carrier.section["moves"])
+    task, moves = carrier.target, carrier.section.moves
     everything = full_mask(task, exempt=recipe.search.exempt, components=assembly.components)
     start = Ticket(everything, copied(state_of(task)), Origin(TRANSFER, 0, 0, recipe.seed))
     return carrier.carry(ticket, start, moves, seed=recipe.seed)[1]
@@ -199,25 +197,23 @@ def _unseen(source: Assembly, target: Assembly) -> list[str]:
 
     A data set of gentickets is always split in the same place, so that a source of the same set has seen none.
     """
-    ours, theirs = target.recipe["data"], source.recipe["data"]
-    if ours["name"] == theirs["name"] and ours["name"] != "folder":
+    ours, theirs = target.recipe.data, source.recipe.data
+    if ours.name == theirs.name and ours.name != "folder":
         return []
     channels, side, _ = target.image
-    if theirs["name"] in data.NAMES:
+    if theirs.name in data.NAMES:
         form = {"size": side, "channels": "grey" if channels == 1 else "rgb"}
-        source = source.of({**source.recipe, "data": {**theirs, **form}, "image": list(target.image)})
+        source = source.of(with_changes(source.recipe, {"data": form, "image": list(target.image)}))
     try:
         splits = source.splits
     except TicketError:
-        return [
-            f"the source's images ({theirs['name']}) are not here, so whether it saw the test images is not checked"
-        ]
+        return [f"the source's images ({theirs.name}) are not here, so whether it saw the test images is not checked"]
     if splits.image != target.image:
-        return [f"the source's images have another shape ({theirs['name']}), so they are not compared with the test's"]
+        return [f"the source's images have another shape ({theirs.name}), so they are not compared with the test's"]
     test = target.splits.test
     seen = sum(data.shared(part, test) for part in (splits.train, splits.valid))
     if seen > MOST_SEEN * test.n:
-        message = f"the source was trained on {theirs['name']}, which holds {seen} of the target's {test.n} test images"
+        message = f"the source was trained on {theirs.name}, which holds {seen} of the target's {test.n} test images"
         raise TicketError(f"{message}: a transfer from it would be judged on images that it has seen")
     return [f"{seen} of the target's {test.n} test images are among the source's"] if seen else []
 

@@ -22,8 +22,7 @@ from gentickets.arms import (
     kind_of,
 )
 from gentickets.errors import TicketError
-from gentickets.methods import METHODS
-from gentickets.recipe.schema import rounds_of
+from gentickets.recipe import Recipe
 from gentickets.results import Key as Key
 from gentickets.seeds import derive
 
@@ -84,86 +83,83 @@ def unit_of(record: Mapping[str, Any]) -> Unit:
     return Unit(**{**record, "needs": tuple(tuple(need) for need in record["needs"])})
 
 
-def search_budget(recipe: Mapping[str, Any]) -> int:
+def search_budget(recipe: Recipe) -> int:
     """Optimizer steps behind one seed's last ticket: the dense run and the rounds that led to it."""
-    train, search = recipe["train"], recipe["search"]
-    rounds = search["rounds"] if METHODS[search["method"]].goes_round_by_round else 1
-    return int(train["steps"] + rounds * (train["steps"] - search["rewind_to"]))
+    train, search = recipe.train, recipe.search
+    rounds = search.rounds if recipe.method.goes_round_by_round else 1
+    return train.steps + rounds * (train.steps - search.rewind_to)
 
 
-def control_arms(recipe: Mapping[str, Any]) -> list[str]:
+def control_arms(recipe: Recipe) -> list[str]:
     """The controls' arms, scaled variants included."""
-    search = recipe["search"]
-    return [arm for control in search["controls"] for arm in asked_for(control, search["scaling"])]
+    search = recipe.search
+    return [arm for control in search.controls for arm in asked_for(control, search.scaling)]
 
 
-def transfer_arms(recipe: Mapping[str, Any]) -> list[str]:
+def transfer_arms(recipe: Recipe) -> list[str]:
     """The arms of a transferred ticket: itself, and its controls with their scaled variants."""
-    if not (transfer := recipe.get("transfer")):
+    if recipe.transfer is None:
         return []
-    controls = [f"{TRANSFER}-{control}" for control in transfer["controls"]]
-    return [TRANSFER, *(arm for control in controls for arm in asked_for(control, recipe["search"]["scaling"]))]
+    controls = [f"{TRANSFER}-{control}" for control in recipe.transfer_controls]
+    return [TRANSFER, *(arm for control in controls for arm in asked_for(control, recipe.search.scaling))]
 
 
-def from_own_weights(arm: str, recipe: Mapping[str, Any]) -> bool:
+def from_own_weights(arm: str, recipe: Recipe) -> bool:
     """Whether an arm of a transfer starts from the target's own early weights, of the step that is rewound to."""
-    return (kind_of(arm).moves or recipe["transfer"]["moves"]) == "mask"
+    moves = kind_of(arm).moves or (recipe.transfer and recipe.transfer.moves)
+    return moves == "mask"
 
 
-def plan_units(
-    recipe: Mapping[str, Any], seeds: list[int], control_rounds: list[int], claim_round: int | None
-) -> list[Unit]:
+def plan_units(recipe: Recipe) -> list[Unit]:
     """Every unit of a run, each after what it needs; long ones early, so that workers end together."""
-    steps, rewind = recipe["train"]["steps"], recipe["search"]["rewind_to"]
-    method, longer = METHODS[recipe["search"]["method"]], recipe["search"]["longer"]
+    steps, rewind, seeds = recipe.train.steps, recipe.search.rewind_to, recipe.seeds
+    method, longer, claimed = recipe.method, recipe.search.longer, recipe.claim_round
     controls = control_arms(recipe)
     if not method.prunes:
-        return [Unit(seed, WIDTH, i, steps, steps) for i in reversed(rounds_of(recipe["search"])) for seed in seeds]
-    if longer and claim_round is None:
+        return [Unit(seed, WIDTH, i, steps, steps) for i in reversed(recipe.rounds) for seed in seeds]
+    if longer and claimed is None:
         raise TicketError("search.longer needs a declared [claim] level: the round at which all arms train longer")
     units: list[Unit] = []
     for seed in seeds:
         if method.watches:
             units.append(Unit(seed, SEARCH, 0, steps, steps))
-        if recipe["search"]["budget"]:
+        if recipe.budget:
             units.append(Unit(seed, BUDGET, 0, search_budget(recipe), search_budget(recipe)))
-    for round in [0, *rounds_of(recipe["search"])]:
+    for round in [0, *recipe.rounds]:
         for seed in seeds:
-            needs = _needs(recipe["search"], seed, round)
+            needs = _needs(recipe, seed, round)
             units.append(Unit(seed, TICKET, round, steps, steps - (rewind if round else 0), needs))
     for seed in seeds:
         if longer:
             units.append(_longer(seed, DENSE, 0, longer * steps, rewind))
-            units.append(_longer(seed, TICKET, claim_round or 0, longer * steps, rewind))
-        for round in control_rounds:
+            units.append(_longer(seed, TICKET, claimed or 0, longer * steps, rewind))
+        for round in recipe.control_rounds:
             units += [_control(seed, arm, round, steps, rewind) for arm in controls]
         if longer:
-            units += _longer_controls(recipe, seed, claim_round or 0, longer * steps)
-        units += _transferred(recipe, seed, claim_round)
+            units += _longer_controls(recipe, seed, claimed or 0, longer * steps)
+        units += _transferred(recipe, seed)
     if method.watches:
         units = [_after_search(unit) for unit in units]
-    return units + _of_verdict(recipe, seeds, claim_round, units)
+    return units + _of_verdict(recipe, units)
 
 
-def _of_verdict(
-    recipe: Mapping[str, Any], seeds: list[int], claim_round: int | None, planned: list[Unit]
-) -> list[Unit]:
+def _of_verdict(recipe: Recipe, planned: list[Unit]) -> list[Unit]:
     """The units of [verdict]; what looks at all others of its seed comes last."""
-    if (verdict := recipe.get("verdict")) is None:
+    if (verdict := recipe.verdict) is None:
         return []
-    steps, rewind = recipe["train"]["steps"], recipe["search"]["rewind_to"]
-    round = claim_round or rounds_of(recipe["search"])[-1]
+    steps, rewind, seeds = recipe.train.steps, recipe.search.rewind_to, recipe.seeds
+    round = recipe.claim_round or recipe.rounds[-1]
     units: list[Unit] = []
     for seed in seeds:
-        if verdict["twice"]:
+        if verdict.twice:
             units.append(Unit(seed, TWICE, 0, 2 * steps, 2 * steps - rewind, ((seed, TICKET, 0),)))
-        for step in verdict["forks"]:
+        for step in recipe.fork_steps:
             one, other = ArmName(FORK, fork=step), ArmName(FORK, fork=step, other=True)
             both = [other] if step == rewind else [one, other]  # from there, the ticket itself is the other one
             arms = map(str, both) if step == rewind or seed == seeds[0] else ()
             taken = steps - (rewind if step >= rewind else 0)
             units += [Unit(seed, arm, round, steps, taken, ((seed, TICKET, round),)) for arm in arms]
-    if verdict["beside"]:
+    if verdict.beside:
         seen = {(TICKET, 0), (TICKET, round), *((arm, round) for arm in control_arms(recipe))}
         looked: dict[int, list[Key]] = {seed: [] for seed in seeds}
         for unit in [*planned, *units]:
@@ -181,28 +177,28 @@ def _after_search(unit: Unit) -> Unit:
     return replace(unit, needs=(*unit.needs, need))
 
 
-def _transferred(recipe: Mapping[str, Any], seed: int, claim_round: int | None) -> list[Unit]:
+def _transferred(recipe: Recipe, seed: int) -> list[Unit]:
     """The units of a transfer. What moves weights starts at step 0, with all steps before it."""
-    steps, longer = recipe["train"]["steps"], recipe["search"]["longer"]
+    steps, longer = recipe.train.steps, recipe.search.longer
     units = []
     for arm in transfer_arms(recipe):
         own = from_own_weights(arm, recipe)
-        start, needs = (recipe["search"]["rewind_to"], ((seed, TICKET, 0),)) if own else (0, ())
-        for round in recipe["transfer"]["rounds"]:
+        start, needs = (recipe.search.rewind_to, ((seed, TICKET, 0),)) if own else (0, ())
+        for round in recipe.transfer_rounds:
             units.append(Unit(seed, arm, round, steps, steps - start, needs))
-            if longer and arm == TRANSFER and round == claim_round:
+            if longer and arm == TRANSFER and round == recipe.claim_round:
                 long = str(ArmName(arm, longer=True))
                 units.append(Unit(seed, long, round, longer * steps, longer * steps - start, needs))
     return units
 
 
-def _needs(search: Mapping[str, Any], seed: int, round: int) -> tuple[Key, ...]:
+def _needs(recipe: Recipe, seed: int, round: int) -> tuple[Key, ...]:
     """What a ticket's round starts from: the round before, the dense run, or the search of early birds."""
     if not round:
         return ()
-    if not (method := METHODS[search["method"]]).watches:
+    if not (method := recipe.method).watches:
         return ((seed, TICKET, round - 1 if method.goes_round_by_round else 0),)
-    rewound = ((seed, TICKET, 0),) if search["after"] == "rewind" else ()
+    rewound = ((seed, TICKET, 0),) if recipe.search.after == "rewind" else ()
     return ((seed, SEARCH, 0), *rewound)
 
 
@@ -211,11 +207,11 @@ def _control(seed: int, arm: str, round: int, steps: int, rewind: int) -> Unit:
     return Unit(seed, arm, round, steps, taken, ((seed, TICKET, round),))
 
 
-def _longer_controls(recipe: Mapping[str, Any], seed: int, round: int, span: int) -> list[Unit]:
+def _longer_controls(recipe: Recipe, seed: int, round: int, span: int) -> list[Unit]:
     """Controls trained longer; of one with a scaled variant, the one that is better at short steps."""
-    rewind, scaling = recipe["search"]["rewind_to"], recipe["search"]["scaling"]
+    rewind, scaling = recipe.search.rewind_to, recipe.search.scaling
     units = []
-    for control in recipe["search"]["controls"]:
+    for control in recipe.search.controls:
         if kind_of(control).matched:
             continue  # its length is that of the search
         first, *others = asked_for(control, scaling)

@@ -12,7 +12,6 @@ from gentickets.experiment.notes import resume
 from gentickets.experiment.units import Unit
 from gentickets.experiment.work import Work
 from gentickets.optimizers import Schedule
-from gentickets.recipe.schema import rounds_of
 from gentickets.results import Result
 from gentickets.runs.formats import write_snapshot
 from gentickets.search import Ranking, momentum_of, paces_of
@@ -44,7 +43,7 @@ class Searching(Work):
         )  # fmt: skip
 
     def _plan(self) -> Plan:
-        return replace(super()._plan(), gamma_l1=self.assembly.recipe["search"]["gamma_l1"])
+        return replace(super()._plan(), gamma_l1=self.assembly.recipe.search.gamma_l1)
 
     def _bird(self) -> EarlyBird:
         self.levels = levels_of(self.assembly)
@@ -78,13 +77,17 @@ class Searching(Work):
 
     def _told(self) -> dict[str, Any]:
         """What a result says of the search."""
-        search, bird = self.assembly.recipe["search"], self.bird
+        recipe, bird = self.assembly.recipe, self.bird
         levels = [
             {"round": round, "density": density, "step": bird.emerged.get(density),
              "why": None if density in bird.emerged else bird.why_not(density)}
             for density, round in self.levels.items()
         ]  # fmt: skip
-        chosen = {key: search[key] for key in ("rule", "by", "tolerance", "patience", "every", "gamma_l1")}
+        search = recipe.search
+        chosen = {
+            "rule": search.rule, "by": search.by, "tolerance": recipe.tolerance, "patience": search.patience,
+            "every": recipe.every, "gamma_l1": search.gamma_l1,
+        }  # fmt: skip
         trace = [{**{key: value for key, value in look.items() if key != "density"},
                   "round": self.levels[look["density"]]} for look in bird.trace]  # fmt: skip
         return {**chosen, "levels": levels, "trace": trace, "null": bird.null, "vacuous": bird.vacuous}
@@ -92,8 +95,7 @@ class Searching(Work):
 
 def levels_of(assembly: Assembly) -> dict[float, int]:
     """Density -> round."""
-    search = assembly.recipe["search"]
-    return {search["keep"] ** round: round for round in rounds_of(search)}
+    return {assembly.recipe.search.keep**round: round for round in assembly.recipe.rounds}
 
 
 def bird_of(assembly: Assembly, unit: Unit, training: Training, ranked: Ranking) -> EarlyBird:
@@ -102,11 +104,12 @@ def bird_of(assembly: Assembly, unit: Unit, training: Training, ranked: Ranking)
     To ask before training what it could never tell: `EarlyBird.begin` raises where that is everything, and then
     `EarlyBird.vacuous` has the sentences.
     """
-    search, version = assembly.recipe["search"], assembly.definitions.early_bird
+    recipe, version = assembly.recipe, assembly.definitions.early_bird
+    search = recipe.search
     noise: dict[str, Any] = {"paces": paces_of(training)}
     return EarlyBird(
-        ranked, list(levels_of(assembly)), every=search["every"],
-        patience=search["patience"], tolerance=search["tolerance"], rule=search["rule"],
-        checks=unit.span // search["every"], seed=unit.seed, pooled=search["scope"] == "global",
+        ranked, list(levels_of(assembly)), every=recipe.every,
+        patience=search.patience, tolerance=recipe.tolerance, rule=search.rule,
+        checks=unit.span // recipe.every, seed=unit.seed, pooled=search.scope == "global",
         **(noise if version > 1 else {"momentum": momentum_of(training), "schedule": Schedule()}),
     )  # fmt: skip

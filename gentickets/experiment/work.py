@@ -153,7 +153,7 @@ class Work:
         if self.training.plan.compile:
             with notes.timed("compile", device):
                 self.training.compile(self.batches(0))
-        step = step_flops(task, self.assembly.recipe["data"]["batch_size"])
+        step = step_flops(task, self.assembly.recipe.data.batch_size)
         self.step_flops = step.total
         notes.name("step", step.uncounted)
 
@@ -288,7 +288,7 @@ class Work:
         """What of the networks no mask covers; the dense run tells it for all arms."""
         if self.unit.arm != "ticket" or self.unit.round:
             return []
-        exempt, components = self.assembly.recipe["search"]["exempt"], self.assembly.components
+        exempt, components = self.assembly.recipe.search.exempt, self.assembly.components
         return by_reason(excluded(self.training.task, exempt=exempt, components=components))
 
     def _sizes(self, ticket: Ticket) -> dict[str, Any]:
@@ -316,5 +316,5 @@ class Work:
     def _blank(self) -> Result:
         unit, sparsity = self.unit, 0.0
         if unit.kind.sparse:
-            sparsity = 1 - self.assembly.recipe["search"]["keep"] ** unit.round
+            sparsity = 1 - self.assembly.recipe.search.keep**unit.round
         return Result(unit.arm, unit.seed, unit.round, sparsity, unit.span, unit.steps, "last")

@@ -101,10 +101,11 @@ def assembled(setup: Mapping[str, Any]) -> Assembly:
     from gentickets.experiment.assembly import Assembly, settle_device
     from gentickets.experiment.blame import check_family
     from gentickets.experiment.evaluation import check_measures
+    from gentickets.recipe import read_recipe
 
     settle_device(setup["threads"])
     assembly = Assembly(
-        setup["recipe"], root=Path(setup["root"]), device=setup["device"],
+        read_recipe(setup["recipe"]), root=Path(setup["root"]), device=setup["device"],
         plugins=[Path(path) for path in setup["plugins"]], download=setup["download"],
         definitions=Definitions(**setup["definitions"]),
     )  # fmt: skip

@@ -30,13 +30,6 @@ LEVEL_TOLERANCE = 0.001
 """How far a declared sparsity may be from its round's."""
 
 
-def rounds_of(search: Mapping[str, Any]) -> list[int]:
-    """The rounds after the dense run that a [search] asks for, in order; it may lack what means nothing to it."""
-    if not METHODS[search["method"]].prunes:
-        return list(range(len(search["widths"])))
-    return sorted(search.get("only_rounds", ())) or list(range(1, search["rounds"] + 1))
-
-
 class Recipe(Section):
     """A whole recipe. Made by `load_recipe`, which checks what one section alone cannot know."""
 

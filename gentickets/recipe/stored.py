@@ -64,7 +64,7 @@ def with_changes(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     return read_recipe(plain, name=recipe.name, text=recipe.text)
 
 
-def ticket_recipe(raw: Mapping[str, Any] | None, where: Path) -> dict[str, Any]:
+def ticket_recipe(raw: Mapping[str, Any] | None, where: Path) -> Recipe:
     """The recipe in a ticket's file, every key of it as a recipe may have it.
 
     Raises TicketError: status 3, on one line, where it is no recipe; and where the file holds none.
@@ -78,20 +78,28 @@ def ticket_recipe(raw: Mapping[str, Any] | None, where: Path) -> dict[str, Any]:
         raise TicketError(message, Status.TICKET) from error
     own = {key: value for key, value in raw.items() if key not in beside}
     stored_recipe(own, where=str(where))
-    return dict(raw)
+    return read_recipe(raw)
 
 
 def recipe_of_ticket(
-    recipe: Recipe, *, keywords: Mapping[str, Any], image: Sequence[int], saw: str, plugins: Sequence[str]
+    recipe: Recipe,
+    *,
+    keywords: Mapping[str, Any],
+    image: Sequence[int],
+    saw: str,
+    plugins: Sequence[str],
+    carried: bool = False,
 ) -> dict[str, Any]:
     """The recipe that is stored with a ticket: the networks' own ``keywords``, plugins, and the data that it ``saw``.
 
-    A ticket is the same, whatever other seeds, arms and levels its run has or is judged at.
+    A ticket is the same, whatever other seeds, arms and levels its run has or is judged at. Of [transfer] there is what
+    was ``carried`` how, and not where the source lay.
     """
     whole = without_arms(recipe.stored)
     task, claim = {**whole["task"], **keywords}, whole["claim"]
     claim = claim and {key: value for key, value in claim.items() if key != "sparsities"}
     kept = {key: value for key, value in whole.items() if key not in ("seed", "transfer")}
+    kept |= {"transfer": {key: value for key, value in whole["transfer"].items() if key != "source"}} if carried else {}
     return {**kept, "task": task, "claim": claim, "plugins": list(plugins), "image": list(image), "saw": saw}
 
 

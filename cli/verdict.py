@@ -18,7 +18,7 @@ from .options import OVERRIDE, PLUGIN, STALL, on_data_and_device, settle_matplot
 if TYPE_CHECKING:
     from gentickets.experiment.options import Options
     from gentickets.recipe import Recipe
-    from gentickets.verdict.judged import Judged
+    from gentickets.verdict.run_verdict import RunVerdict
 
 
 @click.command()
@@ -144,7 +144,7 @@ def _tell(folder: Path, as_json: bool) -> int:
     return judged.status
 
 
-def _print(judged: Judged) -> None:
+def _print(judged: RunVerdict) -> None:
     """The word, the sentence of every level, the table of the level that is told in full, and what more would buy."""
     from gentickets.verdict import tables
     from gentickets.verdict.telling import telling

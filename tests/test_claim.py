@@ -14,6 +14,7 @@ from scipy import stats
 
 from gentickets.report import Verdict, claim_round, judge, paired
 from gentickets.results import Result
+from gentickets.statistics import bootstrap_interval
 
 judge, claim_round = map(reading, (judge, claim_round))
 
@@ -77,6 +78,19 @@ def test_the_bound_is_mean_plus_t_times_standard_error() -> None:
     assert (found.mean, found.n) == (0.0, 3)
     assert found.bound == pytest.approx(2.919986 / math.sqrt(3), rel=1e-6)
     assert found.p == pytest.approx(0.5)
+
+
+def test_a_contrast_holds_all_of_its_test() -> None:
+    first, second = {0: 1.0, 1: 2.5, 2: 3.0}, {0: 2.0, 1: 2.0, 2: 2.0}
+    found = paired(first, second, alpha=0.01)
+    assert found is not None
+    assert (found.size, found.losses) == (0.01, (-1.0, 0.5, 1.0))
+    assert found.bound == pytest.approx(found.mean + stats.t.ppf(0.99, 2) * found.se)
+    assert found.high - found.low == pytest.approx(2 * stats.t.ppf(0.975, 2) * found.se)
+    assert found.bootstrap == bootstrap_interval(found.losses)
+    alone = paired({0: 1.0}, second)
+    assert alone is not None
+    assert (alone.se, alone.bound, alone.bootstrap) == (math.inf, math.inf, None)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 12])
@@ -484,7 +498,7 @@ def test_an_unknown_metric_and_no_claim_are_sentences() -> None:
     verdict = judge(run(), asked)
     assert (verdict.word, "Did you mean 'negative_elbo'?" in verdict.sentence) == ("UNDECIDED", True)
     assert judge(run(), {"search": {}, "claim": None}) == Verdict(
-        "no claim", "The recipe declares no claim, so there is nothing to hold or to win."
+        word="no claim", sentence="The recipe declares no claim, so there is nothing to hold or to win."
     )
 
 

@@ -31,13 +31,13 @@ from gentickets.report import (
     write_matrix,
     write_report,
 )
-from gentickets.report.carried import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, Level
+from gentickets.report.carried import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel
+from gentickets.report.contrast import paired
 from gentickets.report.gallery import pictures
 from gentickets.report.heat import heat_map, heat_svg
 from gentickets.report.plots import quality
 from gentickets.report.remarks import remarks
 from gentickets.report.transferred import transferred
-from gentickets.report.verdict import interval
 from gentickets.results import Result
 
 summarize, transferred = map(reading, (summarize, transferred))
@@ -104,7 +104,7 @@ def run(own: Sequence[float] = GOOD, round: int = LEVEL, **arms: Sequence[float]
     return found + cells("ticket", GOOD[: len(own)], 1)
 
 
-def level(results: Sequence[Result], asked: Mapping[str, Any] | None = None) -> Level:
+def level(results: Sequence[Result], asked: Mapping[str, Any] | None = None) -> TransferLevel:
     """The one level of a transfer."""
     found = transferred(results, asked or recipe())
     assert found is not None
@@ -343,15 +343,15 @@ def test_collapsed_samples_of_a_random_ticket_show_no_hurt() -> None:
 
 def test_the_interval_against_the_native_ticket_is_two_sided() -> None:
     first, second = {0: 1.0, 1: 2.5, 2: 3.0, 3: 5.0}, {0: 2.0, 1: 2.0, 2: 2.0, 3: 2.0}
-    found = interval(first, second)
+    found = paired(first, second)
     told = stats.ttest_rel(list(first.values()), list(second.values())).confidence_interval(0.95)
     assert found is not None
     assert (found.low, found.high) == pytest.approx((told.low, told.high))
-    turned = interval(first, second, higher=True)
+    turned = paired(first, second, higher=True)
     assert turned is not None
     assert (turned.low, turned.high) == pytest.approx((-told.high, -told.low))
-    assert interval({0: 1.0}, {1: 1.0}) is None
-    assert level(run()).native == interval(dict(enumerate(GOOD)), dict(enumerate(GOOD)))
+    assert paired({0: 1.0}, {1: 1.0}) is None
+    assert level(run()).native == paired(dict(enumerate(GOOD)), dict(enumerate(GOOD)))
 
 
 def test_against_the_native_ticket_in_words() -> None:

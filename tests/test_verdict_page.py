@@ -18,25 +18,23 @@ import numpy as np
 import pytest
 
 from gentickets.errors import TicketError
+from gentickets.report.contrast import Contrast
+from gentickets.report.verdict import Comparison, LevelVerdict, Trial
 from gentickets.report.words import Spread
 from gentickets.verdict import words
 from gentickets.verdict.document import document, write_verdict
 from gentickets.verdict.forest import forests
-from gentickets.verdict.judged import (
-    Against,
-    Beside,
-    BesideArm,
-    Between,
-    Estimate,
-    Judged,
-    Level,
-    Look,
-    More,
-    Stage,
-    Trained,
-)
 from gentickets.verdict.page import render
 from gentickets.verdict.plots import barriers, bars, power
+from gentickets.verdict.run_verdict import (
+    ArmDiagnostics,
+    Convergence,
+    Diagnostics,
+    InterimAnalysis,
+    Interpolation,
+    PowerForecast,
+    RunVerdict,
+)
 from gentickets.verdict.tables import arms
 
 EVIL = "<script>alert('x')</script>\"onload=\"x" + "_and_a_very_long_name" * 9
@@ -77,41 +75,77 @@ def spread(*values: float) -> Spread:
     return found
 
 
-def estimate(mean: float, half: float = 0.2, p: float = 0.001, n: int = 3) -> Estimate:
-    return Estimate(mean, mean - half, mean + half, p, n, (mean - half / 2, mean + half / 3))
+def estimate(mean: float, half: float = 0.2, p: float = 0.001, n: int = 3, bound: float = -1.0) -> Contrast:
+    found = Contrast(mean=mean, se=half / 4, n=n, p=p, bound=bound, low=mean - half, high=mean + half)
+    vars(found)["bootstrap"] = (mean - half / 2, mean + half / 3)
+    return found
 
 
-def stage(names: Mapping[str, str] = CONTROLS, **changes: Any) -> Stage:
+def stage(names: Mapping[str, str] = CONTROLS, **changes: Any) -> Trial:
     against = tuple(
-        Against(name, arm, spread(102, 103, 104 + place), estimate(-2.0 - place), place != 1, place == 1)
+        Comparison(
+            control=name,
+            arm=arm,
+            spread=spread(102, 103, 104 + place),
+            loss=estimate(-2.0 - place, bound=1.0 if place == 1 else -1.0),
+            as_well=place == 1,
+        )
         for place, (name, arm) in enumerate(names.items())
     )
-    whole = Stage(spread(99, 100, 101), spread(99.5, 100, 100.5), estimate(0.5), 2.0, against, {"grasp": "it diverged"})
+    loss = changes.pop("loss", estimate(0.5))
+    whole = Trial(
+        ticket=spread(99, 100, 101),
+        dense=spread(99.5, 100, 100.5),
+        loss=loss,
+        beyond=loss,
+        limit=2.0,
+        controls=against,
+        unfinished={"grasp": "it diverged"},
+    )
     return replace(whole, **changes)
 
 
-def judged(**changes: Any) -> Judged:
+def one_level(word: str, declared: bool, sentence: str, short: Trial | None = None, **changes: Any) -> LevelVerdict:
+    """A level at round 5."""
+    own = {"round": 5, "sparsity": 0.672, **changes}
+    return LevelVerdict(word=word, declared=declared, sentence=sentence, short=short, **own)
+
+
+def judged(**changes: Any) -> RunVerdict:
     """A verdict with all that there can be, at three levels."""
     levels = tuple(
-        Level(round, sparsity, word, word == "WINS", f"The sentence of {round}.", stage(), longer, 0.012, 0.0004)
+        LevelVerdict(
+            round=round,
+            sparsity=sparsity,
+            word=word,
+            declared=word == "WINS",
+            sentence=f"The sentence of {round}.",
+            short=stage(),
+            longer=longer,
+            p_wins=0.012,
+            p_holds=0.0004,
+        )
         for round, sparsity, word, longer in (
             (3, 0.488, "MATCHES", None),
             (5, 0.672, "WINS", stage()),
             (7, 0.79, "UNDECIDED", None),
         )
     )
-    beside = Beside(
-        (BesideArm("dense", spread(0.9, 0.8), None, "11 of 16", 1.02, 0.012), BesideArm("ticket", copies=0.07)),
+    beside = Diagnostics(
+        (
+            ArmDiagnostics("dense", spread(0.9, 0.8), None, "11 of 16", 1.02, 0.012),
+            ArmDiagnostics("ticket", copies=0.07),
+        ),
         {"dense": (0.5, 0.5), "ticket": (0.8, 0.2)},
         (0.5, 0.5),
         (
-            Between(0, {0: 0.3, 1: math.inf}, (0.0, 0.5, 1.0), {0: (100.0, 130.0, 100.0)}),
-            Between(50, {0: 0.001}, (0.0, 0.5, 1.0), {0: (100.0, 100.1, 100.0)}),
+            Interpolation(0, {0: 0.3, 1: math.inf}, (0.0, 0.5, 1.0), {0: (100.0, 130.0, 100.0)}),
+            Interpolation(50, {0: 0.001}, (0.0, 0.5, 1.0), {0: (100.0, 100.1, 100.0)}),
         ),
         50,
         50,
     )
-    whole = Judged(
+    whole = RunVerdict(
         name="digits_vae",
         path="runs/digits_vae",
         metric="negative_elbo",
@@ -119,13 +153,14 @@ def judged(**changes: Any) -> Judged:
         claim={"metric": "negative_elbo", "margin": 0.02, "level": 0.672, "alpha": 0.05, "sparsities": (0.488, 0.672)},
         hash="ab12" * 16,
         stored=True,
-        look=Look(2, 2, 0.025, (3, 6)),
+        look=InterimAnalysis(2, 2, 0.025, (3, 6)),
         word="WINS",
-        status=0,
         sentence="The ticket WINS by the headline.",
         levels=levels,
-        more=More(3, 12.4, ((3, 0.2), (6, 0.81)), ((3, 0.3), (6, 0.9)), "gentickets verdict digits_vae --more"),
-        trained=Trained(estimate(-0.3), -0.003, -0.0012, True),
+        more=PowerForecast(
+            3, 12.4, ((3, 0.2), (6, 0.81)), ((3, 0.3), (6, 0.9)), "gentickets verdict digits_vae --more"
+        ),
+        trained=Convergence(estimate(-0.3), -0.003, -0.0012, True),
         beside=beside,
         missing=("synflow", "longer"),
         facts=(("machine", "2 cores"),),
@@ -134,7 +169,7 @@ def judged(**changes: Any) -> Judged:
     return replace(whole, **changes)
 
 
-def bare(**changes: Any) -> Judged:
+def bare(**changes: Any) -> RunVerdict:
     """A verdict with nothing but what there must be."""
     return replace(
         judged(metric=None, hash=None, levels=(), more=None, trained=None, beside=None, missing=(), facts=(), notes=()),
@@ -148,7 +183,7 @@ def page_of_all() -> str:
     return render(judged())
 
 
-def every(judgement: Judged) -> str:
+def every(judgement: RunVerdict) -> str:
     """All plots of losses."""
     return "".join(str(svg) for _, _, svg in forests(judgement))
 
@@ -197,20 +232,19 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
 
 def test_nothing_that_a_run_brings_is_markup() -> None:
     own = stage({EVIL: EVIL}, unfinished={EVIL: EVIL})
-    level = Level(3, 0.5, EVIL, False, EVIL, own, own, notes=(EVIL,))
-    beside = Beside(
-        (BesideArm(EVIL, latents=EVIL),), {EVIL: (1.0,)}, (), (Between(0, {0: 0.1}, metric=EVIL),), sentences=(EVIL,)
+    level = one_level(EVIL, False, EVIL, own, longer=own, reasons=(EVIL,))
+    beside = Diagnostics(
+        (ArmDiagnostics(EVIL, latents=EVIL),), {EVIL: (1.0,)}, (), (Interpolation(0, {0: 0.1}, metric=EVIL),)
     )
     changes: dict[str, Any] = dict.fromkeys(("name", "path", "metric", "hash", "word", "sentence"), EVIL)
     whole = judged(
         **changes,
         claim={EVIL: EVIL},
         levels=(level,),
-        more=More(None, curve=((3, 0.5),), command=EVIL),
-        trained=Trained(sentence=EVIL),
+        more=PowerForecast(None, curve=((3, 0.5),), command=EVIL),
+        trained=Convergence(estimate(0.25)),
         beside=beside,
         missing=(EVIL,),
-        table=((EVIL,), ((EVIL,),)),
         facts=((EVIL, EVIL),),
         notes=(EVIL,),
     )
@@ -337,12 +371,6 @@ def test_a_lost_level_says_that_the_ticket_is_worse() -> None:
     assert ">+0.50 % worse</text>" in every(whole)
 
 
-def test_a_table_that_is_given_is_the_one_shown() -> None:
-    whole = bare(levels=(Level(5, 0.672, "WINS", True, "One."),), table=(("arm", "shown"), (("mine", "beaten"),)))
-    assert "mine beaten" in Seen(render(whole)).text
-    assert document(whole)["table"] == [["arm", "shown"], [["mine", "beaten"]]]
-
-
 def names_and_values(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [inner for one in value.values() for inner in names_and_values(one)]
@@ -359,7 +387,7 @@ def test_the_json_holds_everything_as_plain_finite_values(tmp_path: Path) -> Non
     assert told == document(whole)
     assert told["format"] == 1
     assert list(told)[:5] == ["format", "run", "path", "word", "status"]
-    assert set(told) == {field.name for field in fields(Judged)} - {"name"} | {"format", "run"}
+    assert set(told) == {field.name for field in fields(RunVerdict)} - {"name"} | {"format", "run", "status", "table"}
     for value in names_and_values(told):
         assert value is None or isinstance(value, str | bool | int) or math.isfinite(value)
     short = told["levels"][1]["short"]
@@ -372,9 +400,9 @@ def test_the_json_holds_everything_as_plain_finite_values(tmp_path: Path) -> Non
 
 
 def test_one_seed_has_no_interval_in_the_json_and_draws_none() -> None:
-    alone = Estimate(-0.5, -math.inf, math.inf, 1.0, 1)
+    alone = Contrast(mean=-0.5, se=math.inf, n=1, p=1.0, bound=math.inf, low=-math.inf, high=math.inf)
     own = stage({}, ticket=spread(99.0), dense=spread(100.0), loss=alone)
-    whole = judged(levels=(Level(5, 0.672, "UNDECIDED", True, "One.", own),))
+    whole = judged(levels=(one_level("UNDECIDED", True, "One.", own),))
     assert document(whole)["levels"][0]["short"]["loss"] == {
         "mean": -0.5, "low": None, "high": None, "p": 1.0, "n": 1, "bootstrap": None,
     }  # fmt: skip
@@ -385,11 +413,11 @@ def test_one_seed_has_no_interval_in_the_json_and_draws_none() -> None:
 
 def test_numbers_of_arrays_become_plain_ones(tmp_path: Path) -> None:
     (first, *_) = stage().controls
-    odd: Any = replace(first, beaten=np.bool_(True), loss=replace(first.loss, p=np.float64("nan"), n=np.int64(3)))
+    odd: Any = replace(first, as_well=np.bool_(True), loss=replace(first.loss, p=np.float64("nan"), n=np.int64(3)))
     whole = judged(levels=(replace(judged().levels[1], short=stage(controls=(odd,))),))
     write_verdict(whole, tmp_path)
     told = json.loads((tmp_path / "verdict.json").read_text())["levels"][0]["short"]["controls"][0]
-    assert (told["beaten"], told["loss"]["p"], told["loss"]["n"]) == (True, None, 3)
+    assert (told["as_well"], told["loss"]["p"], told["loss"]["n"]) == (True, None, 3)
 
 
 @pytest.mark.parametrize(
@@ -397,22 +425,22 @@ def test_numbers_of_arrays_become_plain_ones(tmp_path: Path) -> None:
     [
         {},
         {"claim": {}, "stored": False},
-        {"levels": (Level(1, 0.2, "UNDECIDED", False, "Nothing."),)},
-        {"levels": (Level(1, 0.2, "HOLDS", True, "Alone.", stage({}, unfinished={})),)},
-        {"levels": (Level(1, 0.2, "HOLDS", True, "Zero.", stage(dense=spread(0.0, 0.0))),)},
-        {"levels": (Level(1, 0.2, "HOLDS", True, "No margin.", stage({}, limit=0.0, loss=estimate(0.0, 0.0))),)},
-        {"more": More(None)},
-        {"more": More(4)},
-        {"more": More(500, None, ((3, 0.1),))},
-        {"trained": Trained()},
-        {"trained": Trained(slope=0.01)},
-        {"beside": Beside()},
-        {"beside": Beside((BesideArm("ticket"),))},
-        {"beside": Beside(classes={"ticket": (0.2, 0.8)})},
-        {"beside": Beside(paths=(Between(0, {}),))},
-        {"beside": Beside(paths=(Between(0, {0: math.nan}, (0.0, 1.0), {}),))},
-        {"look": Look(1, 1, 0.05)},
-        {"look": Look(3, 2, 0.025, (3, 6))},
+        {"levels": (one_level("UNDECIDED", False, "Nothing."),)},
+        {"levels": (one_level("HOLDS", True, "Alone.", stage({}, unfinished={})),)},
+        {"levels": (one_level("HOLDS", True, "Zero.", stage(dense=spread(0.0, 0.0))),)},
+        {"levels": (one_level("HOLDS", True, "No margin.", stage({}, limit=0.0, loss=estimate(0.0, 0.0))),)},
+        {"more": PowerForecast(None)},
+        {"more": PowerForecast(4)},
+        {"more": PowerForecast(500, None, ((3, 0.1),))},
+        {"trained": Convergence()},
+        {"trained": Convergence(slope=0.01)},
+        {"beside": Diagnostics()},
+        {"beside": Diagnostics((ArmDiagnostics("ticket"),))},
+        {"beside": Diagnostics(classes={"ticket": (0.2, 0.8)})},
+        {"beside": Diagnostics(paths=(Interpolation(0, {}),))},
+        {"beside": Diagnostics(paths=(Interpolation(0, {0: math.nan}, (0.0, 1.0), {}),))},
+        {"look": InterimAnalysis(1, 1, 0.05)},
+        {"look": InterimAnalysis(3, 2, 0.025, (3, 6))},
     ],
 )
 def test_nothing_that_is_missing_raises(changes: dict[str, Any], tmp_path: Path) -> None:
@@ -426,12 +454,12 @@ def test_what_is_missing_has_no_heading() -> None:
     text = Seen(render(bare())).text
     for heading in ("Losses", "The arms", "Is the dense", "What more", "Beside the", "Instability", "not run", "Notes"):
         assert heading not in text
-    assert "figcaption" not in Seen(render(bare(more=More(4)))).tags, "nothing is known of the chances"
+    assert "figcaption" not in Seen(render(bare(more=PowerForecast(4)))).tags, "nothing is known of the chances"
 
 
 def test_nothing_is_said_twice() -> None:
     (first, second, third) = judged().levels
-    same = replace(second, sentence="The ticket WINS by the headline.", notes=("A reason.",))
+    same = replace(second, sentence="The ticket WINS by the headline.", reasons=("A reason.",))
     whole = judged(
         levels=(first, same, third), sentence=f"To be run. {same.sentence} A note.", notes=("A note.", "Another note.")
     )
@@ -442,20 +470,22 @@ def test_nothing_is_said_twice() -> None:
 
 def test_looks_are_told() -> None:
     first = "Look 1 of 2, at 3 seeds (next: 6); each tests at 2.5 %, so that all of them together stay under 5 %."
-    assert words.looked(Look(1, 2, 0.025, (3, 6))) == first
-    assert words.looked(Look(2, 2, 0.025, (3, 6))).startswith(
+    assert words.looked(InterimAnalysis(1, 2, 0.025, (3, 6))) == first
+    assert words.looked(InterimAnalysis(2, 2, 0.025, (3, 6))).startswith(
         "Look 2 of 2, at 6 seeds (before: 3); each tests at 2.5 %"
     )
-    assert words.looked(Look(1, 1, 0.05, (5,))) == "Look 1 of 1, at 5 seeds; it tests at 5 %."
-    assert words.looked(Look(3, 2, 0.025)).endswith("no more were declared, so that nothing is left to test with.")
+    assert words.looked(InterimAnalysis(1, 1, 0.05, (5,))) == "Look 1 of 1, at 5 seeds; it tests at 5 %."
+    assert words.looked(InterimAnalysis(3, 2, 0.025)).endswith(
+        "no more were declared, so that nothing is left to test with."
+    )
 
 
 def test_more_seeds_are_told_with_what_they_would_buy() -> None:
-    def told(more: More, word: str, longer: bool = False) -> str:
+    def told(more: PowerForecast, word: str, longer: bool = False) -> str:
         level = replace(judged().levels[1], word=word, longer=stage() if longer else None)
         return str(document(judged(levels=(level,), more=more))["more"]["sentence"])
 
-    some = More(3, 12.4, ((3, 0.2), (6, 0.81)), ((3, 0.3), (6, 0.9)))
+    some = PowerForecast(3, 12.4, ((3, 0.2), (6, 0.81)), ((3, 0.3), (6, 0.9)))
     assert told(some, "UNDECIDED") == (
         "About 3 more seeds would decide it, 6 in all: about 12 minutes by the ledger. The claim declares no further "
         "look. With 6 seeds the chance of WINS is 81 %, of any decision 90 %."
@@ -466,41 +496,44 @@ def test_more_seeds_are_told_with_what_they_would_buy() -> None:
         "the ledger. With 6 seeds the chance of WINS is 81 %, of any decision 90 %."
     )
     assert told(some, "WINS AT EQUAL STEPS", longer=True) == told(some, "UNDECIDED")
-    unknown = told(More(None, None, ((3, 0.1), (100, 0.4))), "UNDECIDED")
+    unknown = told(PowerForecast(None, None, ((3, 0.1), (100, 0.4))), "UNDECIDED")
     assert "cannot be said" in unknown
     assert unknown.endswith("With 100 seeds the chance of WINS is 40 %.")
     for word in ("WINS", "MATCHES", "WINS AT EQUAL STEPS"):
         assert told(replace(some, seeds=None), word) == (
             "No more seeds are needed: judged again with 3 new seeds, the chance of WINS is 20 %, of any decision 30 %."
         )
-    assert told(More(None), "LOSES") == "No more seeds are needed."
+    assert told(PowerForecast(None), "LOSES") == "No more seeds are needed."
     assert [words.duration(minutes) for minutes in (0.4, 1.2, 210)] == [
         "under a minute", "about 1 minute", "about 3.5 hours",
     ]  # fmt: skip
 
 
 def test_whether_dense_is_trained_is_told() -> None:
-    assert words.trained(Trained(estimate(-0.3), -0.003, 0.002, False), "negative_elbo") == (
+    assert words.trained(Convergence(estimate(-0.3), -0.003, 0.002, False), "negative_elbo") == (
         "The dense model is not trained to its end, so that a ticket ahead of it may only be quicker: one trained "
         "twice as long is better by 0.3 % of its mean (3 seeds); over the last quarter of its training it lost 0.2 %."
     )
-    assert words.trained(Trained(estimate(0.25)), "negative_elbo").endswith("worse by 0.25 in negative ELBO (3 seeds).")
-    assert words.trained(Trained(sentence="Said."), None) == "Said."
+    assert words.trained(Convergence(estimate(0.25)), "negative_elbo").endswith(
+        "worse by 0.25 in negative ELBO (3 seeds)."
+    )
 
 
 def test_copies_and_classes_are_told() -> None:
-    copies, classes = words.beside(judged().beside or Beside())
+    copies, classes = words.beside(judged().beside or Diagnostics())
     assert copies.endswith("of which 1 % is expected: ticket (7.0 %).")
     assert classes.endswith("dense 0.0 % and ticket 30.0 %."), "half of |0.8 - 0.5| + |0.2 - 0.5|"
-    assert words.beside(Beside((BesideArm("ticket", copies=0.01),)))[0].startswith("In no arm are 5 % or more")
+    assert words.beside(Diagnostics((ArmDiagnostics("ticket", copies=0.01),)))[0].startswith(
+        "In no arm are 5 % or more"
+    )
     assert words.off_classes((1.0,), (0.5, 0.5)) is None
 
 
 def test_connected_trainings_are_told() -> None:
-    beside = judged().beside or Beside()
+    beside = judged().beside or Diagnostics()
     assert "from step 50 on; looked at: 0 and 50. The ticket is rewound to step 50." in words.connected(beside)
     assert "from no step on" in words.connected(replace(beside, connected=None))
-    assert words.connected(Beside()) == ""
+    assert words.connected(Diagnostics()) == ""
 
 
 def test_the_barrier_and_power_plots_show_their_steps_and_marks() -> None:
@@ -514,7 +547,7 @@ def test_the_barrier_and_power_plots_show_their_steps_and_marks() -> None:
     drawn = power(whole.more, 3)
     for text in ("now: 3", "about 6", "WINS", "any decision", "chance (%)"):
         assert f">{text}</text>" in drawn
-    assert barriers(Beside(paths=(Between(0, {0: math.inf}),))) == ""
+    assert barriers(Diagnostics(paths=(Interpolation(0, {0: math.inf}),))) == ""
 
 
 def test_bars_are_as_tall_as_the_shares() -> None:

@@ -74,8 +74,9 @@ from pathlib import Path
 
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.report.carried import Level, Transferred
+from gentickets.report.carried import TransferLevel, Transferred
 from gentickets.report.claim import claim_round, judge
+from gentickets.report.contrast import Contrast, paired
 from gentickets.report.matrix import Matrix, matrix_of
 from gentickets.report.matrix_files import write_matrix
 from gentickets.report.page import render
@@ -85,19 +86,19 @@ from gentickets.report.rows import Row
 from gentickets.report.stopping import Stops, early_stop
 from gentickets.report.summary import Summary, summarize
 from gentickets.report.tables import table
-from gentickets.report.verdict import Comparison, Paired, Trial, Verdict, paired
+from gentickets.report.verdict import Comparison, Trial, Verdict
 from gentickets.report.words import Spread
 
 __all__ = [
     "Comparison",
-    "Level",
+    "Contrast",
     "Matrix",
-    "Paired",
     "Report",
     "Row",
     "Spread",
     "Stops",
     "Summary",
+    "TransferLevel",
     "Transferred",
     "Trial",
     "Verdict",

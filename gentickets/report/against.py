@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from gentickets.arms import variants
 from gentickets.report import sentence as say
 from gentickets.report.cells import Cells
-from gentickets.report.verdict import ALPHA, Comparison, paired
+from gentickets.report.contrast import ALPHA, paired
+from gentickets.report.verdict import Comparison
 from gentickets.report.words import Spread, is_higher
 
 
@@ -57,5 +58,5 @@ def twins(
         own = cells.values(arm, round, metric, "test")
         loss, spread = paired(values, own, higher=higher, alpha=alpha), Spread.of(own)
         if loss is not None and spread is not None:
-            compared.append(Comparison(control, arm, spread, loss))
+            compared.append(Comparison(control=control, arm=arm, spread=spread, loss=loss))
     return compared or why

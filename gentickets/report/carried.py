@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from gentickets.report.verdict import Comparison, Interval, Trial, finite
+from gentickets.report.contrast import Contrast, plain
+from gentickets.report.verdict import Comparison, Trial
 from gentickets.report.words import Spread
 
 TRANSFERS, NEUTRAL, HURTS, UNDECIDED = "TRANSFERS", "NEUTRAL", "HURTS", "UNDECIDED"
 
 
 @dataclass(frozen=True)
-class Level:
+class TransferLevel:
     """A transferred ticket at one round of the target, judged; all of it on test, but for the choice of twins."""
 
     round: int
@@ -32,7 +33,7 @@ class Level:
     """How many different tickets of the source serve the seeds; None where it is not told."""
     trial: Trial | None = None
     """Against dense, and against every sparse random ticket beside it (``controls``)."""
-    native: Interval | None = None
+    native: Contrast | None = None
     """Against the native ticket."""
     unmasked: Comparison | None = None
     """Against the same weights without the mask."""
@@ -72,13 +73,10 @@ class Level:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, with what follows from them."""
-        plain: dict[str, Any] = finite(asdict(self))
-        for name, trial in (("trial", self.trial), ("longer", self.longer)):
-            plain[name] = trial.as_dict() if trial else None
-        for name, other in (("unmasked", self.unmasked), ("mask", self.mask)):
-            if other is not None:
-                plain[name]["beaten"] = other.beaten if other.tested else None
-        return {**plain, "explained_by_weights": self.explained_by_weights}
+        told = {one.name: plain(getattr(self, one.name)) for one in fields(self)}
+        if self.native is not None:
+            told["native"] = plain({name: getattr(self.native, name) for name in ("mean", "low", "high", "n")})
+        return {**told, "explained_by_weights": self.explained_by_weights}
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Transferred:
     """As of a level; that of the layers."""
     routes: Mapping[str, str] = field(default_factory=dict)
     """Path in the source -> path in the target."""
-    levels: tuple[Level, ...] = ()
+    levels: tuple[TransferLevel, ...] = ()
     """By round."""
     layers: tuple[Mapping[str, Any], ...] = ()
     """What each of the target's layers got in the first seed, at the claim's round (else the last)."""
@@ -109,7 +107,7 @@ class Transferred:
     notes: tuple[str, ...] = ()
     """What was noticed about the source when it was gathered."""
 
-    def at(self, round: int | None) -> Level | None:
+    def at(self, round: int | None) -> TransferLevel | None:
         """The level of a round; where there is none (or it is None), the last one."""
         found = [level for level in self.levels if level.round == round] or list(self.levels)
         return found[-1] if found else None
@@ -121,5 +119,4 @@ class Transferred:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `report.json`."""
-        plain: dict[str, Any] = finite(asdict(self))
-        return {**plain, "levels": [level.as_dict() for level in self.levels]}
+        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}

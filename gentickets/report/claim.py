@@ -23,10 +23,11 @@ from gentickets.recipe import Recipe
 from gentickets.report import sentence as say
 from gentickets.report.cautions import cautions, collapsed_seeds, collapses, ties
 from gentickets.report.cells import Cells
+from gentickets.report.contrast import ALPHA
 from gentickets.report.levels import Terms, judge_levels, trial
 from gentickets.report.method import how_found
 from gentickets.report.opponents import explained
-from gentickets.report.verdict import ALPHA, NO_CLAIM, Trial, Verdict
+from gentickets.report.verdict import NO_CLAIM, LevelVerdict, Trial, Verdict
 from gentickets.report.widths import swept
 from gentickets.report.words import Spread, figure_name
 from gentickets.results import Result
@@ -44,19 +45,31 @@ def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None
     claim = recipe.claim
     cells, unlooked = _looked_at(results, recipe, declared)
     if not recipe.prunes:
-        return Verdict(NO_CLAIM, swept(cells), seeds=len(cells.seeds))
+        return Verdict(word=NO_CLAIM, sentence=swept(cells), seeds=len(cells.seeds))
     found = how_found(recipe)
     if claim is None or says_nothing(claim.metric):
         others = _unclaimed(cells)
         text = " ".join([_no_claim(cells), *([explained(others, str(cells.metric))] if others else [])])
         noted = tuple(ties(cells))
-        return Verdict(NO_CLAIM, text, found=found, explained_by=others, notes=noted, partial=cells.partial)
+        return Verdict(
+            word=NO_CLAIM, sentence=text, found=found, explained_by=others, notes=noted, partial=cells.partial
+        )
     terms = Terms.of(claim)
     metric = terms.metric
     budget = Spread.of(cells.values(BUDGET, 0, metric, "test"))
-    blank = Verdict(UNDECIDED, "", metric, terms.margin, found=found, seeds=len(cells.seeds), budget=budget)
-    blank = replace(blank, pruned=cells.pruned, of_channels=cells.of_channels, notes=(*unlooked, *ties(cells)))
-    blank = replace(blank, partial=cells.partial)
+    blank = Verdict(
+        word=UNDECIDED,
+        sentence="",
+        metric=metric,
+        margin=terms.margin,
+        pruned=cells.pruned,
+        of_channels=cells.of_channels,
+        found=found,
+        seeds=len(cells.seeds),
+        budget=budget,
+        notes=(*unlooked, *ties(cells)),
+        partial=cells.partial,
+    )
     there = cells.figures()
     if not results or (there and metric not in there):
         why = f"no result has the figure '{metric}'. {nearest(metric, there)}" if there else "nothing is done yet."
@@ -101,14 +114,46 @@ def _judged(cells: Cells, blank: Verdict, round: int, terms: Terms) -> Verdict:
     said = [*own.reasons, *collapses(cells, round)]
     told = short.unfinished if short else ()
     notes = tuple(dict.fromkeys([*said, *cautions(cells, round, terms.metric, told), *blank.notes]))
-    verdict = replace(blank, word=own.word, round=round, level=own.sparsity, chosen=chosen, tested=own.tested)
-    verdict = replace(verdict, share=cells.share(round), short=short, longer=own.longer, notes=notes)
-    verdict = replace(verdict, levels=tuple(levels))
-    if cells.of_channels:
-        verdict = replace(verdict, lighter=cells.lighter(round), explained_by=_narrower(own.tested, short))
-    times = cells.search.longer
+    verdict = replace(
+        blank,
+        word=own.word,
+        round=round,
+        level=own.sparsity,
+        share=cells.share(round),
+        lighter=cells.lighter(round) if cells.of_channels else None,
+        explained_by=_narrower(own.tested, short) if cells.of_channels else (),
+        chosen=chosen,
+        short=short,
+        longer=own.longer,
+        tested=own.tested,
+        notes=notes,
+    )
     hollow = cells.claims_samples and any(collapsed_seeds(cells, round))
-    return replace(verdict, sentence=say.sentence(verdict, times, list(dict.fromkeys(said)), hollow))
+    sentence = say.sentence(verdict, cells.search.longer, list(dict.fromkeys(said)), hollow)
+    told_levels = tuple(
+        replace(level, declared=level is own, sentence=sentence if level is own else _sentence(verdict, level))
+        for level in levels
+    )
+    return replace(verdict, sentence=sentence, levels=told_levels)
+
+
+def _sentence(verdict: Verdict, level: LevelVerdict) -> str:
+    """The sentence of a level that the claim is not about."""
+    there = replace(
+        verdict,
+        word=level.word,
+        round=level.round,
+        level=level.sparsity,
+        share=level.share if verdict.partial else None,
+        lighter=None,
+        explained_by=(),
+        chosen=False,
+        short=level.short,
+        longer=level.longer,
+        budget=None,
+        tested=level.tested,
+    )
+    return say.sentence(there, 0, level.reasons)
 
 
 def claim_round(results: Sequence[Result], recipe: Recipe) -> int | None:

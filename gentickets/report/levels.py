@@ -18,7 +18,7 @@ from gentickets.report import sentence as say
 from gentickets.report.against import twins
 from gentickets.report.cautions import collapsed_seeds
 from gentickets.report.cells import Cells, Split
-from gentickets.report.verdict import Comparison, Level, Trial, trial_of, values_of
+from gentickets.report.verdict import Comparison, LevelVerdict, Trial, trial_of, values_of
 from gentickets.statistics import (
     EQUAL_STEPS,
     FASTER,
@@ -56,7 +56,7 @@ class Terms:
         return better(self.metric) == "higher"
 
 
-def judge_levels(cells: Cells, rounds: Sequence[int], claimed: int, terms: Terms, chosen: bool) -> list[Level]:
+def judge_levels(cells: Cells, rounds: Sequence[int], claimed: int, terms: Terms, chosen: bool) -> list[LevelVerdict]:
     """The level of each round; ``claimed`` is the one that longer arms are about, ``chosen`` whether by validation."""
     first = [_untested(cells, round, terms, chosen and round == claimed) for round in rounds]
     seen = [_shown(level.short, terms) if level.tested else not_known({}) for level in first]
@@ -109,7 +109,7 @@ def trial(
 
 
 def _with_opponents(trial: Trial, compared: Sequence[Sequence[Comparison]], terms: Terms) -> Trial:
-    """The trial with each control's opponent: both twins must be beaten, and one that is not is the one that is told.
+    """The trial with each control's opponent: both versions must be beaten, and the one that is not is told.
 
     The one with the better mean alone would be no fair opponent where the other scatters far more.
     """
@@ -117,15 +117,21 @@ def _with_opponents(trial: Trial, compared: Sequence[Sequence[Comparison]], term
     if trial.loss.n >= LEAST_SEEDS:
         well = shown(values_of(every, terms.higher), terms.margin).unbeaten(terms.alpha)
         compared = [[replace(one, as_well=bool(well[one.arm])) for one in both] for both in compared]
-    told = [max(both, key=lambda one: (one.as_well, one.tested and not one.beaten)) for both in compared]
-    others = [one for both in compared for one in both if one not in told]
-    return replace(trial, controls=tuple(told), twins=tuple(others))
+    return replace(trial, controls=tuple(_opponent(both) for both in compared))
 
 
-def _untested(cells: Cells, round: int, terms: Terms, chosen: bool) -> Level:
+def _opponent(versions: Sequence[Comparison]) -> Comparison:
+    """Of a control's versions, the better one on validation first, the one that is told, with the other as variant."""
+    told = max(versions, key=lambda one: (one.as_well, one.tested and not one.beaten))
+    return replace(told, variant=next((one for one in versions if one is not told), None))
+
+
+def _untested(cells: Cells, round: int, terms: Terms, chosen: bool) -> LevelVerdict:
     """The level before any test: what its arms reached, and where they cannot be tested, its word and why."""
     short = trial(cells, round, terms)
-    level = Level(round, cells.sparsity(round), UNDECIDED, short=short, share=cells.share(round))
+    level = LevelVerdict(
+        round=round, sparsity=cells.sparsity(round), word=UNDECIDED, short=short, share=cells.share(round)
+    )
     failed, waiting = cells.ticket_troubles(round)
     seeds = len(cells.seeds)
     if failed:
@@ -157,7 +163,9 @@ def _shown(short: Trial | None, terms: Terms) -> Shown:
     return replace(found, beats={**found.beats, **missing.beats}, as_well={**found.as_well, **missing.as_well})
 
 
-def _decided(cells: Cells, level: Level, seen: Shown, decided: Decided, place: int, terms: Terms) -> Level:
+def _decided(
+    cells: Cells, level: LevelVerdict, seen: Shown, decided: Decided, place: int, terms: Terms
+) -> LevelVerdict:
     """The level with its word, everything in it at the size at which Holm's correction has tested it."""
     word = str(decided.words[place])
     holds = float(decided.holds[place])
@@ -195,7 +203,9 @@ def _longer(cells: Cells, round: int, terms: Terms) -> tuple[Shown | None, tuple
     return _shown(found, terms), tuple(say.not_compared(missing))
 
 
-def _with_longer(cells: Cells, level: Level, why: tuple[str, ...], terms: Terms, decided: Decided, place: int) -> Level:
+def _with_longer(
+    cells: Cells, level: LevelVerdict, why: tuple[str, ...], terms: Terms, decided: Decided, place: int
+) -> LevelVerdict:
     size = float(decided.sizes.longer[place]) if level.tested else terms.alpha
     told = why if level.word in (WINS, EQUAL_STEPS, FASTER) else ()
     return replace(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from gentickets.errors import TicketError
-from gentickets.report.carried import UNDECIDED, Level
+from gentickets.report.carried import UNDECIDED, TransferLevel
+from gentickets.report.contrast import plain, relative
 from gentickets.report.summary import Summary
-from gentickets.report.verdict import finite, relative
 from gentickets.report.words import (
     DASH,
     Spread,
@@ -92,7 +92,7 @@ class Matrix:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as `matrix.json` holds them."""
-        cells = [finite(asdict(pair)) for pair in self.pairs]
+        cells = [plain(pair) for pair in self.pairs]
         return {"format": FORMAT, "sources": self.sources, "targets": self.targets, "cells": cells}
 
 
@@ -125,7 +125,7 @@ def _pair(source: str, target: str, summary: Summary, round: int | None) -> Pair
     return _of_level(Pair(source, target, level.word, level.sentence, whole.metric), level)
 
 
-def _of_level(pair: Pair, level: Level) -> Pair:
+def _of_level(pair: Pair, level: TransferLevel) -> Pair:
     trial, best, native = level.trial, level.opponent, level.spreads.get("ticket")
     dense = trial.dense if trial else None
     return Pair(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gentickets.report.verdict import Comparison, Trial, paired
+from gentickets.report.contrast import paired
+from gentickets.report.verdict import Comparison, Trial
 from gentickets.report.words import Spread, arm_name, figure_name, listed, numbered, plus_minus
 from gentickets.statistics import LEAST_SEEDS
 

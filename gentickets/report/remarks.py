@@ -40,7 +40,7 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
     ]
     if short.loss.n >= LEAST_SEEDS:
         loss = "dense minus ticket" if is_higher(verdict.metric) else "ticket minus dense"
-        note = f"{confidence(short.alpha)} bound of {loss}; the margin is {fixed(short.limit, places)}"
+        note = f"{confidence(short.loss.size)} bound of {loss}; the margin is {fixed(short.limit, places)}"
         found.append(("bound", fixed(short.bound, places), note))
     found += _emerged(summary)
     if verdict.budget is not None:

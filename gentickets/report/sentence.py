@@ -96,7 +96,7 @@ def against_dense(trial: Trial, metric: str, places: int, decided: bool) -> str:
         return text
     side = "under" if trial.holds else "not under"
     bound, limit = fixed(trial.bound, places), fixed(trial.limit, places)
-    text += f"; the one-sided {confidence(trial.alpha)} bound of its paired loss, {bound}, is {side} the margin"
+    text += f"; the one-sided {confidence(trial.loss.size)} bound of its paired loss, {bound}, is {side} the margin"
     return f"{text} of {limit}"
 
 

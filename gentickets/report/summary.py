@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from gentickets.arms import SEARCH, TICKET, WIDTH, ArmName, told_as
@@ -17,19 +17,20 @@ from gentickets.report.carried import Transferred
 from gentickets.report.cautions import troubles
 from gentickets.report.cells import Cells
 from gentickets.report.claim import judge
+from gentickets.report.contrast import plain
 from gentickets.report.costs import Cost, costs_of, levels, swept_name, totals, uncounted_in
 from gentickets.report.emergence import Emergence, emergence
 from gentickets.report.method import facts
 from gentickets.report.pareto import Choice, choices
 from gentickets.report.rows import Row, row_of
 from gentickets.report.transferred import transferred
-from gentickets.report.verdict import Verdict, finite
+from gentickets.report.verdict import Verdict
 from gentickets.report.words import heading
 from gentickets.results import Result
 from gentickets.sparsity import is_partial
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """What a run came to; `as_dict` is plain JSON."""
 
@@ -121,9 +122,7 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; sparsities, means and sds are numbers, missing ones null."""
-        plain: dict[str, Any] = finite(asdict(self))
-        carried = self.transfer.as_dict() if self.transfer else None
-        return {**plain, "verdict": self.verdict.as_dict(), "transfer": carried}
+        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
 
 
 def summarize(results: Sequence[Result], recipe: Recipe, name: str = "run", declared: int | None = None) -> Summary:
@@ -138,31 +137,31 @@ def summarize(results: Sequence[Result], recipe: Recipe, name: str = "run", decl
     uncounted = tuple(sorted({name for names in uncounted_in(results).values() for name in names}))
     costs = costs_of(results, cells, billed)
     return Summary(
-        name,
-        cells.metric,
-        figures,
-        tuple(rows),
-        verdict,
-        _in_order(totals(results, cells, "seconds"), cells),
-        _provenance(results, figures),
-        tuple(awaited(cells, verdict.round)),
-        tuple(cells.seeds),
-        (*troubles(cells), *_lower_bound(uncounted)),
-        cells.pruned,
-        cells.goes_on,
-        recipe.search.method,
-        cells.search.widen,
-        tuple(facts(recipe)),
-        {figure: way(figure) for figure in figures},
-        cells.of_channels,
-        _in_order(totals(results, cells, "spent"), cells),
-        costs,
-        tuple(level.as_dict() for level in billed),
-        choices(rows, costs, cells.metric),
-        emergence(cells),
-        uncounted,
-        transferred(results, recipe),
-        next((tuple(result.excluded) for result in results if result.excluded), ()),
+        name=name,
+        metric=cells.metric,
+        figures=figures,
+        rows=tuple(rows),
+        verdict=verdict,
+        seconds=_in_order(totals(results, cells, "seconds"), cells),
+        provenance=_provenance(results, figures),
+        missing=tuple(awaited(cells, verdict.round)),
+        seeds=tuple(cells.seeds),
+        troubles=(*troubles(cells), *_lower_bound(uncounted)),
+        pruned=cells.pruned,
+        goes_on=cells.goes_on,
+        method=recipe.search.method,
+        widened=cells.search.widen,
+        facts=tuple(facts(recipe)),
+        better={figure: way(figure) for figure in figures},
+        of_channels=cells.of_channels,
+        spent=_in_order(totals(results, cells, "spent"), cells),
+        costs=costs,
+        search_cost=tuple(level.as_dict() for level in billed),
+        choices=choices(rows, costs, cells.metric),
+        emergence=emergence(cells),
+        uncounted=uncounted,
+        transfer=transferred(results, recipe),
+        excluded=next((tuple(result.excluded) for result in results if result.excluded), ()),
     )
 
 

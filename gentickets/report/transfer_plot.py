@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gentickets.arms import TRANSFER, ArmName
-from gentickets.report.carried import Level
+from gentickets.report.carried import TransferLevel
 from gentickets.report.drawing import INK, MUTED, sparsity_axis, styled, to_svg, where
 from gentickets.report.marks import Point, axis_label, band, limits, look, marks_of
 from gentickets.report.summary import Summary
@@ -82,7 +82,7 @@ def _line(axes: Axes, points: Sequence[Point], colour: str, label: str, shift: f
     return [end for _, spread in points for end in _ends(spread)]
 
 
-def _beside(axes: Axes, summary: Summary, levels: Sequence[Level]) -> list[float]:
+def _beside(axes: Axes, summary: Summary, levels: Sequence[TransferLevel]) -> list[float]:
     """The random tickets, the weights without the mask and the mask alone."""
     marks, worst = marks_of(summary), []
     found: dict[str, list[tuple[float, Comparison]]] = {}
@@ -96,7 +96,7 @@ def _beside(axes: Axes, summary: Summary, levels: Sequence[Level]) -> list[float
     return worst
 
 
-def _others(level: Level) -> Mapping[str, Comparison]:
+def _others(level: TransferLevel) -> Mapping[str, Comparison]:
     """Control -> what stands for it at this level."""
     beside: Iterable[Comparison | None] = (*(level.trial.controls if level.trial else ()), level.unmasked, level.mask)
     return {other.control: other for other in beside if other is not None}

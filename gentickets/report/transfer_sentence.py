@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gentickets.report.carried import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, Level, Transferred
+from gentickets.report.carried import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel, Transferred
 from gentickets.report.opponents import against_controls
 from gentickets.report.sentence import against_dense
 from gentickets.report.verdict import Comparison, Trial
@@ -30,7 +30,7 @@ _MOVED = {
 _FAMILIES = {"ae": "AE", "vae": "VAE", "gan": "GAN"}
 
 
-def sentence(whole: Transferred, level: Level, said: Sequence[str], times: int) -> str:
+def sentence(whole: Transferred, level: TransferLevel, said: Sequence[str], times: int) -> str:
     """All of a level for a person; `said` are reasons and collapses, `times` the length of the longer training."""
     trial, decided = level.trial, level.word != UNDECIDED
     places = decimals(level.spreads.values())
@@ -70,14 +70,14 @@ def moved(whole: Transferred) -> str:
     return _MOVED.get(whole.moves, "the ticket")
 
 
-def _headed(whole: Transferred, level: Level) -> str:
+def _headed(whole: Transferred, level: TransferLevel) -> str:
     subject = f"{moved(whole)} from {origin(whole, level.source or whole.source)}"
     if level.word == UNDECIDED:
         return f"it is UNDECIDED whether {subject} transfers"
     return f"{subject} {_HEADS[level.word]}"
 
 
-def _beside(level: Level, trial: Trial, places: int, decided: bool) -> list[str]:
+def _beside(level: TransferLevel, trial: Trial, places: int, decided: bool) -> list[str]:
     """Against what is random, against the native ticket, and what the transfer rests on."""
     return [
         _against_random(level, trial, places, decided),
@@ -87,7 +87,7 @@ def _beside(level: Level, trial: Trial, places: int, decided: bool) -> list[str]
     ]
 
 
-def _against_random(level: Level, trial: Trial, places: int, decided: bool) -> str:
+def _against_random(level: TransferLevel, trial: Trial, places: int, decided: bool) -> str:
     if not trial.controls:
         return ""
     if not level.hurt_by or not decided:
@@ -102,7 +102,7 @@ def _named(others: Sequence[Comparison], places: int) -> str:
     return listed([f"{arm_name(other.arm)} ({plus_minus(other.spread, places)})" for other in others])
 
 
-def _against_native(level: Level, places: int, decided: bool) -> str:
+def _against_native(level: TransferLevel, places: int, decided: bool) -> str:
     spread, native = level.spreads.get("ticket"), level.native
     if spread is None or native is None:
         return ""
@@ -116,7 +116,7 @@ def _against_native(level: Level, places: int, decided: bool) -> str:
     )
 
 
-def _without_mask(level: Level, places: int, decided: bool) -> str:
+def _without_mask(level: TransferLevel, places: int, decided: bool) -> str:
     """What the same weights do without their mask: where as well, the mask explains nothing."""
     other = level.unmasked
     if other is None:
@@ -131,7 +131,7 @@ def _without_mask(level: Level, places: int, decided: bool) -> str:
     return f"{text} reach {reached}, and the ticket is not shown to be better."
 
 
-def _mask_alone(level: Level, places: int, decided: bool) -> str:
+def _mask_alone(level: TransferLevel, places: int, decided: bool) -> str:
     other = level.mask
     if other is None or (level.trial and any(one.control == other.control for one in level.trial.controls)):
         return ""
@@ -141,7 +141,7 @@ def _mask_alone(level: Level, places: int, decided: bool) -> str:
     return f"{text}{', which is worse' if other.beaten else '; the ticket is not shown to be better'}."
 
 
-def _sizes(level: Level) -> str:
+def _sizes(level: TransferLevel) -> str:
     """Where the two tickets are not equally sparse, by how much and why."""
     if level.sparsity is None or abs(level.sparsity - level.native_sparsity) <= APART:
         return ""
@@ -150,7 +150,7 @@ def _sizes(level: Level) -> str:
     return f"{text}; {percent(level.covered)} of them got something." if level.covered is not None else f"{text}."
 
 
-def _served(level: Level) -> str:
+def _served(level: TransferLevel) -> str:
     """Fewer tickets than seeds: what is judged are these tickets."""
     if level.tickets is None or level.tickets >= level.seeds:
         return ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gentickets.report.carried import Level, Transferred
-from gentickets.report.verdict import Comparison, relative
+from gentickets.report.carried import TransferLevel, Transferred
+from gentickets.report.contrast import relative
+from gentickets.report.verdict import Comparison
 from gentickets.report.words import DASH, Table, decimals, figure_name, percent, plus_minus, with_loss
 
 
@@ -21,7 +22,7 @@ def by_level(whole: Transferred) -> Table:
     return header, [_line(level, places) for level in whole.levels]
 
 
-def _line(level: Level, places: int) -> list[str]:
+def _line(level: TransferLevel, places: int) -> list[str]:
     trial, best = level.trial, level.opponent
     return [
         percent(level.native_sparsity),

@@ -25,12 +25,13 @@ from gentickets.metrics import of_samples, says_nothing
 from gentickets.recipe import Recipe, Transfer
 from gentickets.report import sentence as say
 from gentickets.report.against import against
-from gentickets.report.carried import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, Level, Transferred
+from gentickets.report.carried import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel, Transferred
 from gentickets.report.cautions import collapsed_seeds, collapses, of_arm
 from gentickets.report.cells import Cells
 from gentickets.report.claim import claim_round
+from gentickets.report.contrast import ALPHA, paired
 from gentickets.report.transfer_sentence import TICKET, sentence
-from gentickets.report.verdict import ALPHA, Comparison, Trial, interval, paired, trial_of
+from gentickets.report.verdict import Comparison, Trial, trial_of
 from gentickets.report.words import Spread, is_higher
 from gentickets.results import Result
 from gentickets.sparsity import share_to_say
@@ -85,11 +86,11 @@ def _source(told: Mapping[str, Any]) -> dict[str, Any]:
     return {name: told[name] for name in SOURCE if name in told}
 
 
-def _level(cells: Cells, whole: Transferred, round: int, native: Sequence[int]) -> Level:
+def _level(cells: Cells, whole: Transferred, round: int, native: Sequence[int]) -> TransferLevel:
     """One level: what stands beside the transferred ticket, the word, and the sentence."""
     done, told, metric = cells.done(TRANSFER, round), _told(cells, round), whole.metric
     sparsity = math.fsum(cell.sparsity for cell in done) / len(done) if done else None
-    level = Level(round, UNDECIDED, "", cells.sparsity(round), sparsity, told.get("covered"), _source(told))
+    level = TransferLevel(round, UNDECIDED, "", cells.sparsity(round), sparsity, told.get("covered"), _source(told))
     level = replace(level, native_share=_share(cells.done("ticket", round)), share=_share(done))
     level = replace(level, tickets=len({cell.transfer.get("seed") for cell in done if cell.transfer}) or None)
     wanted = _opponents(cells, whole.moves, round, native)
@@ -129,7 +130,7 @@ def _opponents(cells: Cells, moves: str, round: int, native: Sequence[int]) -> l
     return [*own, *there]
 
 
-def _compared(cells: Cells, level: Level, metric: str, margin: float, wanted: Iterable[str]) -> Level:
+def _compared(cells: Cells, level: TransferLevel, metric: str, margin: float, wanted: Iterable[str]) -> TransferLevel:
     """The level with everything that stands beside its transferred ticket."""
     round = level.round
     own, native, dense = (
@@ -147,7 +148,7 @@ def _compared(cells: Cells, level: Level, metric: str, margin: float, wanted: It
     return replace(
         level,
         trial=trial,
-        native=interval(own, native, higher=is_higher(metric)),
+        native=paired(own, native, higher=is_higher(metric)),
         unmasked=there.get(UNMASKED),
         mask=there.get(MASK_ALONE),
         longer=trial_of(
@@ -185,7 +186,7 @@ def _hurt_by(cells: Cells, trial: Trial | None, round: int, metric: str) -> Iter
             yield other.arm
 
 
-def _word(cells: Cells, level: Level, metric: str | None, opponents: int) -> tuple[str, list[str]]:
+def _word(cells: Cells, level: TransferLevel, metric: str | None, opponents: int) -> tuple[str, list[str]]:
     """The word, and why it is undecided."""
     if reason := _undecided(cells, level, metric, opponents):
         return UNDECIDED, [reason]
@@ -197,7 +198,7 @@ def _word(cells: Cells, level: Level, metric: str | None, opponents: int) -> tup
     return (TRANSFERS if trial.holds and all(other.beaten for other in trial.controls) else NEUTRAL), []
 
 
-def _undecided(cells: Cells, level: Level, metric: str | None, opponents: int) -> str:
+def _undecided(cells: Cells, level: TransferLevel, metric: str | None, opponents: int) -> str:
     """Why nothing can be said of a level, whatever the values are; empty where something can."""
     round, seeds = level.round, len(cells.seeds)
     both = (("ticket", 0), (TRANSFER, round))

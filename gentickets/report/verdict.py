@@ -1,95 +1,39 @@
-"""Verdict and what it rests on: paired comparisons over seeds."""
+"""Verdict and what it rests on: one record of tested comparisons, from a contrast up to the words.
+
+A `Comparison` holds the ticket against one control and its scaled variant; a `Trial` against dense and all controls; a
+`LevelVerdict` gives a sparsity its word; a `Verdict` is that of the claim. What is tested in each is a `Contrast`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gentickets.report.contrast import ALPHA, Contrast, losses_of, plain
 from gentickets.report.words import Spread
-from gentickets.statistics import EQUAL_STEPS, LEAST_SEEDS, WINS, Values, less, p_below, upper_bound
+from gentickets.statistics import EQUAL_STEPS, LEAST_SEEDS, WINS, Values
 
-ALPHA = 0.05
-"""The size of a single test, where nothing else is declared."""
 NO_CLAIM = "no claim"
 
 
-@dataclass(frozen=True)
-class Paired:
-    """A paired comparison over seeds: by how much the first is worse than the second; below zero it is better."""
-
-    mean: float
-    bound: float
-    """The one-sided t bound of the mean, from above, at 1 - alpha; infinite for a single seed."""
-    p: float
-    """One-sided: the chance of a loss this low if the first were no better than the second."""
-    n: int
-
-
-def paired(
-    first: Mapping[int, float], second: Mapping[int, float], *, higher: bool = False, alpha: float = ALPHA
-) -> Paired | None:
-    """Compare two arms (seed -> value) over the seeds that both have; None without one (Student, 1908).
-
-    The loss of a seed is first minus second, and second minus first where `higher` is better. The bound is
-    mean + t(1 - alpha, n - 1) sd / sqrt(n), and the mean itself where every seed gives the same.
-    """
-    losses = losses_of(first, second, higher)
-    if not losses.size:
-        return None
-    mean = math.fsum(losses) / losses.size
-    return Paired(mean, float(upper_bound(losses, alpha)), float(p_below(losses)), losses.size)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A paired difference over seeds with its two-sided 95 % interval; below zero the first is better."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def word(self) -> str:
-        """``better``, ``worse``, or ``not told apart``."""
-        if self.n < LEAST_SEEDS or self.low <= 0 <= self.high:
-            return "not told apart"
-        return "better" if self.high < 0 else "worse"
-
-
-def interval(first: Mapping[int, float], second: Mapping[int, float], *, higher: bool = False) -> Interval | None:
-    """By how much the first of two arms is worse, as `paired` has it: mean +- t(0.975, n - 1) sd / sqrt(n)."""
-    losses = losses_of(first, second, higher)
-    if not losses.size:
-        return None
-    mean, side = math.fsum(losses) / losses.size, ALPHA / 2
-    return Interval(mean, -float(upper_bound(-losses, side)), float(upper_bound(losses, side)), losses.size)
-
-
-def losses_of(first: Mapping[int, float], second: Mapping[int, float], higher: bool) -> NDArray[np.float64]:
-    """The losses of seeds that both have, by seed: first minus second, and the other way where ``higher`` is better."""
-    seeds = sorted(first.keys() & second.keys())
-    losses = less([first[seed] for seed in seeds], [second[seed] for seed in seeds])
-    return -losses if higher else losses
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """The ticket against one control."""
 
     control: str
     arm: str
-    """The opponent: the control, or its scaled twin (see `against`)."""
+    """The opponent: the control, or its scaled variant (see `against`)."""
     spread: Spread
-    loss: Paired
+    loss: Contrast
     """By how much the ticket is worse than the control."""
     as_well: bool = False
-    """Whether the control is shown to be worse than the ticket by less than the margin."""
+    """Whether the control is shown to be worse than the ticket by less than a part of the margin."""
+    variant: Comparison | None = None
+    """The control's other version, scaled or not, which must be beaten too; None where only one has run."""
 
     @property
     def tested(self) -> bool:
@@ -101,44 +45,66 @@ class Comparison:
         """Whether the ticket is shown to be better."""
         return self.tested and self.loss.bound < 0
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for `report.json`, with what follows from them."""
+        told = {name: getattr(self, name) for name in ("control", "arm", "spread", "loss", "as_well")}
+        return {**plain(told), "beaten": self.beaten if self.tested else None}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """Ticket, dense and controls after equal steps."""
 
     ticket: Spread
     dense: Spread
-    loss: Paired
+    loss: Contrast
     """By how much the ticket is worse than the dense model."""
+    beyond: Contrast
+    """The same less the margin, seed by seed, so that the scatter of the dense mean is in it: what is tested."""
     limit: float
-    """The margin in the metric's unit: the bound must stay under it."""
-    bound: float
-    """The one-sided bound of the paired loss, which also knows that the margin is a share of an uncertain mean."""
-    alpha: float = ALPHA
-    """The size at which everything in it is tested: bounds are at 1 - alpha."""
+    """The margin in the metric's unit."""
     controls: tuple[Comparison, ...] = ()
-    twins: tuple[Comparison, ...] = ()
-    """The controls' other versions, scaled or not, which must be beaten too."""
     unfinished: Mapping[str, str] = field(default_factory=dict)
     """Control -> why it is not compared."""
     matched: Comparison | None = None
     """The narrow network from scratch with the FLOPs of search and ticket: told, but no opponent at equal steps."""
 
     @property
+    def bound(self) -> float:
+        """The one-sided bound of the loss by that test: the claim holds where it is under the limit."""
+        return self.limit + self.beyond.bound
+
+    @property
     def holds(self) -> bool:
         """Whether the bound of the paired loss is under the margin."""
         return self.bound < self.limit
 
+    @property
+    def p(self) -> float:
+        """Of being worse than dense by the margin or more; with too few seeds for that test, of being worse at all."""
+        return self.beyond.p if self.loss.n >= LEAST_SEEDS else self.loss.p
+
+    @property
+    def variants(self) -> tuple[Comparison, ...]:
+        """The controls' other versions."""
+        return tuple(other.variant for other in self.controls if other.variant is not None)
+
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, with what follows from them."""
-        plain: dict[str, Any] = finite(asdict(self))
-        plain["holds"] = self.holds
-        for name, those in (("controls", self.controls), ("twins", self.twins)):
-            for entry, other in zip(plain[name], those, strict=True):
-                entry["beaten"] = other.beaten if other.tested else None
-        if self.matched is not None:
-            plain["matched"]["beaten"] = self.matched.beaten if self.matched.tested else None
-        return plain
+        """Plain values for `report.json`, with what follows from them."""
+        told = {
+            "ticket": self.ticket,
+            "dense": self.dense,
+            "loss": self.loss,
+            "limit": self.limit,
+            "bound": self.bound,
+            "alpha": self.loss.size,
+            "controls": self.controls,
+            "twins": self.variants,
+            "unfinished": self.unfinished,
+            "matched": self.matched,
+            "holds": self.holds,
+        }
+        return {name: plain(value) for name, value in told.items()}
 
 
 def trial_of(
@@ -149,18 +115,18 @@ def trial_of(
     ``margin`` is a fraction of the dense value, taken seed by seed. Where the metric may be below zero, as a negative
     log-likelihood of continuous data, it is a fraction of its size.
     """
-    loss, of_ticket, of_dense = paired(ticket, dense, higher=higher, alpha=alpha), Spread.of(ticket), Spread.of(dense)
-    if loss is None or of_ticket is None or of_dense is None:
+    losses, of_ticket, of_dense = losses_of(ticket, dense, higher), Spread.of(ticket), Spread.of(dense)
+    room = {seed: margin * abs(value) for seed, value in sorted(dense.items()) if seed in ticket}
+    loss, beyond = Contrast.of(losses, alpha), Contrast.of(losses - np.array([*room.values()]), alpha)
+    if loss is None or beyond is None or of_ticket is None or of_dense is None:
         return None
-    room = {seed: margin * abs(value) for seed, value in dense.items() if seed in ticket}
     limit = math.fsum(room.values()) / len(room)
-    beyond = losses_of(ticket, dense, higher) - np.array([room[seed] for seed in sorted(room)])
-    return Trial(of_ticket, of_dense, loss, limit, limit + float(upper_bound(beyond, alpha)), alpha)
+    return Trial(ticket=of_ticket, dense=of_dense, loss=loss, beyond=beyond, limit=limit)
 
 
 def values_of(trial: Trial, higher: bool) -> Values:
     """The trial's arms as arrays over its seeds, less being better; only over the seeds that all of them have."""
-    others = (*trial.controls, *trial.twins)
+    others = (*trial.controls, *trial.variants)
     arms = [trial.ticket, trial.dense, *(other.spread for other in others)]
     seeds = sorted(set.intersection(*(set(arm.values) for arm in arms)))
     sign = -1.0 if higher else 1.0
@@ -169,8 +135,8 @@ def values_of(trial: Trial, higher: bool) -> Values:
     return Values(ticket, dense, dict(zip(names, controls, strict=True)))
 
 
-@dataclass(frozen=True)
-class Level:
+@dataclass(frozen=True, kw_only=True)
+class LevelVerdict:
     """One sparsity and its word."""
 
     round: int
@@ -191,17 +157,19 @@ class Level:
     """Of being no worse than dense, by Holm's correction."""
     share: float | None = None
     """The removed prunable weights as a fraction of all parameters."""
+    declared: bool = False
+    """Whether the claim is about this level."""
+    sentence: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values; an infinite bound becomes null."""
-        plain: dict[str, Any] = finite(asdict(self))
-        for name, trial in (("short", self.short), ("longer", self.longer)):
-            if trial is not None:
-                plain[name] = trial.as_dict()
-        return plain
+        """Plain values for `report.json`; an infinite bound becomes null."""
+        return {one.name: plain(getattr(self, one.name)) for one in fields(self) if one.name not in _NOT_REPORTED}
 
 
-@dataclass(frozen=True)
+_NOT_REPORTED = ("declared", "sentence")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The claim, judged. All of it on the test split, but for the choice of level and of scaled twins."""
 
@@ -238,7 +206,7 @@ class Verdict:
     """A dense model given the whole search's compute."""
     tested: bool = False
     """Whether there is enough to test; where not, the sentence says why."""
-    levels: tuple[Level, ...] = ()
+    levels: tuple[LevelVerdict, ...] = ()
     """Every level that was declared to get a word, the claim's among them."""
     notes: tuple[str, ...] = ()
     partial: bool = False
@@ -251,25 +219,4 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `report.json`; an infinite bound becomes null."""
-        plain: dict[str, Any] = finite(asdict(self))
-        for name, trial in (("short", self.short), ("longer", self.longer)):
-            if trial is not None:
-                plain[name] = trial.as_dict()
-        plain["levels"] = [level.as_dict() for level in self.levels]
-        return plain
-
-
-def finite(value: Any) -> Any:
-    """Plain JSON values: mappings and lists throughout, and null for a number that is not finite."""
-    if isinstance(value, Mapping):
-        return {str(name): finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def relative(loss: Paired | Interval | None, reference: Spread | None) -> float | None:
-    """A loss in percent of what it is held against; None where one of them is missing, or that mean is 0."""
-    if loss is None or reference is None or reference.mean == 0:
-        return None
-    return 100 * loss.mean / abs(reference.mean)
+        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}

@@ -7,7 +7,7 @@ from itertools import pairwise
 from gentickets.arms import WIDTH
 from gentickets.metrics import of_samples
 from gentickets.report.cells import Cells, Split
-from gentickets.report.verdict import paired
+from gentickets.report.contrast import paired
 from gentickets.report.words import Spread, decimals, figure_name, is_higher, listed, numbered, plus_minus
 from gentickets.statistics import LEAST_SEEDS
 

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from gentickets.verdict.asking import judge_run
 from gentickets.verdict.document import document, write_verdict
-from gentickets.verdict.judged import Judged
+from gentickets.verdict.run_verdict import RunVerdict
 
-__all__ = ["Judged", "document", "judge_run", "write_verdict"]
+__all__ = ["RunVerdict", "document", "judge_run", "write_verdict"]

@@ -9,14 +9,14 @@ from typing import Any
 from gentickets.arms import BESIDE
 from gentickets.report.cells import Cells
 from gentickets.report.words import Spread
-from gentickets.verdict.judged import Beside, BesideArm, Between
+from gentickets.verdict.run_verdict import ArmDiagnostics, Diagnostics, Interpolation
 from gentickets.verdict.stability import connected_from
 
 Found = Mapping[str, Any]
 """A result's ``beside``."""
 
 
-def aside(cells: Cells, round: int) -> Beside | None:
+def aside(cells: Cells, round: int) -> Diagnostics | None:
     """What stands beside the verdict on a level; None where nothing was looked at, and no sample was measured."""
     seen = {cell.seed: cell.beside for cell in cells.done(BESIDE, round) if cell.beside}
     arms = list(dict.fromkeys(["dense", "ticket", *(name for one in seen.values() for name in one.get("arms", {}))]))
@@ -26,27 +26,27 @@ def aside(cells: Cells, round: int) -> Beside | None:
     if not told and not paths:
         return None
     shares = {arm: _mean_shares(_of(arm, seen.values(), "classes")) for arm in arms}
-    return Beside(
-        tuple(told),
-        {arm: share for arm, share in shares.items() if share},
-        tuple(next((one["classes"] for one in seen.values() if one.get("classes")), ())),
-        tuple(_between(step, [path for path in paths if path["step"] == step]) for step in _steps(paths)),
-        connected_from(paths) if paths else None,
-        cells.search.rewind_to,
+    return Diagnostics(
+        arms=tuple(told),
+        classes={arm: share for arm, share in shares.items() if share},
+        real=tuple(next((one["classes"] for one in seen.values() if one.get("classes")), ())),
+        paths=tuple(_between(step, [path for path in paths if path["step"] == step]) for step in _steps(paths)),
+        connected=connected_from(paths) if paths else None,
+        rewind_to=cells.search.rewind_to,
     )
 
 
-def _line(cells: Cells, arm: str, round: int, seen: Sequence[Found]) -> BesideArm:
+def _line(cells: Cells, arm: str, round: int, seen: Sequence[Found]) -> ArmDiagnostics:
     place = ("ticket", 0) if arm == "dense" else (arm, round)
     latents, nearest = _of(arm, seen, "latents"), _of(arm, seen, "nearest")
     active = [one["active"] for one in latents]
-    return BesideArm(
-        arm,
-        Spread.of(cells.values(*place, "coverage", "test")),
-        Spread.of(cells.values(*place, "recall", "test")),
-        f"{statistics.mean(active):.3g} of {latents[0]['of']}" if active else None,
-        statistics.mean(one["samples"] / one["test"] for one in nearest) if nearest else None,
-        statistics.mean(one["copies"] for one in nearest) if nearest else None,
+    return ArmDiagnostics(
+        arm=arm,
+        coverage=Spread.of(cells.values(*place, "coverage", "test")),
+        recall=Spread.of(cells.values(*place, "recall", "test")),
+        latents=f"{statistics.mean(active):.3g} of {latents[0]['of']}" if active else None,
+        nearest=statistics.mean(one["samples"] / one["test"] for one in nearest) if nearest else None,
+        copies=statistics.mean(one["copies"] for one in nearest) if nearest else None,
     )
 
 
@@ -64,12 +64,12 @@ def _steps(paths: Sequence[Found]) -> list[int]:
     return sorted({int(path["step"]) for path in paths})
 
 
-def _between(step: int, paths: Sequence[Found]) -> Between:
+def _between(step: int, paths: Sequence[Found]) -> Interpolation:
     finite = [path for path in paths if path["relative"] is not None]
-    return Between(
-        step,
-        {path["seed"]: float(path["relative"]) for path in finite},
-        tuple(paths[0]["places"]),
-        {path["seed"]: tuple(path["values"]) for path in finite},
-        paths[0].get("metric"),
+    return Interpolation(
+        step=step,
+        relative={path["seed"]: float(path["relative"]) for path in finite},
+        places=tuple(paths[0]["places"]),
+        values={path["seed"]: tuple(path["values"]) for path in finite},
+        metric=paths[0].get("metric"),
     )

@@ -28,7 +28,7 @@ whichever way the figure is good, with its two-sided 95 % t interval and the one
 margin in the metric's unit; ``p_wins`` and ``p_holds`` are Holm's over the levels; ``seeds`` of ``more`` are those
 beyond the run's, and those in its curves are seeds in all. ``relative`` and ``slope`` of ``trained`` are fractions of
 the dense mean, below zero where the longer, or the later, training is better. Sparsities, margins, shares and barriers
-are fractions; an unknown or infinite number is null. `judged` says what each means.
+are fractions; an unknown or infinite number is null. `RunVerdict` says what each means.
 """
 
 from __future__ import annotations
@@ -42,17 +42,18 @@ from typing import Any
 import numpy as np
 
 from gentickets.disk import write_whole
+from gentickets.report.contrast import Contrast, plain
 from gentickets.report.place import require_own
-from gentickets.report.verdict import finite
+from gentickets.report.verdict import Comparison, LevelVerdict, Trial
 from gentickets.verdict import tables, words
-from gentickets.verdict.judged import Judged
 from gentickets.verdict.page import render
+from gentickets.verdict.run_verdict import RunVerdict
 
 FORMAT = 1
 PAGE, DATA = "verdict.html", "verdict.json"
 
 
-def write_verdict(judged: Judged, out: Path) -> Path:
+def write_verdict(judged: RunVerdict, out: Path) -> Path:
     """Write `verdict.html` and `verdict.json` into the folder `out`; the page's path. An OSError names the file.
 
     TicketError where a file of these names is somebody else's.
@@ -65,29 +66,44 @@ def write_verdict(judged: Judged, out: Path) -> Path:
     return page
 
 
-def document(judged: Judged) -> dict[str, Any]:
+def document(judged: RunVerdict) -> dict[str, Any]:
     """What `verdict.json` holds: all of a verdict as plain, finite values."""
-    plain: dict[str, Any] = finite(_plain(judged))
-    whole = {"format": FORMAT, "run": plain.pop("name"), **{key: plain.pop(key) for key in _FIRST}, **plain}
+    told = {one.name: _plain(getattr(judged, one.name)) for one in fields(judged)}
     if judged.more is not None:
-        whole["more"]["sentence"] = words.more(judged.more, judged.seeds, judged.open)
+        told["more"]["sentence"] = words.more(judged.more, judged.seeds, judged.open)
     if judged.trained is not None:
-        whole["trained"]["sentence"] = words.trained(judged.trained, judged.metric)
+        told["trained"]["sentence"] = words.trained(judged.trained, judged.metric)
     if judged.beside is not None:
-        whole["beside"]["sentences"] = list(words.beside(judged.beside))
-    whole["table"] = finite(tables.shown(judged))
-    return whole
-
-
-_FIRST = ("path", "word", "status", "sentence")
+        told["beside"]["sentences"] = list(words.beside(judged.beside))
+    first = {"path": told.pop("path"), "word": told.pop("word"), "status": judged.status}
+    first["sentence"] = told.pop("sentence")
+    table, facts, notes = plain(tables.shown(judged)), told.pop("facts"), told.pop("notes")
+    return {"format": FORMAT, "run": told.pop("name"), **first, **told, "table": table, "facts": facts, "notes": notes}
 
 
 def _plain(value: Any) -> Any:
-    """Values by name, lists, and Python's own numbers for those of arrays."""
+    """Plain, finite values, by name; Python's own numbers for those of arrays."""
+    if isinstance(value, LevelVerdict):
+        named = {name: getattr(value, name) for name in _OF_LEVEL}
+        return _plain({**named, "notes": value.reasons})
+    if isinstance(value, Trial):
+        named = {name: getattr(value, name) for name in _OF_TRIAL}
+        return _plain({**named, "loss": {**_plain(value.loss), "p": value.p}})
+    if isinstance(value, Comparison | Contrast):
+        return {name: _plain(getattr(value, name)) for name in _OF[type(value)]}
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
-    return value.item() if isinstance(value, np.generic) else value
+    return plain(value.item() if isinstance(value, np.generic) else value)
+
+
+_OF_LEVEL = ("round", "sparsity", "word", "declared", "sentence", "short", "longer", "p_wins", "p_holds")
+_OF_TRIAL = ("ticket", "dense", "loss", "limit", "controls", "unfinished")
+_OF: Mapping[type, tuple[str, ...]] = {
+    Comparison: ("control", "arm", "spread", "loss", "beaten", "as_well"),
+    Contrast: ("mean", "low", "high", "p", "n", "bootstrap"),
+}
+"""What `verdict.json` has of a record, in this order."""

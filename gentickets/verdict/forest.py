@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gentickets.arms import ArmName
+from gentickets.report.contrast import Contrast
 from gentickets.report.drawing import INK, LINE, MUTED, PAPER, styled, styles, to_svg
+from gentickets.report.verdict import LevelVerdict, Trial
 from gentickets.report.words import is_higher, percent, signed_percent
 from gentickets.statistics import AS_WELL
-from gentickets.verdict.judged import Estimate, Judged, Level, Stage
 from gentickets.verdict.plots import WIDTH, above
+from gentickets.verdict.run_verdict import RunVerdict
 from gentickets.verdict.tables import beside_dense
 
 ROW, AROUND = 0.37, 0.75
@@ -44,38 +46,38 @@ class _Row:
     word: str
 
 
-def forests(judged: Judged) -> list[tuple[Level, bool, Markup]]:
+def forests(judged: RunVerdict) -> list[tuple[LevelVerdict, bool, Markup]]:
     """A plot for each level, and beside the declared one that of longer training: level, whether longer, the SVG."""
     panels = [
-        (level, longer, stage)
+        (level, longer, trial)
         for level in judged.first
-        for longer, stage in ((False, level.short), (True, level.longer))
-        if stage is not None
+        for longer, trial in ((False, level.short), (True, level.longer))
+        if trial is not None
     ]
-    marks = styles([other.control for _, _, stage in panels for other in stage.controls])
+    marks = styles([other.control for _, _, trial in panels for other in trial.controls])
     higher = is_higher(judged.metric)
     alpha = judged.look.alpha
-    drawn = [_rows(stage, marks, higher, beside_dense(level, stage, alpha)) for level, _, stage in panels]
-    limits = _limits([row for rows in drawn for row in rows], [_margin(stage) for _, _, stage in panels])
+    drawn = [_rows(trial, marks, higher, beside_dense(level, trial, alpha)) for level, _, trial in panels]
+    limits = _limits([row for rows in drawn for row in rows], [_margin(trial) for _, _, trial in panels])
     return [
-        (level, longer, Markup(_forest(rows, _margin(stage), limits, f"forest-{level.round}{'-longer' * longer}")))
-        for (level, longer, stage), rows in zip(panels, drawn, strict=True)
+        (level, longer, Markup(_forest(rows, _margin(trial), limits, f"forest-{level.round}{'-longer' * longer}")))
+        for (level, longer, trial), rows in zip(panels, drawn, strict=True)
     ]
 
 
-def _rows(stage: Stage, marks: Mapping[str, tuple[str, str]], higher: bool, shown: str) -> list[_Row]:
+def _rows(trial: Trial, marks: Mapping[str, tuple[str, str]], higher: bool, shown: str) -> list[_Row]:
     sign = -1 if higher else 1
 
-    def row(gid: str, name: str, look: tuple[str, str], other: Mapping[int, float], loss: Estimate, word: str) -> _Row:
-        share = 100 / (abs(stage.dense.mean) or math.nan)
-        own = stage.ticket.values
+    def row(gid: str, name: str, look: tuple[str, str], other: Mapping[int, float], loss: Contrast, word: str) -> _Row:
+        share = 100 / (abs(trial.dense.mean) or math.nan)
+        own = trial.ticket.values
         seeds = tuple(share * sign * (own[seed] - other[seed]) for seed in sorted(own.keys() & other.keys()))
         ends = (share * loss.low, share * loss.high)
         bootstrap = (share * loss.bootstrap[0], share * loss.bootstrap[1]) if loss.bootstrap else None
         return _Row(gid, name, *look, share * loss.mean, ends, bootstrap, seeds, word)
 
-    found = [row("dense", "dense", (INK, "o"), stage.dense.values, stage.loss, shown)]
-    for place, other in enumerate(stage.controls):
+    found = [row("dense", "dense", (INK, "o"), trial.dense.values, trial.loss, shown)]
+    for place, other in enumerate(trial.controls):
         word = "beaten" if other.beaten else "as well" if other.as_well else ""
         look = marks.get(other.control) or next(iter(marks.values()))
         found.append(
@@ -91,8 +93,8 @@ def _rows(stage: Stage, marks: Mapping[str, tuple[str, str]], higher: bool, show
     return found
 
 
-def _margin(stage: Stage) -> float:
-    return 100 * stage.limit / (abs(stage.dense.mean) or math.nan)
+def _margin(trial: Trial) -> float:
+    return 100 * trial.limit / (abs(trial.dense.mean) or math.nan)
 
 
 def _limits(rows: Sequence[_Row], margins: Sequence[float]) -> tuple[float, float]:

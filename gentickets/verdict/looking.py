@@ -11,18 +11,21 @@ from gentickets.recipe.asked import require_claim
 from gentickets.report.levels import Terms
 from gentickets.report.words import listed
 from gentickets.statistics import look_sizes
-from gentickets.verdict.judged import Look
+from gentickets.verdict.run_verdict import InterimAnalysis
 
 
-def look_of(recipe: Recipe, record: Mapping[str, Any]) -> Look:
+def look_of(recipe: Recipe, record: Mapping[str, Any]) -> InterimAnalysis:
     """Which of the declared looks a run's seeds make; ``record`` is what `run.json` holds. Needs a claim."""
     terms, asked = Terms.of(require_claim(recipe)), recipe.search.seeds
     declared = ((record.get("claim") or {}).get("declared") or {}).get("seeds")
     sizes = look_sizes(int(declared or asked), terms.looks)
-    return Look(sum(size <= asked for size in sizes), terms.looks, terms.alpha, sizes)
+    number = sum(size <= asked for size in sizes)
+    return InterimAnalysis(number=number, of=terms.looks, alpha=terms.alpha, seeds=sizes)
 
 
-def seeds_for(recipe: Recipe, look: Look, have: int, *, more: bool = False, seeds: int | None = None) -> Recipe:
+def seeds_for(
+    recipe: Recipe, look: InterimAnalysis, have: int, *, more: bool = False, seeds: int | None = None
+) -> Recipe:
     """The recipe of a run that goes on, with the seeds of the next look (``more``), or of the one that has ``seeds``.
 
     ``have``: the seeds that the run was asked for so far. Raises TicketError where no such look was declared.
@@ -42,5 +45,5 @@ def seeds_for(recipe: Recipe, look: Look, have: int, *, more: bool = False, seed
     return recipe.model_copy(update={"search": recipe.search.model_copy(update={"seeds": wanted})})
 
 
-def _sizes(look: Look) -> str:
+def _sizes(look: InterimAnalysis) -> str:
     return listed([str(size) for size in look.seeds])

@@ -9,19 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from gentickets.report.levels import Terms
-from gentickets.report.verdict import Verdict
+from gentickets.report.verdict import Trial, Verdict, values_of
 from gentickets.results import Result
-from gentickets.statistics import EQUAL_STEPS, LEAST_SEEDS, UNDECIDED, power_curve, seeds_needed
-from gentickets.verdict.judged import Look, More
-from gentickets.verdict.stages import known
+from gentickets.statistics import EQUAL_STEPS, LEAST_SEEDS, UNDECIDED, Values, power_curve, seeds_needed
+from gentickets.verdict.run_verdict import InterimAnalysis, PowerForecast
 
 STEPS = (1, 2, 3, 5, 8, 12, 20)
 """How many more seeds the outlook is told for."""
 
 
 def outlook(
-    verdict: Verdict, results: Sequence[Result], record: Mapping[str, Any], terms: Terms, look: Look, path: Path
-) -> More | None:
+    verdict: Verdict,
+    results: Sequence[Result],
+    record: Mapping[str, Any],
+    terms: Terms,
+    look: InterimAnalysis,
+    path: Path,
+) -> PowerForecast | None:
     """What more seeds would show of the declared level; None before there are 3, or where nothing can be tested.
 
     The chances are those of a look with so many seeds, if means and covariances over seeds are what the seeds so far
@@ -30,8 +34,8 @@ def outlook(
     own = next((place for place, level in enumerate(verdict.levels) if level.round == verdict.round), None)
     if own is None or not verdict.levels[own].tested:
         return None
-    levels = [known(level.short, terms.higher, verdict.seeds) for level in verdict.levels]
-    longer = known(verdict.levels[own].longer, terms.higher, verdict.seeds)
+    levels = [_known(level.short, terms.higher, verdict.seeds) for level in verdict.levels]
+    longer = _known(verdict.levels[own].longer, terms.higher, verdict.seeds)
     if levels[own] is None or verdict.seeds < LEAST_SEEDS:
         return None
     have = verdict.seeds
@@ -41,14 +45,22 @@ def outlook(
     counts = sorted({have, *(have + more for more in STEPS), *filter(None, (total, following))})
     curve = power_curve(levels, terms.margin, terms.alpha, counts, longer=longer, declared=own)
     bought = following or total
-    return More(
-        total - have if total else None,
-        minutes(results, record, bought - have) if bought else None,
-        tuple((one.seeds, one.words.get("WINS", 0.0)) for one in curve),
-        tuple((one.seeds, one.decided) for one in curve),
-        shlex.join(["gentickets", "verdict", str(path), "--more"]) if following else "",
-        following,
+    return PowerForecast(
+        seeds=total - have if total else None,
+        minutes=minutes(results, record, bought - have) if bought else None,
+        curve=tuple((one.seeds, one.words.get("WINS", 0.0)) for one in curve),
+        decided=tuple((one.seeds, one.decided) for one in curve),
+        command=shlex.join(["gentickets", "verdict", str(path), "--more"]) if following else "",
+        next=following,
     )
+
+
+def _known(trial: Trial | None, higher: bool, seeds: int) -> Values | None:
+    """A trial's values where every arm has so many seeds, enough to test; None where it shows nothing yet."""
+    if trial is None or trial.unfinished or trial.loss.n < max(seeds, LEAST_SEEDS):
+        return None
+    found = values_of(trial, higher)
+    return found if len(found.ticket) == seeds else None
 
 
 def minutes(results: Sequence[Result], record: Mapping[str, Any], seeds: int) -> float | None:

@@ -8,10 +8,11 @@ from markupsafe import Markup
 
 from gentickets.report.page import filled
 from gentickets.report.sentence import not_compared
+from gentickets.report.verdict import LevelVerdict
 from gentickets.report.words import DASH, arm_name, decimals, fixed, percent, plus_minus
 from gentickets.verdict import plots, tables, words
 from gentickets.verdict.forest import forests
-from gentickets.verdict.judged import Beside, BesideArm, Judged, Level
+from gentickets.verdict.run_verdict import ArmDiagnostics, Diagnostics, RunVerdict
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class _Aside:
     bars: Markup
 
 
-def render(judged: Judged) -> str:
+def render(judged: RunVerdict) -> str:
     """The HTML of a verdict."""
     level, seeds = judged.told, judged.seeds
     more, beside = judged.more, judged.beside
@@ -51,26 +52,26 @@ def render(judged: Judged) -> str:
     )
 
 
-def _instability(judged: Judged) -> list[Markup]:
+def _instability(judged: RunVerdict) -> list[Markup]:
     if judged.beside is None:
         return []
     return [plots.barriers(judged.beside), plots.along(judged.beside, judged.metric)]
 
 
-def _unfinished(level: Level) -> list[str]:
+def _unfinished(level: LevelVerdict) -> list[str]:
     """Sentences on what a level's tests leave out."""
-    stages = [stage for stage in (level.short, level.longer) if stage is not None]
-    return [*level.notes, *(text for stage in stages for text in not_compared(stage.unfinished))]
+    trials = [trial for trial in (level.short, level.longer) if trial is not None]
+    return [*level.reasons, *(text for trial in trials for text in not_compared(trial.unfinished))]
 
 
-def _asides(beside: Beside) -> tuple[tuple[str, ...], list[_Aside]] | None:
+def _asides(beside: Diagnostics) -> tuple[tuple[str, ...], list[_Aside]] | None:
     """Header and lines of what the arms show beside the metric; columns that nothing is known of are left out."""
     most = max((share for shares in (*beside.classes.values(), beside.real) for share in shares), default=1.0)
     names = list(dict.fromkeys([*(one.arm for one in beside.arms), *beside.classes]))
     if not names:
         return None
     known = {one.arm: one for one in beside.arms}
-    cells = {name: _cells(known.get(name, BesideArm(name)), beside) for name in names}
+    cells = {name: _cells(known.get(name, ArmDiagnostics(name)), beside) for name in names}
     shown = [place for place in range(len(_ASIDE)) if any(line[place] != DASH for line in cells.values())]
     header = ("arm", *(_ASIDE[place] for place in shown), *(["classes"] if beside.classes else []))
     lines = [
@@ -94,7 +95,7 @@ _ASIDE = (
 )
 
 
-def _cells(one: BesideArm, beside: Beside) -> tuple[str, ...]:
+def _cells(one: ArmDiagnostics, beside: Diagnostics) -> tuple[str, ...]:
     return (
         plus_minus(one.coverage, decimals([other.coverage for other in beside.arms])),
         plus_minus(one.recall, decimals([other.recall for other in beside.arms])),

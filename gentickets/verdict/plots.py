@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from gentickets.report.drawing import CONTROLS, INK, MUTED, TICKET, styled, to_svg
 from gentickets.report.words import direction, figure_name
-from gentickets.verdict.judged import Beside, Between, More
+from gentickets.verdict.run_verdict import Diagnostics, Interpolation, PowerForecast
 from gentickets.verdict.stability import CONNECTED
 from gentickets.verdict.words import off_classes
 
@@ -34,7 +34,7 @@ def above(axes: Axes, place: float, text: str) -> None:
     )
 
 
-def power(more: More, seeds: int, name: str = "power") -> Markup:
+def power(more: PowerForecast, seeds: int, name: str = "power") -> Markup:
     """Seeds in all against the chance of WINS and of a decided word; empty where nothing is known."""
     if not (more.curve or more.decided):
         return Markup("")
@@ -74,7 +74,7 @@ def _few(counts: Sequence[int], most: int = 9) -> list[int]:
     return list(counts[::step])
 
 
-def barriers(beside: Beside, name: str = "barriers") -> Markup:
+def barriers(beside: Diagnostics, name: str = "barriers") -> Markup:
     """The barrier between two trainings against the step that both start from, a dot for each seed."""
     found = {path.step: [100 * value for value in path.relative.values() if _finite(value)] for path in beside.paths}
     steps = sorted(step for step, values in found.items() if values)
@@ -98,7 +98,7 @@ def barriers(beside: Beside, name: str = "barriers") -> Markup:
         return Markup(to_svg(figure, "Barrier against the step that both trainings start from", name))
 
 
-def along(beside: Beside, metric: str | None, name: str = "along") -> Markup:
+def along(beside: Diagnostics, metric: str | None, name: str = "along") -> Markup:
     """The metric on the straight line between two trainings, a line for each step; the mean over its seeds."""
     paths = [path for path in sorted(beside.paths, key=lambda path: path.step) if path.places and path.values]
     if not paths:
@@ -118,7 +118,7 @@ def along(beside: Beside, metric: str | None, name: str = "along") -> Markup:
         return Markup(to_svg(figure, "The straight line between two trainings", name))
 
 
-def _coloured(paths: Iterable[Between], rewind_to: int | None) -> Iterator[tuple[Between, str]]:
+def _coloured(paths: Iterable[Interpolation], rewind_to: int | None) -> Iterator[tuple[Interpolation, str]]:
     """The step of the tickets in their colour, the others in those of controls."""
     place = 0
     for path in paths:

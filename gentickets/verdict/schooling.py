@@ -6,14 +6,14 @@ import statistics
 
 from gentickets.arms import TWICE
 from gentickets.report.cells import Cells
+from gentickets.report.contrast import ALPHA, paired
 from gentickets.report.levels import Terms
-from gentickets.report.verdict import ALPHA, trial_of, values_of
+from gentickets.report.verdict import trial_of, values_of
 from gentickets.statistics import LEAST_SEEDS, shown
-from gentickets.verdict.judged import Trained
-from gentickets.verdict.stages import estimate
+from gentickets.verdict.run_verdict import Convergence
 
 
-def schooling(cells: Cells, terms: Terms) -> Trained | None:
+def schooling(cells: Cells, terms: Terms) -> Convergence | None:
     """How much better the dense model gets by twice the steps, and how steep its last quarter is; None if unknown.
 
     It is trained where the gain is shown to be under the claim's margin, and not trained where it is shown to be above
@@ -22,16 +22,19 @@ def schooling(cells: Cells, terms: Terms) -> Trained | None:
     dense = cells.values("ticket", 0, terms.metric, "test")
     twice = cells.values(TWICE, 0, terms.metric, "test")
     slope = _slope(cells, terms)
-    trial = trial_of(dense, twice, terms.margin, higher=terms.higher)
-    if trial is None:
-        return None if slope is None else Trained(slope=slope)
-    gain = estimate(twice, dense, terms.higher)
+    gain = trial = None
+    if dense and twice:
+        gain = paired(twice, dense, higher=terms.higher)
+        trial = trial_of(dense, twice, terms.margin, higher=terms.higher)
+    if gain is None or trial is None:
+        return None if slope is None else Convergence(slope=slope)
     trained = None
     if gain.n >= LEAST_SEEDS:
         found = shown(values_of(trial, terms.higher), terms.margin)
         trained = True if found.holds <= ALPHA else False if found.worse <= ALPHA else None
     size = abs(statistics.mean(dense[seed] for seed in dense if seed in twice))
-    return Trained(gain, gain.mean / size if size else None, slope, trained)
+    relative = gain.mean / size if size else None
+    return Convergence(better_by=gain, relative=relative, slope=slope, trained=trained)
 
 
 def _slope(cells: Cells, terms: Terms) -> float | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gentickets.verdict import words
-from gentickets.verdict.judged import Judged
+from gentickets.verdict.run_verdict import RunVerdict
 
 
-def telling(judged: Judged) -> Iterator[str]:
+def telling(judged: RunVerdict) -> Iterator[str]:
     """Whether dense is trained, what more seeds would buy, what stands beside the verdict, and which look this is."""
     if judged.trained is not None:
         yield words.trained(judged.trained, judged.metric)

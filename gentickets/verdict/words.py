@@ -16,7 +16,7 @@ from gentickets.report.words import (
     percent,
     signed_percent,
 )
-from gentickets.verdict.judged import Beside, Judged, Look, More, Trained
+from gentickets.verdict.run_verdict import Convergence, Diagnostics, InterimAnalysis, PowerForecast, RunVerdict
 from gentickets.verdict.stability import CONNECTED
 
 EXPECTED_COPIES = 0.01
@@ -25,7 +25,7 @@ COPYING = 5 * EXPECTED_COPIES
 """From this share on samples are said to lie close to training images."""
 
 
-def looked(look: Look) -> str:
+def looked(look: InterimAnalysis) -> str:
     """Which look at the seeds this is, and at what error rate it tests."""
     text = f"Look {look.number} of {look.of}"
     if 1 <= look.number <= len(look.seeds):
@@ -38,7 +38,7 @@ def looked(look: Look) -> str:
     return f"{text}; each tests at {_rate(look.alpha)}, so that all of them together stay under {whole}."
 
 
-def _other_looks(look: Look) -> str:
+def _other_looks(look: InterimAnalysis) -> str:
     """At how many seeds the claim was judged before, and will be next."""
     before, after = look.seeds[: look.number - 1], look.seeds[look.number :]
     found = [f"before: {listed([str(count) for count in before])}"] if before else []
@@ -46,7 +46,7 @@ def _other_looks(look: Look) -> str:
     return f" ({'; '.join(found)})" if found else ""
 
 
-def more(value: More, seeds: int, still_open: bool = True) -> str:
+def more(value: PowerForecast, seeds: int, still_open: bool = True) -> str:
     """How many more seeds would decide it, how long they take, and the chances of WINS and of any decision.
 
     ``seeds``: those so far. Of a claim that is decided, not ``still_open``: what as many new seeds would say.
@@ -73,7 +73,7 @@ def more(value: More, seeds: int, still_open: bool = True) -> str:
     return text if at is None else f"{text} With {numbered(at, 'seed')} {_chances(value, at)}."
 
 
-def _chances(value: More, seeds: int) -> str:
+def _chances(value: PowerForecast, seeds: int) -> str:
     """``the chance of WINS is 81 %, of any decision 90 %``, with so many seeds."""
     decided = dict(value.decided)
     text = f"the chance of WINS is {_chance(dict(value.curve)[seeds])}"
@@ -89,10 +89,8 @@ def duration(minutes: float) -> str:
     return f"about {fixed(minutes / 60, 1).removesuffix('.0')} hours"
 
 
-def trained(value: Trained, metric: str | None) -> str:
+def trained(value: Convergence, metric: str | None) -> str:
     """Whether the dense model is itself trained: held against one trained twice as long, and its last quarter."""
-    if value.sentence:
-        return value.sentence
     heads = {
         True: "The dense model is trained",
         False: "The dense model is not trained to its end, so that a ticket ahead of it may only be quicker",
@@ -102,7 +100,7 @@ def trained(value: Trained, metric: str | None) -> str:
     return f"{heads[value.trained]}{': ' if found else ''}{'; '.join(found)}."
 
 
-def _twice(value: Trained, metric: str | None) -> list[str]:
+def _twice(value: Convergence, metric: str | None) -> list[str]:
     loss, share = value.better_by, value.relative
     gain = share if share is not None else loss.mean if loss is not None else None
     if gain is None:
@@ -115,21 +113,19 @@ def _twice(value: Trained, metric: str | None) -> list[str]:
     return [f"one trained twice as long is {'better' if gain < 0 else 'worse'} by {amount}{seeds}"]
 
 
-def _slope(value: Trained) -> list[str]:
+def _slope(value: Convergence) -> list[str]:
     if value.slope is None:
         return []
     how = "gained" if value.slope < 0 else "lost"
     return [f"over the last quarter of its training it {how} {percent(abs(value.slope))}"]
 
 
-def beside(value: Beside) -> tuple[str, ...]:
+def beside(value: Diagnostics) -> tuple[str, ...]:
     """What stands beside the verdict, in sentences: samples close to training images, and classes off the real ones."""
-    if value.sentences:
-        return value.sentences
     return (*_copies(value), *_classes(value))
 
 
-def _copies(value: Beside) -> list[str]:
+def _copies(value: Diagnostics) -> list[str]:
     known = {arm_name(one.arm): one.copies for one in value.arms if one.copies is not None}
     close = [f"{name} ({percent(share)})" for name, share in known.items() if share >= COPYING]
     if not known:
@@ -142,7 +138,7 @@ def _copies(value: Beside) -> list[str]:
 _NEARER = "nearer to a training image than 99 % of the test images are"
 
 
-def _classes(value: Beside) -> list[str]:
+def _classes(value: Diagnostics) -> list[str]:
     told = {arm: off_classes(value.classes.get(arm, ()), value.real) for arm in (DENSE, TICKET)}
     found = [f"{arm_name(arm)} {percent(off)}" for arm, off in told.items() if off is not None]
     if not found:
@@ -157,7 +153,7 @@ def off_classes(shares: Sequence[float], real: Sequence[float]) -> float | None:
     return sum(abs(one - other) for one, other in zip(shares, real, strict=True)) / 2
 
 
-def connected(value: Beside) -> str:
+def connected(value: Diagnostics) -> str:
     """From which step on two trainings of the ticket's mask are connected; empty where it was not looked at."""
     if not value.paths:
         return ""
@@ -179,7 +175,7 @@ def not_run(arms: Sequence[str]) -> str:
     return f"Not run: {names}. What they would say is not in this verdict."
 
 
-def declared(judged: Judged) -> list[tuple[str, str]]:
+def declared(judged: RunVerdict) -> list[tuple[str, str]]:
     """What was declared beforehand, how that is known, and which look this is: name and text."""
     rows = [(_CLAIM.get(name, name), _declared(name, value)) for name, value in judged.claim.items()]
     how = (
@@ -233,7 +229,7 @@ def _chance(chance: float) -> str:
     return f"{fixed(100 * chance, 0)} %"
 
 
-def asides(value: Beside) -> str:
+def asides(value: Diagnostics) -> str:
     """What the columns beside the verdict mean, those that are there."""
     found = []
     if any(one.nearest is not None for one in value.arms):

@@ -1,4 +1,7 @@
-"""Judged: a run's verdict with all that it rests on, as the page and `verdict.json` tell it. Torch-free."""
+"""The verdict of a run with all that stands beside it, as the page and `verdict.json` have it. Torch-free.
+
+What is tested stands in `report.verdict`: levels, trials and contrasts are those records, not copies of them.
+"""
 
 from __future__ import annotations
 
@@ -6,82 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gentickets.errors import Status
+from gentickets.report.contrast import Contrast
+from gentickets.report.verdict import LevelVerdict
 from gentickets.report.words import Spread
-from gentickets.statistics import EQUAL_STEPS, UNDECIDED
+from gentickets.statistics import EQUAL_STEPS, UNDECIDED, WINS
 
 Table = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
 """Header and rows."""
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A paired loss over seeds: by how much the first is worse than the second; below zero it is better."""
-
-    mean: float
-    low: float
-    """Ends of the two-sided 95 % t interval; infinite for one seed."""
-    high: float
-    p: float
-    """One-sided, of the test that the loss stands for."""
-    n: int
-    bootstrap: tuple[float, float] | None = None
-    """Ends of the bias-corrected bootstrap interval beside it; None where there are too few seeds."""
-
-
-@dataclass(frozen=True)
-class Against:
-    """The ticket against one control."""
-
-    control: str
-    arm: str
-    """The opponent: the control or its scaled twin; both must be beaten."""
-    spread: Spread
-    loss: Estimate
-    """By how much the ticket is worse than the opponent."""
-    beaten: bool
-    """Whether the ticket is shown to be better."""
-    as_well: bool
-    """Whether the control is shown to do as well."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One level at equal steps, or trained longer."""
-
-    ticket: Spread
-    dense: Spread
-    loss: Estimate
-    """By how much the ticket is worse than the dense model."""
-    limit: float
-    """The margin in the metric's unit."""
-    controls: tuple[Against, ...] = ()
-    unfinished: Mapping[str, str] = field(default_factory=dict)
-    """Control -> why it is not compared."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """One sparsity level and its word."""
-
-    round: int
-    sparsity: float
-    word: str
-    declared: bool
-    """Whether the claim is about this level."""
-    sentence: str
-    short: Stage | None = None
-    """At the recipe's steps."""
-    longer: Stage | None = None
-    """All arms trained longer."""
-    p_wins: float | None = None
-    """Holm's p-value over the levels of WINS."""
-    p_holds: float | None = None
-    """That of being no worse than dense."""
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Look:
+class InterimAnalysis:
     """Which of the declared looks at the seeds this is."""
 
     number: int
@@ -93,7 +32,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class More:
+class PowerForecast:
     """What more seeds would buy."""
 
     seeds: int | None
@@ -112,10 +51,10 @@ class More:
 
 
 @dataclass(frozen=True)
-class Trained:
+class Convergence:
     """Whether the dense model, to which the ticket is compared, is itself trained."""
 
-    better_by: Estimate | None = None
+    better_by: Contrast | None = None
     """The dense model trained twice as long against itself, in the metric: below zero longer is better."""
     relative: float | None = None
     """Its mean as a fraction of the dense mean."""
@@ -123,12 +62,10 @@ class Trained:
     """Change over the last quarter of the dense run, as such a fraction: below zero it was getting better."""
     trained: bool | None = None
     """None: not known."""
-    sentence: str = ""
-    """Empty: `words.trained` says it."""
 
 
 @dataclass(frozen=True)
-class BesideArm:
+class ArmDiagnostics:
     """What one arm's trained networks show beside the metric; None where it means nothing or is not known."""
 
     arm: str
@@ -143,7 +80,7 @@ class BesideArm:
 
 
 @dataclass(frozen=True)
-class Between:
+class Interpolation:
     """Straight lines between two trainings from one step's state, a seed each."""
 
     step: int
@@ -158,25 +95,23 @@ class Between:
 
 
 @dataclass(frozen=True)
-class Beside:
+class Diagnostics:
     """What stands beside the verdict: reported, not tested."""
 
-    arms: tuple[BesideArm, ...] = ()
+    arms: tuple[ArmDiagnostics, ...] = ()
     classes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Arm -> share of each class among its samples, mean over seeds."""
     real: tuple[float, ...] = ()
     """The same of the test images."""
-    paths: tuple[Between, ...] = ()
+    paths: tuple[Interpolation, ...] = ()
     connected: int | None = None
     """The earliest step from which on two trainings are connected; None: not even from the last."""
     rewind_to: int | None = None
     """The step that tickets are rewound to, which the plot marks."""
-    sentences: tuple[str, ...] = ()
-    """Empty: `words.beside` says them."""
 
 
-@dataclass(frozen=True)
-class Judged:
+@dataclass(frozen=True, kw_only=True)
+class RunVerdict:
     """The verdict of a run."""
 
     name: str
@@ -190,30 +125,31 @@ class Judged:
     """SHA-256 of the claim and the recipe, as stored when the run began."""
     stored: bool
     """Whether the claim was stored before the run had results."""
-    look: Look
+    look: InterimAnalysis
     word: str
     """That of the declared level."""
-    status: int
-    """Exit status: 0 where the declared level WINS, else 7."""
     sentence: str
-    levels: tuple[Level, ...] = ()
-    more: More | None = None
-    trained: Trained | None = None
-    beside: Beside | None = None
+    levels: tuple[LevelVerdict, ...] = ()
+    more: PowerForecast | None = None
+    trained: Convergence | None = None
+    beside: Diagnostics | None = None
     missing: tuple[str, ...] = ()
     """Standard arms that were not run."""
-    table: Table = ((), ())
-    """Arms at the declared level; empty: made of `levels`."""
     facts: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
-    def declared(self) -> Level | None:
+    def status(self) -> int:
+        """Exit status: 0 where the declared level WINS, else 7."""
+        return int(Status.DONE if self.word == WINS else Status.VERDICT)
+
+    @property
+    def declared(self) -> LevelVerdict | None:
         """The level that the claim is about; None where no level is declared."""
         return next((level for level in self.levels if level.declared), None)
 
     @property
-    def told(self) -> Level | None:
+    def told(self) -> LevelVerdict | None:
         """The level that the page tells in full: the declared one, or else the first."""
         return self.declared or next(iter(self.levels), None)
 
@@ -231,6 +167,6 @@ class Judged:
         return self.told.short.loss.n if self.told is not None and self.told.short is not None else 0
 
     @property
-    def first(self) -> tuple[Level, ...]:
+    def first(self) -> tuple[LevelVerdict, ...]:
         """All levels, the declared one before the others."""
         return tuple(sorted(self.levels, key=lambda level: not level.declared))

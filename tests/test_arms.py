@@ -12,7 +12,20 @@ import pytest
 from test_house import MODULES
 
 from gentickets import arms
-from gentickets.arms import CONTROLS, FORK, KINDS, TWICE, ArmKind, ArmName, asked_for, kind_of, told_as, variants
+from gentickets.arms import (
+    CONTROLS,
+    FORK,
+    KINDS,
+    TICKET,
+    TWICE,
+    UNMASKED,
+    ArmKind,
+    ArmName,
+    asked_for,
+    kind_of,
+    told_as,
+    variants,
+)
 from gentickets.experiment.evaluation import Examiner
 from gentickets.experiment.find import find
 from gentickets.experiment.options import Options
@@ -145,6 +158,17 @@ def test_every_kind_of_arm_is_planned_run_billed_reported_and_judged(kind: ArmKi
         assert result.status == "done", result.why
         assert run.round(*unit.key).ticket.is_file() == kind.has_ticket
         assert bool(result.test) == kind.has_ticket
+        assert result.selection.startswith("best on validation") == unit.name.picks_best
+        assert bool(result.sparsity) == (kind.sparse and unit.round > 0 and kind.name != UNMASKED)
+        if kind.has_ticket:
+            booked = sum(result.spent.get(phase, 0.0) for phase in ("warm-up", "train")) / result.flops["step"]
+            assert round(booked) == result.trained, "it was planned to take as many steps as it took"
+        if kind.role == "control":
+            assert (result.trained == result.steps) == kind.own_start, "what starts elsewhere has fewer steps to take"
+        if kind.role == "control" and not kind.narrower:
+            ticket = run.round(unit.seed, TICKET, unit.round).read_result()
+            assert ticket is not None
+            assert (result.densities == ticket.densities) == kind.rests_on_search, "it has the layers' densities"
         _is_billed(name, result, runs)
         _is_reported(unit, kind, runs[name])
         if recipe.claim is not None and recipe.transfer is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gentickets.arms import CONTROLS, kind_of
 from gentickets.errors import nearest
-from gentickets.methods import METHODS_OF
+from gentickets.methods import EARLY_BIRD, METHODS_OF
 from gentickets.recipe.bounds import CELLS
 from gentickets.recipe.schema import Recipe
 from gentickets.recipe.sections import CRITERION_OPTIONS
@@ -50,7 +50,7 @@ def early_bird(recipe: Recipe) -> Iterator[Problem]:
     for i, control in enumerate(search.controls):
         kind = kind_of(control)
         if kind.of_channels and not recipe.removes_channels:
-            message = f"'{control}' goes with method = 'early_bird' and by = 'channels' only; remove it"
+            message = f"'{control}' goes with method = '{EARLY_BIRD}' and by = 'channels' only; remove it"
             yield Problem(f"search.controls[{i}]", message)
         elif recipe.removes_channels and not kind.narrower:
             possible = [name for name in CONTROLS if kind_of(name).narrower]

@@ -11,6 +11,7 @@ import torch
 
 from gentickets.criteria import CRITERIA
 from gentickets.data import Batches, Images, load
+from gentickets.experiment.evaluation import Examiner
 from gentickets.tasks import FAMILIES
 
 
@@ -43,3 +44,11 @@ def _registries_as_they_were() -> Iterator[None]:
     for registry, entries in zip(registries, before, strict=True):
         registry.clear()
         registry.update(entries)
+
+
+@pytest.fixture(scope="module")
+def without_pictures() -> Iterator[None]:
+    """Runs in this process draw no sheets of samples: they take longer than much else in a tiny run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Examiner, "pictures", lambda self, folder, task: None)
+        yield

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from click.testing import CliRunner
 from click.testing import Result as Ran
 from gentickets_cli.main import cli
 
+from gentickets import disk
 from gentickets.experiment.options import Options
 from gentickets.optimizers import Schedule
-from gentickets.recipe import read_recipe
+from gentickets.recipe import Recipe, load_recipe, read_recipe
+from gentickets.results import Result
 from gentickets.seeds import derive
 from gentickets.tasks import FAMILIES, Autoencoder, Optim, Task
 from gentickets.training import Plan, Training
@@ -24,6 +31,8 @@ from gentickets.training import Plan, Training
 HOUSE = Path(__file__).parents[1]
 HERE = Options(jobs=0, device="cpu")
 """A run without worker processes."""
+EVERY_STEP = Options(jobs=0, save_every=0.0, device="cpu", keep_all=True)
+"""In this process, the state stored after every step: a crash can hit any moment of the writing."""
 PROGRAM = [sys.executable, "-m", "gentickets_cli"]
 STEPS = 10
 REWIND = 3
@@ -119,3 +128,155 @@ def reading(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*(read_recipe(one) if isinstance(one, Mapping) else one for one in given), **named)
 
     return read
+
+
+def diagonal(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Of a product of axes so few rows that every value of every axis stands in one of them at least."""
+    values = [tuple(axis) for axis in axes]
+    return [tuple(axis[place % len(axis)] for axis in values) for place in range(max(map(len, values)))]
+
+
+def product(*axes: Iterable[Any]) -> list[Any]:
+    """A product of axes as parameters of a test: the fast suite takes its diagonal, ``-m full`` the rest."""
+    values = [tuple(axis) for axis in axes]
+    kept = diagonal(*values)
+    return [pytest.param(*row, marks=() if row in kept else pytest.mark.full) for row in itertools.product(*values)]
+
+
+TINY: dict[str, dict[str, Any]] = {
+    "task": {"family": "vae"},
+    "data": {"name": "digits", "batch_size": 16},
+    "train": {},
+    "search": {"rounds": 1, "seeds": 1, "budget": False},
+    "quality": {"frechet": False},
+}
+"""What a tiny recipe says where a test does not say otherwise."""
+
+
+def recipe_text(**sections: Mapping[str, Any] | None) -> str:
+    """The text of a tiny recipe: ``TINY`` with changes; None takes a key, or a whole section, out.
+
+    ``recipe_text(train={"steps": 8}, quality=None)``
+    """
+    whole = {name: {**TINY.get(name, {}), **(keys or {})} for name, keys in {**TINY, **sections}.items()}
+    lines = []
+    for name, keys in whole.items():
+        if sections.get(name, keys) is not None:
+            lines += [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None)]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
+    return json.dumps(value)
+
+
+SMALL = recipe_text(
+    task={"width": 8, "latent": 2},
+    train={"steps": 6, "lr": 0.001},
+    search={"keep": 0.5, "rewind_to": 2, "controls": ["reinit", "shuffle"], "scaling": "off", "budget": None},
+    quality=None,
+    claim={"metric": "negative_elbo", "level": 0.5},
+)
+"""A run of three arms and one round, six steps each."""
+SMALL_FAMILIES = {
+    "ae": ["task.family=ae", "task.depth=1", "claim.metric=reconstruction", "train.ema={decoder = 0.9}"],
+    "vae": ["task.family=vae", "task.network=conv", "task.width=4", "train.ema={encoder = 0.9}"],
+    "gan": [
+        "task.family=gan",
+        "task.depth=1",
+        "claim.metric=frechet",
+        "train.ema={generator = 0.9}",
+        "task.critic_steps=2",
+    ],
+    "conv gan": ["task.family=gan", "task.network=conv", "task.width=4", "claim.metric=frechet"],
+    "verdict": ["task.family=vae", "task.depth=1", 'search.controls=["snip"]', "search.budget=false",
+                "verdict.forks=[1, 4]", "verdict.beside=false"],
+}  # fmt: skip
+"""Overrides that make it a run of each family."""
+
+
+def small_recipe(tmp_path: Path, family: str, *more: str) -> Recipe:
+    """``SMALL`` as a file of that folder, for one of ``SMALL_FAMILIES``, with overrides."""
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return load_recipe(str(path), overrides=[*SMALL_FAMILIES[family], *more])
+
+
+def content(run: Path) -> dict[str, bytes]:
+    """Every ticket and every trained network; every result without seconds, memory, energy and checksum."""
+    found = {str(p.relative_to(run)): p.read_bytes() for p in sorted(run.glob("seed-*/*/*/*.safetensors"))}
+    for path in sorted(run.glob("seed-*/*/*/result.json")):
+        told = json.loads(path.read_text())
+        told |= {"seconds": None, "memory": None, "energy": None, "checksum": None}
+        found[str(path.relative_to(run))] = json.dumps(told, sort_keys=True).encode()
+    return found
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: no handler of the project's may catch it."""
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, count: int, moment: str) -> None:
+    """The count-th write from now dies: before its rename (a draft is left), or just after it."""
+    left = [count]
+    replace = os.replace
+
+    def dying(source: object, target: object) -> None:
+        left[0] -= 1
+        if left[0] == 0 and moment == "before":
+            Path(str(target)).with_name(f".gentickets-{count:032x}.draft").write_bytes(b"half a file")
+            raise Killed
+        replace(source, target)  # type: ignore[arg-type]
+        if left[0] == 0:
+            raise Killed
+
+    monkeypatch.setattr(disk.os, "replace", dying)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until it holds; fail where it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def made_up_run(path: Path, results: Iterable[Result], recipe: Mapping[str, Any], **record: Any) -> Path:
+    """A run folder with results that nobody trained; ``record`` adds to what `run.json` says."""
+    path.mkdir(parents=True)
+    whole = {"format": 1, "recipe": recipe, "seeds": [0, 1, 2], **record}
+    (path / "run.json").write_text(json.dumps(whole), encoding="utf-8")
+    (path / "recipe.toml").write_text("seed = 0\n", encoding="utf-8")
+    for one in results:
+        folder = path / f"seed-{one.seed}" / one.arm / f"round-{one.round:02d}"
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(one.to_json(), encoding="utf-8")
+    return path
+
+
+class Page(HTMLParser):
+    """A page as a browser would see it: its tags with their attributes, and its text with plain single spaces."""
+
+    def __init__(self, html: str, between: str = "") -> None:
+        """``between`` stands between the texts of two tags."""
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+        self.close()
+        self.text = " ".join(between.join(self.texts).replace("\N{NO-BREAK SPACE}", " ").split())
+        self.ids = [attributes["id"] for _, attributes in self.tags if "id" in attributes]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Note a text."""
+        self.texts.append(data)
+
+    def count(self, tag: str) -> int:
+        """How many tags of a kind there are."""
+        return sum(name == tag for name, _ in self.tags)

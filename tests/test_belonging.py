@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from click.testing import CliRunner
 from gentickets_cli.main import cli
-from test_resume import HERE, Killed, content, crash_at, recipe
+from helpers import EVERY_STEP, Killed, content, crash_at, small_recipe
 
 from gentickets.errors import Status, TicketError
 from gentickets.experiment import recorded
@@ -38,7 +38,7 @@ QUICK = ["quality.frechet=false", "search.budget=false", "search.rounds=2", "cla
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two seeds, two rounds and a control."""
     folder = tmp_path_factory.mktemp("belonging")
-    find(recipe(folder, "ae", *QUICK), folder / "run", HERE)
+    find(small_recipe(folder, "ae", *QUICK), folder / "run", EVERY_STEP)
     return folder / "run"
 
 
@@ -52,7 +52,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of another recipe, with the same seeds and arms."""
     folder = tmp_path_factory.mktemp("other")
-    find(recipe(folder, "ae", *QUICK, "train.lr=2e-3"), folder / "run", HERE)
+    find(small_recipe(folder, "ae", *QUICK, "train.lr=2e-3"), folder / "run", EVERY_STEP)
     return folder / "run"
 
 
@@ -82,7 +82,7 @@ def test_an_edited_figure_is_noticed_by_every_command(run: Path) -> None:
         told = CliRunner().invoke(cli, [str(word) for word in command])
         assert told.exit_code == Status.TICKET, command
         assert "round-02/result.json is damaged" in told.stderr.splitlines()[-1]
-    refused(lambda: find(recipe(run.parent, "ae", *QUICK), run, HERE), "round-02/result.json")
+    refused(lambda: find(small_recipe(run.parent, "ae", *QUICK), run, EVERY_STEP), "round-02/result.json")
 
 
 @pytest.mark.parametrize("change", [
@@ -226,7 +226,7 @@ def test_what_lies_in_another_place_is_noticed(kind: str, run: Path) -> None:
         shutil.copyfile(source, target)
     told = refused(lambda: read_run(run), "seed-0")
     assert "does not belong there" in told
-    refused(lambda: find(recipe(run.parent, "ae", *QUICK), run, HERE), "seed-0")
+    refused(lambda: find(small_recipe(run.parent, "ae", *QUICK), run, EVERY_STEP), "seed-0")
 
 
 @pytest.mark.parametrize("name", [AT, f"{AT}/{TICKET}", f"{AT}/{TRAINED}", "seed-0"])
@@ -251,16 +251,16 @@ def test_a_file_alone_is_held_against_the_result_beside_it(run: Path) -> None:
 
 
 def test_a_stored_state_of_another_round_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = recipe(tmp_path, "ae", *QUICK)
+    small = small_recipe(tmp_path, "ae", *QUICK)
     states: dict[str, Path] = {}
     for name, changes in (("one", ()), ("two", ("train.lr=2e-3",))):
         with monkeypatch.context() as patch:
             crash_at(patch, 14, "before")
             with pytest.raises(Killed):
-                find(recipe(tmp_path, "ae", *QUICK, *changes), tmp_path / name, HERE)
+                find(small_recipe(tmp_path, "ae", *QUICK, *changes), tmp_path / name, EVERY_STEP)
         states[name] = next((tmp_path / name).glob("**/progress.safetensors"))
     shutil.copyfile(states["two"], states["one"])
-    refused(lambda: find(small, tmp_path / "one", HERE), "progress.safetensors", "another run")
+    refused(lambda: find(small, tmp_path / "one", EVERY_STEP), "progress.safetensors", "another run")
 
 
 def test_a_run_may_be_renamed_copied_and_packed(run: Path, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_run_may_be_renamed_copied_and_packed(run: Path, tmp_path: Path) -> No
         archive.extractall(tmp_path / "elsewhere" / "unpacked")
     for place in (tmp_path / "renamed", tmp_path / "elsewhere" / "unpacked"):
         assert [one.test for one in read_run(place).results] == whole
-        find(recipe(tmp_path, "ae", *QUICK), place, HERE)
+        find(small_recipe(tmp_path, "ae", *QUICK), place, EVERY_STEP)
     round = shutil.copytree(tmp_path / "renamed/seed-0/ticket/round-02", tmp_path / "mine")
     assert read_ticket(round / "ticket.safetensors")[0].origin.round == 2, "a round by itself, anywhere"
 
@@ -295,25 +295,25 @@ def test_a_ticket_that_is_gone_is_noticed_and_a_dropped_network_is_not(run: Path
     assert len(read_run(run).results) == 8
     (folder / "ticket.safetensors").unlink()
     refused(lambda: read_run(run), "ticket.safetensors is gone")
-    refused(lambda: find(recipe(run.parent, "ae", *QUICK), run, HERE), "ticket.safetensors is gone")
+    refused(lambda: find(small_recipe(run.parent, "ae", *QUICK), run, EVERY_STEP), "ticket.safetensors is gone")
 
 
 def test_a_round_that_others_rest_on_is_missed_and_made_again(run: Path) -> None:
     before, test = content(run), [one.test for one in read_results(run)]
     (run / "seed-0/ticket/round-01/result.json").unlink()
     refused(lambda: read_run(run), "round-01/result.json is gone")
-    find(recipe(run.parent, "ae", *QUICK), run, HERE)
+    find(small_recipe(run.parent, "ae", *QUICK), run, EVERY_STEP)
     assert [one.test for one in read_results(run)] == test
     tensors = {name for name in before if name.endswith(".safetensors")}
     assert {name: content(run)[name] for name in tensors} == {name: before[name] for name in tensors}
 
 
 def test_the_identity_is_of_the_recipe_and_survives_growth(finished: Path, tmp_path: Path) -> None:
-    few = recipe(tmp_path, "ae", *QUICK, "search.seeds=1")
-    find(few, tmp_path / "run", HERE)
+    few = small_recipe(tmp_path, "ae", *QUICK, "search.seeds=1")
+    find(few, tmp_path / "run", EVERY_STEP)
     identity = RunFolder(tmp_path / "run").read_record()["identity"]
     assert identity == run_identity(few.resolved()) == RunFolder(finished).read_record()["identity"]
-    find(recipe(tmp_path, "ae", *QUICK, 'search.controls=["shuffle", "reinit"]'), tmp_path / "run", HERE)
+    find(small_recipe(tmp_path, "ae", *QUICK, 'search.controls=["shuffle", "reinit"]'), tmp_path / "run", EVERY_STEP)
     assert RunFolder(tmp_path / "run").read_record()["identity"] == identity
     assert {one.run for one in read_results(tmp_path / "run")} == {identity}
     for path in (tmp_path / "run").glob("seed-*/*/*/t*.safetensors"):
@@ -351,7 +351,7 @@ def test_a_run_of_format_1_goes_on(run: Path, tmp_path: Path) -> None:
     as_format_1(run)
     shutil.rmtree(run / "seed-1")
     notes: list[str] = []
-    find(recipe(tmp_path, "ae", *QUICK), run, HERE, listener=Noting(notes))
+    find(small_recipe(tmp_path, "ae", *QUICK), run, EVERY_STEP, listener=Noting(notes))
     assert [note for note in notes if "no checksums" in note]
     assert {key: value for key, value in content(run).items() if key.startswith("seed-1")} == {
         key: value for key, value in whole.items() if key.startswith("seed-1")
@@ -359,7 +359,7 @@ def test_a_run_of_format_1_goes_on(run: Path, tmp_path: Path) -> None:
     assert read_result(run / "seed-1/ticket/round-02/result.json").run is not None
     assert len(read_run(run).results) == 8
     before = (run / "run.json").read_bytes()
-    find(recipe(tmp_path, "ae", *QUICK), run, HERE)
+    find(small_recipe(tmp_path, "ae", *QUICK), run, EVERY_STEP)
     assert (run / "run.json").read_bytes() == before
 
 
@@ -386,20 +386,20 @@ class Noting:
 
 
 def test_other_programs_and_processors_are_told_and_recorded(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small, notes = recipe(run.parent, "ae", *QUICK), list[str]()
-    find(small, run, HERE, listener=Noting(notes))
+    small, notes = small_recipe(run.parent, "ae", *QUICK), list[str]()
+    find(small, run, EVERY_STEP, listener=Noting(notes))
     assert notes == []
     shutil.rmtree(run / "seed-1/shuffle")
     real = recorded.versions()
     monkeypatch.setattr(recorded, "versions", lambda: {**real, "torch": "9.9.9"})
     monkeypatch.setattr(recorded, "processor", lambda: "an abacus")
-    find(small, run, HERE, listener=Noting(notes))
+    find(small, run, EVERY_STEP, listener=Noting(notes))
     (told,) = notes
     assert f"torch {real['torch']} -> 9.9.9" in told
     assert "-> an abacus" in told
     (attempt,) = RunFolder(run).read_record()["attempts"]
     assert (attempt["done"], attempt["versions"]["torch"], attempt["machine"]["processor"]) == (7, "9.9.9", "an abacus")
-    find(small, run, HERE, listener=Noting(notes))
+    find(small, run, EVERY_STEP, listener=Noting(notes))
     assert len(notes) == 1, "told once"
     page = write_report([run]).page.read_text(encoding="utf-8")
     assert "after 7 rounds: machine: processor" in page

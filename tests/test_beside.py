@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import make_task, make_training
+from helpers import make_task, make_training, recipe_text
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
@@ -40,33 +40,23 @@ from gentickets.tickets import Snapshot, copied, state_of
 from gentickets.training import train
 from gentickets.verdict.stability import connected_from
 
-RECIPE = """
-[task]
-family = "vae"
-width = 12
-depth = 1
-latent = 3
-likelihood = "bernoulli"
-[data]
-name = "digits"
-batch_size = 32
-[train]
-steps = 12
-lr = 2e-3
-ema = { encoder = 0.5, decoder = 0.5 }
-[search]
-rounds = 2
-keep = 0.6
-rewind_to = 3
-seeds = 1
-budget = false
-scaling = "off"
-controls = ["reinit", "shuffle", "narrow"]
-control_rounds = [2]
-[claim]
-metric = "negative_elbo"
-level = 0.64
-"""
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
+RECIPE = recipe_text(
+    task={"width": 12, "depth": 1, "latent": 3, "likelihood": "bernoulli"},
+    data={"batch_size": 32},
+    train={"steps": 12, "lr": 0.002, "ema": {"encoder": 0.5, "decoder": 0.5}},
+    search={
+        "rounds": 2,
+        "keep": 0.6,
+        "rewind_to": 3,
+        "scaling": "off",
+        "controls": ["reinit", "shuffle", "narrow"],
+        "control_rounds": [2],
+    },
+    quality=None,
+    claim={"metric": "negative_elbo", "level": 0.64},
+)
 OTHER = """
 [task]
 family = "{family}"

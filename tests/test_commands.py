@@ -18,7 +18,7 @@ from click.testing import Result as Ran
 from gentickets_cli import progress
 from gentickets_cli.progress import TimeLeft, spoken
 from gentickets_cli.train import _ways
-from helpers import call
+from helpers import call, recipe_text
 from PIL import Image
 
 from gentickets.disk import write_whole
@@ -30,26 +30,11 @@ from gentickets.recipe import load_recipe, parse_recipe
 from gentickets.runs.folder import RunFolder
 from gentickets.tensorfile import read_tensors
 
-RECIPE = """
-[task]
-family = "vae"
-width = 8
-depth = 1
-latent = 2
-[data]
-name = "digits"
-batch_size = 16
-[train]
-steps = 9
-betas = [0.5, 0.9]
-[search]
-rounds = 2
-rewind_to = 2
-seeds = 1
-budget = false
-[quality]
-frechet = false
-"""
+RECIPE = recipe_text(
+    task={"width": 8, "depth": 1, "latent": 2},
+    train={"steps": 9, "betas": [0.5, 0.9]},
+    search={"rounds": 2, "rewind_to": 2},
+)
 PLUGIN = """
 from gentickets import Objective, Task
 from torch import nn

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import pytest
 import torch
-from helpers import FAMILY_CASES, STEPS, make_task, make_training
+from helpers import FAMILY_CASES, STEPS, make_task, make_training, product
 from test_channels import Lone, conv, distance, halved, lone, noise
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm
@@ -328,26 +328,25 @@ def sparse(task: Task, density: float, seed: int = 0) -> Mask:
     return Mask({name: torch.rand(w.shape, generator=rng) < density for name, w in full_mask(task).items()})
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_removing_dead_units_is_exact(case: str, batches: Batches) -> None:
+@pytest.mark.parametrize(("case", "density"), product(CASES, (0.02, 0.1, 0.4)))
+def test_removing_dead_units_is_exact(case: str, density: float, batches: Batches) -> None:
     task = trained(case, batches).task
-    for density in (0.02, 0.1, 0.4):
-        mask = sparse(task, density)
-        masked = deepcopy(task)
-        apply_mask(mask, dict(masked.named_parameters()))
-        groups = groups_of(task, noise())
-        channels = dead_channels(task, mask, groups)
-        assert not channels.emptied
-        assert density > 0.02 or channels.density < 1, "something is dead"
-        small = compact(masked, channels, noise(), groups=groups)
-        assert far(small, masked) <= 1e-5
-        folded, left, fewer = without_dead(task, mask, noise())
-        assert far(folded, masked) <= 1e-5
-        assert all(fewer.kept_in(name) <= channels.kept_in(name) for name in groups)
-        assert {name: value.shape for name, value in left.items()} == {
-            name: weight.shape for name, weight in prunable(folded).items()
-        }
-        assert all(not prunable(folded)[name][~kept].any() for name, kept in left.items())
+    mask = sparse(task, density)
+    masked = deepcopy(task)
+    apply_mask(mask, dict(masked.named_parameters()))
+    groups = groups_of(task, noise())
+    channels = dead_channels(task, mask, groups)
+    assert not channels.emptied
+    assert density > 0.02 or channels.density < 1, "something is dead"
+    small = compact(masked, channels, noise(), groups=groups)
+    assert far(small, masked) <= 1e-5
+    folded, left, fewer = without_dead(task, mask, noise())
+    assert far(folded, masked) <= 1e-5
+    assert all(fewer.kept_in(name) <= channels.kept_in(name) for name in groups)
+    assert {name: value.shape for name, value in left.items()} == {
+        name: weight.shape for name, weight in prunable(folded).items()
+    }
+    assert all(not prunable(folded)[name][~kept].any() for name, kept in left.items())
 
 
 def small_mlp() -> tuple[Lone, Mask]:

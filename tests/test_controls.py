@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from helpers import FAMILY_CASES, REWIND, make_task, make_training
+from helpers import FAMILY_CASES, REWIND, make_task, make_training, product
 from torch import nn
 
 from gentickets.accounting import dense_flops, layer_flops, masked_flops, width_at
@@ -42,8 +42,7 @@ def control(name: str, case: str, batches: Batches) -> tuple[Ticket, Ticket, Tic
     return random_pruning(make_task(case), ticket, dense, name.removeprefix("random-"), 0), ticket, dense
 
 
-@pytest.mark.parametrize("case", FAMILY_CASES)
-@pytest.mark.parametrize("name", CONTROLS)
+@pytest.mark.parametrize(("name", "case"), product(CONTROLS, FAMILY_CASES))
 def test_a_control_has_the_tickets_size_and_its_own_weights(name: str, case: str, batches: Batches) -> None:
     made, ticket, source = control(name, case, batches)
     assert abs(made.mask.kept - ticket.mask.kept) <= len(ticket.mask)

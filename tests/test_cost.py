@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import call, make_task
+from helpers import call, make_task, recipe_text
 
 from gentickets.accounting import Counter, Timing, clock, dense_flops, step_flops
 from gentickets.channels import compact, full_channels, groups_of, keep_channels
@@ -30,28 +30,14 @@ from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket, write_ticket
 from gentickets.tickets import Ticket, state_of
 
-RECIPE = """
-[task]
-family = "vae"
-network = "conv"
-width = 8
-latent = 2
-[data]
-name = "digits"
-batch_size = 16
-[train]
-steps = 8
-[search]
-rounds = 2
-rewind_to = 2
-seeds = 1
-budget = false
-[quality]
-frechet = false
-[claim]
-metric = "negative_elbo"
-level = 0.2
-"""
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
+RECIPE = recipe_text(
+    task={"network": "conv", "width": 8, "latent": 2},
+    train={"steps": 8},
+    search={"rounds": 2, "rewind_to": 2},
+    claim={"metric": "negative_elbo", "level": 0.2},
+)
 
 
 def told(*arguments: object) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import FAMILY_CASES, make_task
+from helpers import FAMILY_CASES, make_task, product
 from torch import Tensor, nn
 
 from gentickets.criteria import (
@@ -521,8 +521,7 @@ def test_synflow_needs_no_data_and_one_call_is_one_cut() -> None:
 # --- modes and chunks -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", FAMILY_CASES)
-@pytest.mark.parametrize("criterion", BY_GRADIENT)
+@pytest.mark.parametrize(("case", "criterion"), product(FAMILY_CASES, BY_GRADIENT))
 def test_chunked_scores_are_whole_batch_scores_in_evaluation_mode(case: str, criterion: str, some: list[Batch]) -> None:
     task = in_double(make_task(case))
     data = [batch.double() for batch in some[:2]]
@@ -549,8 +548,7 @@ def test_a_chunk_in_training_mode_is_refused(criterion: str, some: list[Batch]) 
 # --- every criterion --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", FAMILY_CASES)
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize(("case", "criterion"), product(FAMILY_CASES, CRITERIA))
 def test_scores_fit_are_repeatable_and_touch_nothing(case: str, criterion: str, some: list[Batch]) -> None:
     task = make_task(case)
     task.train()
@@ -575,8 +573,7 @@ def test_scores_fit_are_repeatable_and_touch_nothing(case: str, criterion: str, 
     assert all(torch.equal(score, again[name]) for name, score in scores.items())
 
 
-@pytest.mark.parametrize("case", FAMILY_CASES)
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize(("case", "criterion"), product(FAMILY_CASES, CRITERIA))
 def test_counts_are_exact(case: str, criterion: str, some: list[Batch]) -> None:
     task = make_task(case)
     within = full_mask(task)

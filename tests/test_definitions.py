@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import recipe_text
 
 import gentickets.experiment.recorded as recorded_module
 from gentickets.definitions import CURRENT, FIRST, definitions_of
@@ -18,27 +19,14 @@ from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket
 from gentickets.tasks import FAMILIES
 
-TWO_SEEDS = """
-[task]
-family = "vae"
-width = 12
-depth = 1
-latent = 2
-[data]
-name = "digits"
-batch_size = 32
-[train]
-steps = 4
-[search]
-rounds = 1
-keep = 0.4
-seeds = 1
-budget = false
-controls = ["random-erk"]
-scaling = "off"
-[quality]
-frechet = false
-"""
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
+TWO_SEEDS = recipe_text(
+    task={"width": 12, "depth": 1, "latent": 2},
+    data={"batch_size": 32},
+    train={"steps": 4},
+    search={"keep": 0.4, "controls": ["random-erk"], "scaling": "off"},
+)
 
 
 def keeping(**tensors: tuple[tuple[int, int], int]) -> Mask:

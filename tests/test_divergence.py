@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import make_training
+from helpers import make_training, recipe_text
 from torch import Tensor, nn
 
 from gentickets.data import Batches
@@ -321,26 +321,11 @@ def test_finite_is_exact() -> None:
 
 # -- a whole run ------------------------------------------------------------------------------------------------------
 
-RUN = """
-[task]
-family = "ae"
-width = 4
-latent = 2
-[data]
-name = "digits"
-batch_size = 16
-[train]
-steps = 12
-lr = 1e-3
-[search]
-rounds = 1
-rewind_to = 2
-seeds = 1
-controls = []
-budget = false
-[quality]
-frechet = false
-"""
+RUN = recipe_text(
+    task={"family": "ae", "width": 4, "latent": 2},
+    train={"steps": 12, "lr": 0.001},
+    search={"rewind_to": 2, "controls": []},
+)
 
 
 @pytest.mark.parametrize("method", ["rounds", "bird"])

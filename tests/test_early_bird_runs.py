@@ -12,9 +12,18 @@ import pytest
 import torch
 from click.testing import CliRunner
 from gentickets_cli.main import cli
-from helpers import FAMILY_CASES, HOUSE, OTHER_CASES, make_task, make_training
-from test_resume import HERE as EVERY_STEP
-from test_resume import Killed, content
+from helpers import (
+    EVERY_STEP,
+    FAMILY_CASES,
+    HOUSE,
+    OTHER_CASES,
+    Killed,
+    content,
+    make_task,
+    make_training,
+    product,
+    recipe_text,
+)
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -44,36 +53,28 @@ from gentickets.tasks import Objective, Optim, Task
 from gentickets.tickets import copied, state_of
 from gentickets.training import Plan, Training, grow, train
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 HERE = Options(jobs=0, device="cpu", keep_all=True)
 STEPS, EVERY = 24, 2
-BIRD = f"""
-[task]
-family = "vae"
-network = "conv"
-width = 6
-latent = 2
-[data]
-name = "digits"
-batch_size = 16
-[train]
-steps = {STEPS}
-lr = 2e-3
-ema = {{ decoder = 0.9 }}
-[search]
-method = "early_bird"
-rounds = 2
-keep = 0.7
-every = {EVERY}
-rule = "published"
-tolerance = 0.9
-seeds = 1
-controls = ["random-channels", "low-channels", "scratch", "scratch-flops", "narrow"]
-control_rounds = [1]
-longer = 2
-[claim]
-metric = "negative_elbo"
-level = 0.3
-"""
+BIRD = recipe_text(
+    task={"network": "conv", "width": 6, "latent": 2},
+    train={"steps": STEPS, "lr": 0.002, "ema": {"decoder": 0.9}},
+    search={
+        "method": "early_bird",
+        "rounds": 2,
+        "keep": 0.7,
+        "every": EVERY,
+        "rule": "published",
+        "tolerance": 0.9,
+        "controls": ["random-channels", "low-channels", "scratch", "scratch-flops", "narrow"],
+        "control_rounds": [1],
+        "longer": 2,
+        "budget": None,
+    },
+    quality=None,
+    claim={"metric": "negative_elbo", "level": 0.3},
+)
 """The published rule with so wide a tolerance fires as soon as five masks have been seen."""
 FIRES = 5 * EVERY
 
@@ -339,8 +340,7 @@ def test_a_run_keeps_the_noise_with_which_it_began(version: int, tmp_path: Path)
         watch.begin()
 
 
-@pytest.mark.parametrize("by", ["channels", "weights"])
-@pytest.mark.parametrize("case", [*FAMILY_CASES, *OTHER_CASES])
+@pytest.mark.parametrize(("case", "by"), product([*FAMILY_CASES, *OTHER_CASES], ["channels", "weights"]))
 def test_every_family_has_early_birds(case: str, by: str, batches: Batches) -> None:
     """The promise over the product: found, cut, loaded into fresh networks, trained to the end, and stored."""
     training = make_training(case, steps=14)
@@ -580,28 +580,9 @@ def test_a_family_with_weights_of_its_own_is_asked_for_initialize(tmp_path: Path
     )
     (tmp_path / "own.py").write_text(text)
     path = tmp_path / "own.toml"
-    path.write_text(
-        f"""
-[task]
-family = "Own"
-[data]
-name = "digits"
-batch_size = 16
-[train]
-steps = {STEPS}
-[search]
-method = "early_bird"
-rounds = 1
-keep = 0.7
-every = {EVERY}
-rule = "published"
-tolerance = 0.9
-seeds = 1
-controls = ["scratch"]
-[quality]
-frechet = false
-"""
-    )
+    rule = {"every": EVERY, "rule": "published", "tolerance": 0.9, "controls": ["scratch"], "budget": None}
+    search = {"method": "early_bird", "keep": 0.7, **rule}
+    path.write_text(recipe_text(task={"family": "Own"}, train={"steps": STEPS}, search=search))
     plugins = [tmp_path / "own.py"]
     recipe = load_recipe(str(path), plugins=plugins)
     find(recipe, tmp_path / "run", replace(HERE, plugins=plugins))

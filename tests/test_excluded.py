@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from gentickets_cli.main import cli
+from helpers import recipe_text
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -21,6 +22,8 @@ from gentickets.report.words import DASH
 from gentickets.results import read_results
 from gentickets.sparsity import is_partial, of_all, removed_of_all, share_to_say
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 KINDS = "is no layer of the kinds that are pruned (Linear, Conv and ConvTranspose)"
 EMBEDDED = """
 import torch
@@ -31,28 +34,13 @@ class Embedded(FAMILIES["ae"]):
         super().__init__(image, **keywords)
         self.table = torch.nn.Embedding(1000, 16)
 """
-RECIPE = """
-[task]
-family = "Embedded"
-width = 8
-depth = 1
-latent = 4
-[data]
-name = "digits"
-[train]
-steps = 2
-[search]
-rounds = 1
-keep = 0.25
-seeds = 1
-budget = false
-controls = []
-[quality]
-frechet = false
-[claim]
-metric = "reconstruction"
-level = 0.75
-"""
+RECIPE = recipe_text(
+    task={"family": "Embedded", "width": 8, "depth": 1, "latent": 4},
+    data={"batch_size": None},
+    train={"steps": 2},
+    search={"keep": 0.25, "controls": []},
+    claim={"metric": "reconstruction", "level": 0.75},
+)
 
 
 def network() -> nn.Module:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import HERE, HOUSE, call
+from helpers import HERE, HOUSE, call, recipe_text
 
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.find import find
@@ -19,32 +19,21 @@ from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.search import iterative
 
-EVERY_ARM = """
-[task]
-family = "vae"
-width = 12
-depth = 1
-latent = 2
-likelihood = "bernoulli"
-[data]
-name = "digits"
-batch_size = 32
-[train]
-steps = 12
-lr = 2e-3
-[search]
-rounds = 2
-keep = 0.6
-rewind_to = 3
-seeds = 1
-controls = ["reinit", "reinit0", "shuffle", "random-erk", "random-uniform", "narrow"]
-longer = 2
-[quality]
-checkpoints = 2
-[claim]
-metric = "negative_elbo"
-level = 0.64
-"""
+EVERY_ARM = recipe_text(
+    task={"width": 12, "depth": 1, "latent": 2, "likelihood": "bernoulli"},
+    data={"batch_size": 32},
+    train={"steps": 12, "lr": 0.002},
+    search={
+        "rounds": 2,
+        "keep": 0.6,
+        "rewind_to": 3,
+        "controls": ["reinit", "reinit0", "shuffle", "random-erk", "random-uniform", "narrow"],
+        "longer": 2,
+        "budget": None,
+    },
+    quality={"checkpoints": 2, "samples": 60, "frechet": None},
+    claim={"metric": "negative_elbo", "level": 0.64},
+)
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +121,7 @@ def test_units_do_what_the_search_does(every_arm: tuple[Recipe, Path]) -> None:
 def test_units_do_what_the_search_does_in_other_ways_too(changes: list[str], tmp_path: Path) -> None:
     text = EVERY_ARM[: EVERY_ARM.index("[claim]")].replace("longer = 2", "budget = false").replace("depth = 1", "")
     (tmp_path / "r.toml").write_text(text)
-    recipe = load_recipe(str(tmp_path / "r.toml"), overrides=[*changes, "search.controls=[]"])
+    recipe = load_recipe(str(tmp_path / "r.toml"), overrides=[*changes, "search.controls=[]", "quality.frechet=false"])
     find(recipe, tmp_path / "run", Options(jobs=0, device="cpu", keep_all=True))
     assembly, search = Assembly(recipe, root=Path("data")), recipe.search
     training = assembly.training(assembly.task(0), recipe.train.steps)

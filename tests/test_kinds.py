@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import reading
+from helpers import made_up_run, reading
 
 from gentickets.report import Summary, early_stop, summarize, table, write_report
 from gentickets.report.cells import Cells
@@ -58,12 +57,7 @@ def sweeping(widths: Sequence[int], **search: Any) -> dict[str, Any]:
 
 def on_page(path: Path, results: Sequence[Result], recipe: Mapping[str, Any]) -> str:
     """The page of a run, without tags and with plain spaces."""
-    path.mkdir()
-    (path / "run.json").write_text(json.dumps({"format": 1, "recipe": recipe}), encoding="utf-8")
-    for one in results:
-        folder = path / f"seed-{one.seed}" / one.arm / f"round-{one.round:02d}"
-        folder.mkdir(parents=True)
-        (folder / "result.json").write_text(one.to_json(), encoding="utf-8")
+    made_up_run(path, results, recipe)
     page = write_report([path]).page.read_text(encoding="utf-8").split("</style>", 1)[1]
     return html.unescape(re.sub(r"<[^>]*>", "", page)).replace("\xa0", " ")
 

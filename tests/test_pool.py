@@ -23,6 +23,8 @@ from gentickets.experiment.units import Unit
 from gentickets.recipe import load_recipe
 from gentickets.runs.folder import RunFolder, locked
 
+SHORT = ["search.seeds=1", "train.steps=8", "quality.frechet=false"]
+
 
 def test_workers_that_die_before_their_first_round_fail_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -45,7 +47,7 @@ def test_workers_that_die_before_their_first_round_fail_the_run(
 def test_a_module_of_the_users_folder_shadows_none_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "random.py").write_text("raise SystemExit('shadowed')")
     monkeypatch.chdir(tmp_path)
-    recipe = load_recipe("tiny", overrides=["search.seeds=1", "search.controls=[]", "search.budget=false"])
+    recipe = load_recipe("tiny", overrides=[*SHORT, "search.controls=[]", "search.budget=false"])
     find(recipe, tmp_path / "run", Options(jobs=1, device="cpu"))
     assert len(list((tmp_path / "run").glob("seed-0/*/*/result.json"))) == 3
 
@@ -53,13 +55,13 @@ def test_a_module_of_the_users_folder_shadows_none_of_ours(tmp_path: Path, monke
 def test_two_rounds_of_one_arm_run_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A round's folder is locked, not the arm's: another worker may be at its neighbour for long."""
     monkeypatch.setattr(work, "LOCK_SECONDS", 0.0)
-    recipe = load_recipe("tiny", overrides=["search.seeds=1", "search.control_rounds=[1,2]"])
+    recipe = load_recipe("tiny", overrides=[*SHORT, "search.control_rounds=[1,2]"])
     find(recipe, tmp_path / "run", Options(jobs=0, device="cpu"))
     run = RunFolder(tmp_path / "run")
     for round in (1, 2):
         run.round(0, "shuffle", round).result.unlink()
     assembly = Assembly(recipe, root=Path("data"))
-    units = [Unit(0, "shuffle", round, 30, 25) for round in (1, 2)]
+    units = [Unit(0, "shuffle", round, 8, 3) for round in (1, 2)]
     with locked(run.round(0, "shuffle", 1).path):
         assert work_of(assembly, run, units[1]).do().status == "done"
         with pytest.raises(TicketError, match="another process"):

@@ -36,6 +36,8 @@ from gentickets.tensorfile import pack
 from gentickets.tickets import Origin, Ticket, copied, state_of
 from gentickets.training import grow, train
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 ORIGIN = Origin("iterative", 3, 4, 5)
 STORED = (
     "SAQAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJnZW50aWNrZXRzIjoie1wiZm9ybWF0XCI6MSxcImhlYWRlclwiOntcIm9yaWdpblwiOntcImFybVwi"

@@ -10,13 +10,12 @@ import sys
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import reading
+from helpers import Page, made_up_run, reading
 
 from gentickets.errors import Status, TicketError
 from gentickets.report import Report, Spread, summarize, table, write_report
@@ -103,41 +102,19 @@ def make_run(
     recipe: Mapping[str, Any] = RECIPE,
     text: str = "seed = 0\n",
 ) -> Path:
-    """A run folder as `find` leaves it."""
-    path.mkdir(parents=True)
-    record = {"format": 1, "recipe": recipe, "seeds": [0, 1, 2], "device": "cpu", "threads": 1}
-    record |= {"versions": {"gentickets": "0.1.0", "torch": "2.10"}, "command": "gentickets find digits_vae"}
-    (path / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    """A run folder as `find` leaves it, with pictures."""
+    results = results_of() if results is None else results
+    versions = {"gentickets": "0.1.0", "torch": "2.10"}
+    command = "gentickets find digits_vae"
+    made_up_run(path, results, recipe, device="cpu", threads=1, versions=versions, command=command)
     (path / "recipe.toml").write_text(text, encoding="utf-8")
-    for one in results_of() if results is None else results:
-        folder = path / f"seed-{one.seed}" / one.arm / f"round-{one.round:02d}"
-        folder.mkdir(parents=True)
-        (folder / "result.json").write_text(one.to_json(), encoding="utf-8")
+    for one in results:
         if one.status == "done":
+            folder = path / f"seed-{one.seed}" / one.arm / f"round-{one.round:02d}"
             pixels = np.random.default_rng(len(one.arm)).integers(0, 255, (64, 64), dtype=np.uint8)
             (folder / "samples.png").write_bytes(png(pixels))
             (folder / "reconstructions.png").write_bytes(png(pixels // 2))
     return path
-
-
-class Page(HTMLParser):
-    """What a browser would see: tags with attributes, and the text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def count(self, tag: str) -> int:
-        return sum(name == tag for name, _ in self.tags)
 
 
 def page_of(path: Path) -> Page:
@@ -206,7 +183,7 @@ def test_ids_of_a_page_are_unique_and_references_meet(tmp_path: Path) -> None:
     few = [r for r in results_of() if r.round != 6]
     runs = [make_run(tmp_path / name, few) for name in ("a", "b")]
     page = Page(write_report(runs, tmp_path / "both").page.read_text(encoding="utf-8"))
-    ids = [str(attrs["id"]) for _, attrs in page.tags if "id" in attrs]
+    ids = page.ids
     assert len(ids) == len(set(ids))
     wanted = {str(v)[1:] for _, attrs in page.tags for k, v in attrs.items() if "href" in k and str(v)[:1] == "#"}
     wanted |= {str(attrs["clip-path"])[5:-1] for _, attrs in page.tags if "clip-path" in attrs}

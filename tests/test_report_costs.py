@@ -8,12 +8,11 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import reading
+from helpers import Page, made_up_run, reading
 
 from gentickets.report import Report, Summary, judge, summarize, table, write_report
 from gentickets.report.anatomy import densities
@@ -143,36 +142,6 @@ def early_birds(**losses: float) -> list[Result]:
     return found
 
 
-def make_run(path: Path, results: Sequence[Result] | None = None, recipe: Mapping[str, Any] = RECIPE) -> Path:
-    """A run folder as `find` leaves it."""
-    path.mkdir(parents=True)
-    (path / "run.json").write_text(json.dumps({"format": 1, "recipe": recipe, "seeds": [0, 1, 2]}), encoding="utf-8")
-    for one in early_birds() if results is None else results:
-        folder = path / f"seed-{one.seed}" / one.arm / f"round-{one.round:02d}"
-        folder.mkdir(parents=True)
-        (folder / "result.json").write_text(one.to_json(), encoding="utf-8")
-    return path
-
-
-class Page(HTMLParser):
-    """The text of a page, and its ids."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.text = ""
-        self.ids: list[str] = []
-        self.scripts = 0
-        self.feed(path.read_text(encoding="utf-8"))
-        self.text = " ".join(self.text.replace("\xa0", " ").split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.scripts += tag == "script"
-        self.ids += [str(value) for name, value in attrs if name == "id"]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def of(summary: Summary, arm: str, round: int) -> Cost:
     return next(cost for cost in summary.costs if (cost.arm, cost.round) == (arm, round))
 
@@ -208,14 +177,14 @@ def half_emerged() -> list[Result]:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The report of two finished runs; in the second a level did not emerge."""
     folder = tmp_path_factory.mktemp("runs")
-    runs = [make_run(folder / "one"), make_run(folder / "two", half_emerged())]
+    runs = [made_up_run(folder / "one", early_birds(), RECIPE), made_up_run(folder / "two", half_emerged(), RECIPE)]
     return write_report(runs, folder / "both")
 
 
 @pytest.fixture(scope="module")
 def page(written: Report) -> Page:
     """Its page."""
-    return Page(written.page)
+    return Page(written.page.read_text(encoding="utf-8"))
 
 
 def test_a_level_of_channels_says_so_and_how_many_weights_that_is(whole: Summary) -> None:
@@ -564,8 +533,8 @@ def test_hostile_names_of_components_groups_and_phases_stay_text(tmp_path: Path)
         )
         for r in early_birds()
     ]
-    page = Page(write_report([make_run(tmp_path / "run", results)]).page)
-    assert page.scripts == 0
+    page = Page(write_report([made_up_run(tmp_path / "run", results, RECIPE)]).page.read_text(encoding="utf-8"))
+    assert page.count("script") == 0
     assert page.text.count("<script>alert(1)</script> {{ 7 * 7 }}") >= 8
 
 
@@ -631,7 +600,7 @@ def test_large_numbers_get_a_prefix(value: float, unit: str, text: str) -> None:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    print(write_report([make_run(target / "early")]).sentence)
+    print(write_report([made_up_run(target / "early", early_birds(), RECIPE)]).sentence)
 
 
 # -- operators whose FLOPs are not known -----------------------------------------------------------------------
@@ -667,8 +636,9 @@ def test_lower_bounds_are_marked_and_compared_with_nothing(tmp_path: Path) -> No
     for level in summary.search_cost:
         assert level["search"]["uncounted"] == level["ticket"]["uncounted"] == [UNKNOWN]
         assert level["break_even_trainings"]["flops"] is level["search_in_dense_trainings"]["flops"] is None
-    write_report([make_run(tmp_path / "run", [replace(one, uncounted={"train": [UNKNOWN]}) for one in early_birds()])])
-    assert said in Page(tmp_path / "run" / "report.html").text
+    unknown = [replace(one, uncounted={"train": [UNKNOWN]}) for one in early_birds()]
+    write_report([made_up_run(tmp_path / "run", unknown, RECIPE)])
+    assert said in Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8")).text
 
 
 def test_an_unknown_operator_in_evaluating_spoils_no_cost_of_training(whole: Summary) -> None:

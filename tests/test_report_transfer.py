@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import reading
+from helpers import Page, made_up_run, reading
 from scipy import stats
 
 from gentickets import report as report_room
@@ -520,40 +518,10 @@ def curve(moves: str = "weights") -> tuple[list[Result], dict[str, Any]]:
     return found, asked
 
 
-def make_run(path: Path, results: Sequence[Result], asked: Mapping[str, Any]) -> Path:
-    """A run folder as it is left behind."""
-    path.mkdir(parents=True)
-    (path / "run.json").write_text(json.dumps({"format": 1, "recipe": asked, "seeds": [0]}), encoding="utf-8")
-    (path / "recipe.toml").write_text("seed = 0\n", encoding="utf-8")
-    for one in results:
-        folder = path / f"seed-{one.seed}" / one.arm / f"round-{one.round:02d}"
-        folder.mkdir(parents=True)
-        (folder / "result.json").write_text(one.to_json(), encoding="utf-8")
-    return path
-
-
-class Page(HTMLParser):
-    """What a browser would see: tags, ids and the text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-        self.text = re.sub(r"\s+", " ", self.text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """Page and data of a whole run; tests only read them."""
-    report = write_report([make_run(tmp_path_factory.mktemp("runs") / "gan", *curve())])
+    report = write_report([made_up_run(tmp_path_factory.mktemp("runs") / "gan", *curve())])
     return report.page.read_text(encoding="utf-8"), json.loads(report.data.read_text(encoding="utf-8"))["runs"][0]
 
 
@@ -570,7 +538,7 @@ def test_the_page_has_words_plot_table_and_layers_of_the_transfer(written: tuple
                  "best random", "the source's early steps lie behind them, and take all steps of the target",
                  "What finding the source's ticket cost is no part of this run's bill"):  # fmt: skip
         assert said in page.text
-    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    ids = page.ids
     assert len(ids) == len(set(ids))
 
 
@@ -601,7 +569,7 @@ def test_the_verdict_on_the_native_ticket_is_what_it_is_without_a_transfer() -> 
 
 
 def test_a_run_without_a_transfer_says_nothing_of_one(tmp_path: Path) -> None:
-    report = write_report([make_run(tmp_path / "run", *native())])
+    report = write_report([made_up_run(tmp_path / "run", *native())])
     page = report.page.read_text(encoding="utf-8")
     assert "ransfer" not in page
     assert "--carried" not in page
@@ -636,7 +604,7 @@ def moving(moves: str) -> tuple[list[Result], dict[str, Any]]:
 
 def test_pictures_of_a_transfer_stand_beside_the_native_ones(tmp_path: Path) -> None:
     results, asked = curve()
-    path = make_run(tmp_path / "run", [r for r in results if r.round in (0, 5)], asked)
+    path = made_up_run(tmp_path / "run", [r for r in results if r.round in (0, 5)], asked)
     for one in results:
         if (one.round, one.seed) == (5, 0):
             picture = path / "seed-0" / one.arm / "round-05" / "samples.png"
@@ -674,12 +642,12 @@ def test_report_json_has_the_documented_keys(written: tuple[str, dict[str, Any]]
 def test_a_half_finished_transfer_is_reported_as_half(tmp_path: Path) -> None:
     results, asked = curve()
     half = [r for r in results if r.seed < 2 and not (r.arm.startswith("transfer") and r.round > 2)]
-    report = write_report([make_run(tmp_path / "half", half, asked)])
+    report = write_report([made_up_run(tmp_path / "half", half, asked)])
     whole = report.summaries[0].transfer
     assert whole is not None
     assert [one.word for one in whole.levels] == [UNDECIDED] * 3
     assert [one.seeds for one in whole.levels] == [2, 0, 0]
-    nothing = write_report([make_run(tmp_path / "nothing", [], asked)])
+    nothing = write_report([made_up_run(tmp_path / "nothing", [], asked)])
     assert nothing.summaries[0].transfer is not None
     assert "nothing is done yet" in nothing.sentence
 
@@ -689,7 +657,7 @@ def test_hostile_names_of_sources_and_layers_stay_text(tmp_path: Path) -> None:
     entry = {"target": bad, "source": bad, "got": bad, "weights": 2, "kept": 1, "density": 0.5}
     told = {**TOLD, "source": bad, "family": bad, "data": bad, "routes": {bad: bad}, "entries": [entry], "left": [bad]}
     results = [replace(r, transfer=told) if r.transfer else r for r in run()]
-    text = write_report([make_run(tmp_path / "run", results, recipe())]).page.read_text(encoding="utf-8")
+    text = write_report([made_up_run(tmp_path / "run", results, recipe())]).page.read_text(encoding="utf-8")
     assert "script" not in [tag for tag, _ in Page(text).tags]
     assert "<script>alert(1)</script> {{ 7 * 7 }}" in Page(text).text
     path = write_matrix(matrix_of([(bad, bad, summarize(results, recipe()))]), tmp_path)
@@ -794,5 +762,5 @@ def _fill(loss: float) -> tuple[int, int, int]:
 
 
 if __name__ == "__main__":
-    print(write_report([make_run(Path(sys.argv[1]) / "vae_to_gan", *curve())]).page)
+    print(write_report([made_up_run(Path(sys.argv[1]) / "vae_to_gan", *curve())]).page)
     print(write_matrix(square(), Path(sys.argv[1])))

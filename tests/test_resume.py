@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from helpers import EVERY_STEP, SMALL, SMALL_FAMILIES, Killed, content, crash_at, product, small_recipe, wait_for
 
 from gentickets import disk
 from gentickets.errors import Status, TicketError
@@ -26,97 +25,20 @@ from gentickets.seeds import derive
 from gentickets.tickets import Snapshot
 from gentickets.training import loop
 
-HERE = Options(jobs=0, save_every=0.0, device="cpu", keep_all=True)
-"""In this process, the state stored after every step: a crash can hit any moment of the writing."""
-FAMILIES = {
-    "ae": ["task.family=ae", "task.depth=1", "claim.metric=reconstruction", "train.ema={decoder = 0.9}"],
-    "vae": ["task.family=vae", "task.network=conv", "task.width=4", "train.ema={encoder = 0.9}"],
-    "gan": [
-        "task.family=gan",
-        "task.depth=1",
-        "claim.metric=frechet",
-        "train.ema={generator = 0.9}",
-        "task.critic_steps=2",
-    ],
-    "conv gan": ["task.family=gan", "task.network=conv", "task.width=4", "claim.metric=frechet"],
-    "verdict": ["task.family=vae", "task.depth=1", 'search.controls=["snip"]', "search.budget=false",
-                "verdict.forks=[1, 4]", "verdict.beside=false"],
-}  # fmt: skip
-SMALL = """
-[task]
-family = "vae"
-width = 8
-latent = 2
-[data]
-name = "digits"
-batch_size = 16
-[train]
-steps = 6
-lr = 1e-3
-[search]
-rounds = 1
-keep = 0.5
-rewind_to = 2
-seeds = 1
-controls = ["reinit", "shuffle"]
-scaling = "off"
-[claim]
-metric = "negative_elbo"
-level = 0.5
-"""
 
-
-class Killed(BaseException):
-    """Stands for SIGKILL: no handler of the project's may catch it."""
-
-
-def recipe(tmp_path: Path, family: str, *more: str) -> Recipe:
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return load_recipe(str(path), overrides=[*FAMILIES[family], *more])
-
-
-def content(run: Path) -> dict[str, bytes]:
-    """Every ticket and every trained network; every result without seconds, memory, energy and checksum."""
-    found = {str(p.relative_to(run)): p.read_bytes() for p in sorted(run.glob("seed-*/*/*/*.safetensors"))}
-    for path in sorted(run.glob("seed-*/*/*/result.json")):
-        told = json.loads(path.read_text())
-        told |= {"seconds": None, "memory": None, "energy": None, "checksum": None}
-        found[str(path.relative_to(run))] = json.dumps(told, sort_keys=True).encode()
-    return found
-
-
-def crash_at(monkeypatch: pytest.MonkeyPatch, count: int, moment: str) -> None:
-    """The count-th write from now dies: before its rename (a draft is left), or just after it."""
-    left = [count]
-    replace = os.replace
-
-    def dying(source: object, target: object) -> None:
-        left[0] -= 1
-        if left[0] == 0 and moment == "before":
-            Path(str(target)).with_name(f".gentickets-{count:032x}.draft").write_bytes(b"half a file")
-            raise Killed
-        replace(source, target)  # type: ignore[arg-type]
-        if left[0] == 0:
-            raise Killed
-
-    monkeypatch.setattr(disk.os, "replace", dying)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("moment", "family"), product(["before", "after"], SMALL_FAMILIES))
 def test_a_run_that_keeps_dying_ends_with_the_same_bytes(
     family: str, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = recipe(tmp_path, family)
-    find(small, tmp_path / "whole", HERE)
+    small = small_recipe(tmp_path, family)
+    find(small, tmp_path / "whole", EVERY_STEP)
     deaths = 0
     for attempt in range(200):
         with monkeypatch.context() as patch:
             crash_at(patch, 1 + attempt % 7, moment)
             reference._known.clear()  # a new process remembers nothing
             try:
-                find(small, tmp_path / "killed", HERE, resume=deaths > 7)
+                find(small, tmp_path / "killed", EVERY_STEP, resume=deaths > 7)
                 break
             except Killed:
                 deaths += 1
@@ -130,7 +52,7 @@ def stopped_in_the_middle(small: Recipe, run: Path, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patch:
         crash_at(patch, 14, "before")
         with pytest.raises(Killed):
-            find(small, run, HERE)
+            find(small, run, EVERY_STEP)
     assert list(run.glob("**/progress*")), "it died in the middle of a round"
 
 
@@ -150,10 +72,10 @@ def drawing_from_a_sampler(count: list[int]) -> Callable[..., int]:
 @pytest.mark.parametrize("dropped", ["optimizer", "random state"])
 def test_dropping_a_part_of_the_state_is_seen(dropped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of the test above."""
-    small = recipe(tmp_path, "vae", "search.controls=[]", "search.budget=false")
+    small = small_recipe(tmp_path, "vae", "search.controls=[]", "search.budget=false")
     if dropped == "random state":
         monkeypatch.setattr(loop, "derive", drawing_from_a_sampler([0]))
-    find(small, tmp_path / "whole", HERE)
+    find(small, tmp_path / "whole", EVERY_STEP)
     if dropped == "random state":
         monkeypatch.setattr(loop, "derive", drawing_from_a_sampler([0]))
     stopped_in_the_middle(small, tmp_path / "killed", monkeypatch)
@@ -161,23 +83,23 @@ def test_dropping_a_part_of_the_state_is_seen(dropped: str, tmp_path: Path, monk
         monkeypatch.setattr(loop, "derive", drawing_from_a_sampler([0]))
     else:
         monkeypatch.setattr(notes, "read_snapshot", without_optimizer)
-    find(small, tmp_path / "killed", HERE)
+    find(small, tmp_path / "killed", EVERY_STEP)
     assert content(tmp_path / "killed") != content(tmp_path / "whole")
 
 
 def test_a_damaged_progress_file_falls_back_to_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = recipe(tmp_path, "gan")
-    find(small, tmp_path / "whole", HERE)
+    small = small_recipe(tmp_path, "gan")
+    find(small, tmp_path / "whole", EVERY_STEP)
     stopped_in_the_middle(small, tmp_path / "killed", monkeypatch)
     for path in (tmp_path / "killed").glob("**/progress.safetensors"):
         path.write_bytes(path.read_bytes()[:-9])
-    find(small, tmp_path / "killed", HERE)
+    find(small, tmp_path / "killed", EVERY_STEP)
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
 
 def test_a_full_disk_keeps_the_older_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = recipe(tmp_path, "vae")
-    find(small, tmp_path / "whole", HERE)
+    small = small_recipe(tmp_path, "vae")
+    find(small, tmp_path / "whole", EVERY_STEP)
     left = [20]
     fsync = os.fsync
 
@@ -190,27 +112,27 @@ def test_a_full_disk_keeps_the_older_state(tmp_path: Path, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(disk.os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
-            find(small, tmp_path / "full", HERE)
+            find(small, tmp_path / "full", EVERY_STEP)
     assert not list((tmp_path / "full").glob("**/*.draft"))
-    find(small, tmp_path / "full", HERE)
+    find(small, tmp_path / "full", EVERY_STEP)
     assert content(tmp_path / "full") == content(tmp_path / "whole")
 
 
 def test_what_is_not_there_is_not_resumed(tmp_path: Path) -> None:
-    small = recipe(tmp_path, "vae")
+    small = small_recipe(tmp_path, "vae")
     with pytest.raises(TicketError, match="no run to resume") as caught:
-        find(small, tmp_path / "none", HERE, resume=True)
+        find(small, tmp_path / "none", EVERY_STEP, resume=True)
     assert caught.value.status == Status.REQUEST
     assert not (tmp_path / "none").exists()
 
 
 def test_another_recipe_is_refused_with_the_difference(tmp_path: Path) -> None:
-    find(recipe(tmp_path, "vae"), tmp_path / "run", HERE)
+    find(small_recipe(tmp_path, "vae"), tmp_path / "run", EVERY_STEP)
     before = content(tmp_path / "run")
     with pytest.raises(TicketError, match=r"train\.lr: 0\.001 -> 0\.002"):
-        find(recipe(tmp_path, "vae", "train.lr=2e-3"), tmp_path / "run", HERE)
+        find(small_recipe(tmp_path, "vae", "train.lr=2e-3"), tmp_path / "run", EVERY_STEP)
     with pytest.raises(TicketError, match="threads"):
-        find(recipe(tmp_path, "vae"), tmp_path / "run", Options(jobs=0, threads=2))
+        find(small_recipe(tmp_path, "vae"), tmp_path / "run", Options(jobs=0, threads=2))
     assert content(tmp_path / "run") == before
 
 
@@ -218,7 +140,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(TicketError, match="other files"):
-        find(recipe(tmp_path, "vae"), tmp_path / "mine", HERE)
+        find(small_recipe(tmp_path, "vae"), tmp_path / "mine", EVERY_STEP)
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
@@ -242,13 +164,6 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 def workers_of(parent: int) -> list[int]:
     found = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -317,19 +232,19 @@ def test_two_processes_cannot_write_one_run(uninterrupted: tuple[Path, Path]) ->
 
 
 def test_a_run_can_be_given_more_seeds(tmp_path: Path) -> None:
-    few, more = recipe(tmp_path, "vae"), recipe(tmp_path, "vae", "search.seeds=2")
-    find(few, tmp_path / "run", HERE)
+    few, more = small_recipe(tmp_path, "vae"), small_recipe(tmp_path, "vae", "search.seeds=2")
+    find(few, tmp_path / "run", EVERY_STEP)
     before = content(tmp_path / "run")
-    find(more, tmp_path / "run", HERE)
-    find(more, tmp_path / "whole", HERE)
+    find(more, tmp_path / "run", EVERY_STEP)
+    find(more, tmp_path / "whole", EVERY_STEP)
     assert content(tmp_path / "run") == content(tmp_path / "whole")
     assert before.items() <= content(tmp_path / "run").items()
-    find(few, tmp_path / "run", HERE)
+    find(few, tmp_path / "run", EVERY_STEP)
     assert content(tmp_path / "run") == content(tmp_path / "whole"), "a request for less changes nothing"
 
 
 def test_a_start_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    broken = recipe(tmp_path, "vae", "data.name=mnist")
+    broken = small_recipe(tmp_path, "vae", "data.name=mnist")
     with pytest.raises(TicketError, match="mnist"):
         find(broken, tmp_path / "run", Options(jobs=0, device="cpu", root=tmp_path / "nothing"))
     assert not (tmp_path / "run").exists()
@@ -338,10 +253,10 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_a_second_starter_leaves_the_first_ones_files_alone(tmp_path: Path) -> None:
     from gentickets.runs.folder import locked
 
-    small = recipe(tmp_path, "vae")
+    small = small_recipe(tmp_path, "vae")
     run = tmp_path / "run"
     with locked(run):
         (run / "run.json").write_text("{}")
         with pytest.raises(TicketError, match="another process"):
-            find(small, run, HERE)
+            find(small, run, EVERY_STEP)
         assert (run / "run.json").read_text() == "{}"

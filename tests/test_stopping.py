@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from gentickets_cli.verdict import Asked, _wanted
-from helpers import PROGRAM
-from test_resume import HERE, SMALL, recipe, wait_for
+from helpers import EVERY_STEP, PROGRAM, SMALL, small_recipe, wait_for
 
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.find import find
@@ -139,8 +138,8 @@ def test_a_look_that_was_stopped_goes_on_by_the_same_command(tmp_path: Path, mon
     """`verdict RUN --more`: from 3 seeds to 6, stopped, again; a further look only when those are there."""
     few = ["search.seeds=3", "quality.frechet=false", "search.budget=false", 'search.controls=["shuffle"]',
            'search.scaling="off"', "verdict.beside=false", "verdict.twice=false", "search.longer=0"]  # fmt: skip
-    small, run = recipe(tmp_path, "ae", *few), tmp_path / "run"
-    find(small, run, HERE)
+    small, run = small_recipe(tmp_path, "ae", *few), tmp_path / "run"
+    find(small, run, EVERY_STEP)
     monkeypatch.setattr("gentickets.recipe.asked.complete", lambda recipe: recipe)  # no more arms: seeds alone
 
     def more() -> Recipe:
@@ -155,9 +154,9 @@ def test_a_look_that_was_stopped_goes_on_by_the_same_command(tmp_path: Path, mon
     with monkeypatch.context() as patch:
         patch.setattr("gentickets.experiment.work.Work.do", stopped)
         with pytest.raises(KeyboardInterrupt):
-            find(wanted, run, HERE)
+            find(wanted, run, EVERY_STEP)
     assert recipe_of(RunFolder(run)).search.seeds == 6
     assert more().search.seeds == 6
-    find(more(), run, HERE)
+    find(more(), run, EVERY_STEP)
     with pytest.raises(TicketError, match="no further look was declared"):
         more()

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from gentickets_cli.matrix import run_matrix
-from helpers import call
-from test_resume import HERE as EVERY_STEP
-from test_resume import Killed, content
+from helpers import EVERY_STEP, Killed, call, content, recipe_text
 
 from gentickets.controls import shuffle
 from gentickets.data import Images, load, shared
@@ -39,63 +37,31 @@ from gentickets.seeds import derive
 from gentickets.tickets import load_weights
 from gentickets.transfer import aligned, alignment, movable_groups
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 HERE = Options(jobs=0, device="cpu", keep_all=True)
-VAE = """
-[task]
-family = "vae"
-network = "mlp"
-width = 12
-depth = 2
-latent = 4
-[data]
-name = "digits"
-batch_size = 16
-[train]
-steps = 16
-lr = 2e-3
-[search]
-rounds = 2
-keep = 0.6
-rewind_to = 2
-prune = ["decoder"]
-seeds = 2
-budget = false
-[quality]
-frechet = false
-[claim]
-metric = "negative_elbo"
-level = 0.64
-"""
-GAN = """
-[task]
-family = "gan"
-network = "mlp"
-width = 12
-depth = 2
-latent = 4
-[data]
-name = "digits"
-batch_size = 16
-[train]
-steps = 16
-lr = 2e-3
-[search]
-rounds = 2
-keep = 0.6
-rewind_to = 3
-prune = ["generator"]
-seeds = 2
-controls = ["reinit"]
-control_rounds = [2]
-budget = false
-[quality]
-samples = 64
-figures = ["frechet"]
-[claim]
-metric = "frechet"
-level = 0.64
-[transfer]
-"""
+VAE = recipe_text(
+    task={"network": "mlp", "width": 12, "depth": 2, "latent": 4},
+    train={"steps": 16, "lr": 0.002},
+    search={"rounds": 2, "keep": 0.6, "rewind_to": 2, "prune": ["decoder"], "seeds": 2},
+    claim={"metric": "negative_elbo", "level": 0.64},
+)
+GAN = recipe_text(
+    task={"family": "gan", "network": "mlp", "width": 12, "depth": 2, "latent": 4},
+    train={"steps": 16, "lr": 0.002},
+    search={
+        "rounds": 2,
+        "keep": 0.6,
+        "rewind_to": 3,
+        "prune": ["generator"],
+        "seeds": 2,
+        "controls": ["reinit"],
+        "control_rounds": [2],
+    },
+    quality={"samples": 64, "figures": ["frechet"], "frechet": None},
+    claim={"metric": "frechet", "level": 0.64},
+    transfer={},
+)
 
 
 def target(*overrides: str, **section: object) -> Recipe:
@@ -286,7 +252,7 @@ def test_trained_weights_move(vae: Path, tmp_path: Path) -> None:
 
 def test_a_mask_is_aligned_with_other_networks(vae: Path, tmp_path: Path) -> None:
     recipe = parse_recipe(
-        VAE, name="vae", overrides=["search.seeds=2"],
+        VAE, name="vae", overrides=["search.seeds=2", "search.controls=[]"],
         transfer={"moves": "mask", "align": 8, "scale": True, "controls": ["shuffle", "mask"]},
     )  # fmt: skip
     run = run_transfer(vae, recipe, tmp_path / "aligned")
@@ -506,7 +472,7 @@ def test_a_folder_of_ones_own_named_source_is_left_alone(tmp_path: Path) -> None
 def test_a_killed_transfer_goes_on_to_the_same_bytes(
     vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = target("search.seeds=1", "search.rounds=2")
+    recipe = target("search.seeds=1", "search.rounds=2", "search.controls=[]")
     whole = content(run_transfer(vae, recipe, tmp_path / "whole"))
     saves, save = [0], notes.save
 
@@ -575,7 +541,7 @@ def test_finished_rounds_of_a_native_run_are_taken_over(vae: Path, tmp_path: Pat
 def test_the_command_shows_the_layers_and_judges(vae: Path, tmp_path: Path) -> None:
     (recipe := tmp_path / "gan.toml").write_text(GAN)
     out = tmp_path / "run"
-    done = call("transfer", vae, "--to", recipe, "--out", out, "--route", "decoder=generator", "--jobs", 2)
+    done = call("transfer", vae, "--to", recipe, "--out", out, "--route", "decoder=generator", "--jobs", 1)
     assert done.exit_code == 0, done.output  # type: ignore[attr-defined]
     assert "decoder.2.weight" in done.output  # type: ignore[attr-defined]
     assert "100.0% of the prunable weights get something" in done.output  # type: ignore[attr-defined]

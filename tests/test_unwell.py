@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import PROGRAM
-from test_resume import SMALL, content
+from helpers import PROGRAM, SMALL, content
 
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import load_plugins

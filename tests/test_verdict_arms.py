@@ -6,7 +6,6 @@ import json
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import HERE
+from helpers import HERE, recipe_text
 
 from gentickets.arms import BESIDE, KINDS
 from gentickets.criteria import CRITERIA
@@ -23,7 +22,6 @@ from gentickets.experiment import arms
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.dispatch import work_of
 from gentickets.experiment.estimate import estimate
-from gentickets.experiment.evaluation import Examiner
 from gentickets.experiment.find import find
 from gentickets.experiment.growing import grown, grows, keeping_levels
 from gentickets.experiment.options import Options
@@ -42,46 +40,19 @@ from gentickets.seeds import derive
 from gentickets.tickets import Ticket, zeroed
 from gentickets.training import grow, train
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 STEPS, REWIND = 16, 4
 CUTS = 5
 """SynFlow's, which takes a while with its 100."""
-SMALL = """
-[task]
-family = "vae"
-width = 10
-depth = 1
-latent = 2
-likelihood = "bernoulli"
-[data]
-name = "digits"
-batch_size = 32
-[train]
-steps = 16
-lr = 2e-3
-[search]
-rounds = 3
-keep = 0.6
-rewind_to = 4
-seeds = 1
-controls = ["shuffle"]
-control_rounds = [2]
-scaling = "off"
-budget = false
-[quality]
-frechet = false
-[claim]
-metric = "negative_elbo"
-level = 0.64
-"""
+SMALL = recipe_text(
+    task={"width": 10, "depth": 1, "latent": 2, "likelihood": "bernoulli"},
+    data={"batch_size": 32},
+    train={"steps": 16, "lr": 0.002},
+    search={"rounds": 3, "keep": 0.6, "rewind_to": 4, "controls": ["shuffle"], "control_rounds": [2], "scaling": "off"},
+    claim={"metric": "negative_elbo", "level": 0.64},
+)
 VERDICT = ["verdict.forks=[0,1,4,9]", 'search.controls=["shuffle","snip","grasp","synflow"]', "search.seeds=2"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _without_pictures() -> Iterator[None]:
-    """Pictures take longer than all else here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Examiner, "pictures", lambda self, folder, task: None)
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import HERE
+from helpers import HERE, recipe_text
 
 from gentickets.data import Batches, Images
 from gentickets.errors import TicketError
@@ -21,25 +21,15 @@ from gentickets.tasks import FAMILIES
 from gentickets.tickets import copied, state_of
 from gentickets.training import Training, train
 
-BASE = """
-[task]
-family = "gan"
-width = 12
-depth = 1
-latent = 3
-[data]
-name = "digits"
-batch_size = 32
-[train]
-steps = 12
-lr = 2e-3
-[search]
-rounds = 3
-keep = 0.7
-seeds = 1
-[quality]
-samples = 60
-"""
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
+BASE = recipe_text(
+    task={"family": "gan", "width": 12, "depth": 1, "latent": 3},
+    data={"batch_size": 32},
+    train={"steps": 12, "lr": 0.002},
+    search={"rounds": 3, "keep": 0.7, "budget": None},
+    quality={"samples": 60, "frechet": None},
+)
 
 
 def run(tmp_path: Path, *changes: str) -> tuple[Recipe, Path, dict[tuple[str, int], Result]]:

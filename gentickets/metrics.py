@@ -45,6 +45,8 @@ class Metric:
     """Whether it stands for a run that claims nothing, before all that do not lead; the first of several."""
     silent: str = ""
     """Where it says nothing of quality: why."""
+    remark: str = ""
+    """What must be known to read a table that has it."""
 
     @property
     def compares(self) -> bool:
@@ -58,6 +60,7 @@ TABLE = (
     Metric(
         "kl", "KL divergence", None, "images", (), "nats per image",
         silent="a collapsed encoder has none",
+        remark="KL divergence is a part of the negative ELBO and no merit of its own.",
     ),
     Metric(
         "discriminator_loss", "discriminator loss", None, "images", (), "the loss's own",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import HOUSE
 
 from gentickets.data import Splits, load
 from gentickets.errors import TicketError
@@ -127,6 +129,26 @@ def test_a_row_that_is_not_whole_is_seen(change: Mapping[str, Any], wrong: str) 
 
 def test_names_and_titles_are_told_apart() -> None:
     assert len({row.name for row in TABLE}) == len({row.title for row in TABLE}) == len(TABLE)
+
+
+MEASURED = ("metrics.py", "quality", "tasks", "recipe/families.py")
+"""Where metrics are measured, and where families say which they have."""
+COLUMNS = {"verdict/aside.py": {"coverage", "recall"}}
+"""What stands beside a verdict has a place of its own in verdict.json."""
+AMBIGUOUS = {"precision", "density", "reconstruction"}
+"""Also the arithmetic's, a mask's and a picture's."""
+
+
+def test_no_metric_is_named_elsewhere() -> None:
+    house = HOUSE / "gentickets"
+    for path in sorted(house.glob("**/*.py")):
+        place = path.relative_to(house).as_posix()
+        if place.startswith(MEASURED):
+            continue
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        named = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        found = named & {row.name for row in TABLE} - AMBIGUOUS - COLUMNS.get(place, set())
+        assert not found, f"{place} names {found}; what it knows of it belongs into the table"
 
 
 # -- through the house --------------------------------------------------------------------------------------

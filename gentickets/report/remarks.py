@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Collection, Iterator
 
 from gentickets.arms import KINDS, MASK_ALONE, MATCHED, UNMASKED, ArmName
+from gentickets.metrics import known
 from gentickets.report.bill import bill_of
 from gentickets.report.carried import Transferred
 from gentickets.report.sentence import more_steps
@@ -53,8 +54,7 @@ def remarks(summary: Summary) -> list[str]:
     """What must be known to read the table, sentence by sentence."""
     where = "" if summary.is_sweep else "Test split. "
     found = [f"{where}Mean ± standard deviation over (n) finished seeds; an arrow says which way a figure is good."]
-    if "kl" in summary.figures:
-        found.append("KL divergence is a part of the negative ELBO and no merit of its own.")
+    found += [row.remark for figure in summary.figures if (row := known(figure)) and row.remark]
     if summary.of_channels:
         found.append(_of_channels(summary))
     elif summary.pruned is not None or summary.partial:

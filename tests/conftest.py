@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,19 @@ import torch
 
 from gentickets.criteria import CRITERIA
 from gentickets.data import Batches, Images, load
+from gentickets.experiment import options
 from gentickets.experiment.evaluation import Examiner
+from gentickets.experiment.options import Options
 from gentickets.tasks import FAMILIES
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each file's tests stay with one worker (``-n 2``), so that what a file's tests share is made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False  # files of few tests take longest, and would come last
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,6 +56,12 @@ def _registries_as_they_were() -> Iterator[None]:
     for registry, entries in zip(registries, before, strict=True):
         registry.clear()
         registry.update(entries)
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands run their rounds in this process: a worker takes seconds to start."""
+    monkeypatch.setattr(options, "Options", lambda *given, **named: replace(Options(*given, **named), jobs=0))
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ from gentickets.tasks import FAMILIES, Autoencoder, Optim, Task
 from gentickets.training import Plan, Training
 
 HOUSE = Path(__file__).parents[1]
+MODULES = sorted([*HOUSE.glob("gentickets/**/*.py"), *HOUSE.glob("cli/*.py")])
 HERE = Options(jobs=0, device="cpu")
 """A run without worker processes."""
 EVERY_STEP = Options(jobs=0, save_every=0.0, device="cpu", keep_all=True)

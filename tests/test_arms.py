@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_house import MODULES
+from helpers import MODULES
 
 from gentickets import arms
 from gentickets.arms import (

@@ -166,10 +166,11 @@ def test_rounds_that_cannot_be_done_are_told_and_skipped_by_their_controls(tmp_p
     assert found["shuffle", 3].status == "not run"
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_run_that_diverges_ends_with_its_status(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text(EVERY_ARM.replace("longer = 2", ""))
     ran = call("find", tmp_path / "r.toml", "--out", tmp_path / "run", "--set", "train.optimizer=sgd", "--set",
-               "train.lr=1e30", "--set", "search.controls=[]", "--set", "search.seeds=1", "--jobs", "1")  # fmt: skip
+               "train.lr=1e30", "--set", "search.controls=[]", "--set", "search.seeds=1")  # fmt: skip
     assert ran.exit_code == 4, ran.output
     assert "diverged" in ran.output
 

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from helpers import HOUSE
+from helpers import HOUSE, MODULES
 
 FLOORS = [
     {"arms", "methods", "errors", "seeds", "disk", "heartbeat", "spectral", "effective", "storage", "preserving"},
@@ -24,7 +24,6 @@ FLOORS = [
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-MODULES = sorted([*HOUSE.glob("gentickets/**/*.py"), *HOUSE.glob("cli/*.py")])
 
 
 def room_of(path: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from gentickets_cli.recipes import summary
-from test_house import MODULES
+from helpers import MODULES
 
 from gentickets.arms import SEARCH, TICKET, WIDTH
 from gentickets.errors import TicketError

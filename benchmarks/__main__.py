@@ -180,7 +180,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         "python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"'all', or of {', '.join(PROGRAMS)}")
-    parser.add_argument("--quick", action="store_true", help="few repeats: under ten minutes altogether")
+    parser.add_argument("--quick", action="store_true", help="few repeats: about ten minutes altogether")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="where results are written")
     asked = parser.parse_args(words)
     if unknown := [name for name in asked.names if name not in ("all", *PROGRAMS)]:

@@ -117,7 +117,7 @@ def _shown(command: Sequence[str], log: Path, env: dict[str, str]) -> int:
 def about(quick: bool) -> dict[str, Any]:
     """What all figures of one call share: when, of which commit, with what, where."""
     from benchmarks.measure import machine
-    from gentickets.experiment.recorded import versions
+    from gentickets.experiment.start_record import versions
 
     git = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     commit = subprocess.run(git, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from gentickets.accounting.clock import SLOW, slowness
 from gentickets.data import Batches
-from gentickets.experiment.recorded import processor
+from gentickets.experiment.start_record import processor
 from gentickets.masks import Mask
 from gentickets.training import Training, train
 

@@ -160,7 +160,7 @@ def _record(kind: str, name: str, found: dict[str, Any]) -> None:
 def _where() -> dict[str, str]:
     from importlib.metadata import version
 
-    from gentickets.experiment.recorded import processor
+    from gentickets.experiment.start_record import processor
 
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "safetensors"))
     return {"date": time.strftime("%Y-%m-%d"), "commit": _commit(), "versions": versions,

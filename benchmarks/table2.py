@@ -20,8 +20,8 @@ from typing import Any
 
 from measure import machine
 
-from gentickets.experiment.find import find
 from gentickets.experiment.options import Options
+from gentickets.experiment.run import find
 from gentickets.recipe import load_recipe
 from gentickets.report import write_report
 from gentickets.results import Result, read_results

@@ -15,8 +15,8 @@ from .console import emit, json_option, note, paragraph, table
 from .options import PLUGIN, on_data_and_device
 
 if TYPE_CHECKING:
-    from gentickets.experiment.cost import Costs
-    from gentickets.experiment.measuring import Measured
+    from gentickets.actions.cost import Costs
+    from gentickets.actions.measure import Measured
 
 FLOPS = {"GFLOPs": 1e9, "MFLOPs": 1e6, "kFLOPs": 1e3}
 TIMES = {"s": 1.0, "ms": 1e-3, "\N{MICRO SIGN}s": 1e-6}
@@ -44,11 +44,11 @@ def cost(
     cost, and after how many trainings or samples that is repaid. Of a RECIPE (a file or a shipped one's name) those
     of its dense networks.
     """
-    from gentickets.experiment.blame import blaming
+    from gentickets.experiment.plugin_errors import blaming
 
     with blaming(plugins):
-        from gentickets.experiment import cost as costs
-        from gentickets.experiment.planted import Place
+        from gentickets.actions import cost as costs
+        from gentickets.actions.train_ticket import Place
 
         kind, place = costs.kind_of(what), Place(root, device, threads, plugins, download)
         _check(kind, what, every, channels, multiple)

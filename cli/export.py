@@ -47,16 +47,16 @@ def export(
 
     TICKET is its file, or the folder of its round or of its training.
     """
+    from gentickets.actions.locate import ticket_at
     from gentickets.disk import write_whole
-    from gentickets.experiment.blame import blaming
-    from gentickets.experiment.places import ticket_at
+    from gentickets.experiment.plugin_errors import blaming
 
     form, folder, stem = _target(out, form, component)
     given, changes = ticket_at(ticket), other_data(on)
     _check_early(folder, form, component, stem, force)
     with blaming(plugins):
-        from gentickets.experiment.exported import exported
-        from gentickets.experiment.planted import Place
+        from gentickets.actions.export import exported
+        from gentickets.actions.train_ticket import Place
 
         place = Place(root, device, threads, plugins, download)
         made = exported(given, place, form=form, component=component, name=stem, changes=changes, lean=lean)

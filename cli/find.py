@@ -20,7 +20,7 @@ from .console import emit, json_option, note, table
 from .options import OVERRIDE, PLUGIN, STALL, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
 
 if TYPE_CHECKING:
-    from gentickets.experiment.portables import Portables
+    from gentickets.actions.portable import Portables
     from gentickets.recipe import Recipe
 
 
@@ -54,10 +54,10 @@ def find(
 
     Ends with a table, the verdict on the declared claim, and a report in the run folder.
     """
-    from gentickets.experiment.find import failed, results_of
-    from gentickets.experiment.find import find as run_recipe
+    from gentickets.actions.portable import check_portable, write_portables
     from gentickets.experiment.options import Options
-    from gentickets.experiment.portables import check_portable, write_portables
+    from gentickets.experiment.run import failed, results_of
+    from gentickets.experiment.run import find as run_recipe
     from gentickets.recipe import load_recipe
     from gentickets.runs.folder import RunFolder
 
@@ -84,7 +84,7 @@ def find(
         from gentickets.report import write_report  # it imports matplotlib, which no error before should wait for
 
         written = write_report([folder])
-    from .look import print_summary
+    from .show import print_summary
 
     print_summary(written, as_json)
     note(f"report: {written.page}")
@@ -107,8 +107,8 @@ def _tell(made: Portables) -> None:
 
 def show_plan(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
     """Say what running a recipe would take, with what is done taken off; write nothing."""
-    from gentickets.experiment.blame import blaming
-    from gentickets.experiment.estimate import estimate
+    from gentickets.actions.dry_run import estimate
+    from gentickets.experiment.plugin_errors import blaming
     from gentickets.recipe.declared import claim_hash
 
     from .progress import spoken

@@ -18,10 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "transfer": ("gentickets_cli.transfer:transfer", "Carry a ticket into another model, and say whether it helped."),
     "verdict": ("gentickets_cli.verdict:verdict", "Is it really a winning ticket? Tested over seeds and controls."),
-    "show": ("gentickets_cli.look:show", "Show a ticket or a run."),
+    "show": ("gentickets_cli.show:show", "Show a ticket or a run."),
     "cost": ("gentickets_cli.cost:cost", "What a ticket saves, and what finding it cost."),
-    "report": ("gentickets_cli.look:report", "Report on runs: table, verdict, curves, pictures."),
-    "sample": ("gentickets_cli.look:sample", "Draw images from a trained ticket."),
+    "report": ("gentickets_cli.show:report", "Report on runs: table, verdict, curves, pictures."),
+    "sample": ("gentickets_cli.show:sample", "Draw images from a trained ticket."),
     "export": ("gentickets_cli.export:export", "Write a trained network as ONNX or safetensors, for use elsewhere."),
     "recipes": ("gentickets_cli.recipes:recipes", "List, show, copy and validate recipes."),
 }

@@ -15,16 +15,16 @@ from .find import resumable
 from .options import settle_matplotlib
 
 if TYPE_CHECKING:
-    from gentickets.experiment.matrix import Cell, Model
+    from gentickets.actions.transfer import Gathered
+    from gentickets.actions.transfer_matrix import Cell, Model
     from gentickets.experiment.options import Options
-    from gentickets.experiment.transferring import Gathered
 
 
 def run_matrix(
     names: str, out: Path | None, options: Options, section: Mapping[str, Any], overrides: Sequence[str], as_json: bool
 ) -> int:
     """Find every model's own tickets, carry them into every model, and print the matrix; stopped, it goes on."""
-    from gentickets.experiment.matrix import cells_of, default_folder, models_of
+    from gentickets.actions.transfer_matrix import cells_of, default_folder, models_of
 
     if "routes" in section:
         raise TicketError("--route names components of one pair; a matrix takes each pair's own routes")
@@ -37,7 +37,7 @@ def run_matrix(
     models = models_of(names, folder, overrides=wanted, plugins=options.plugins)
     cells = list(cells_of(models, folder))
     settle_matplotlib()
-    from gentickets.report.matrix_files import check_folder
+    from gentickets.report.pages.matrix import check_folder
 
     check_folder(folder)  # before days of work, whose table could not be written
     skipped: dict[tuple[str, str], str] = {}
@@ -57,14 +57,14 @@ def run_matrix(
 
 
 def _status(folder: Path) -> Status:
-    from gentickets.experiment.find import failed
+    from gentickets.experiment.run import failed
     from gentickets.results import read_results
 
     return failed(read_results(folder))
 
 
 def _find(model: Model, options: Options) -> None:
-    from gentickets.experiment.find import find
+    from gentickets.experiment.run import find
 
     from .progress import showing
 
@@ -74,9 +74,9 @@ def _find(model: Model, options: Options) -> None:
 
 def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str | None:
     """Run one cell; why not, where the networks do not fit."""
-    from gentickets.experiment.find import find
-    from gentickets.experiment.targets import load_target
-    from gentickets.experiment.transferring import adopt, gather, misfit
+    from gentickets.actions.transfer import adopt, gather, misfit
+    from gentickets.actions.transfer_target import load_target
+    from gentickets.experiment.run import find
     from gentickets.runs.folder import RunFolder
 
     from .progress import showing
@@ -98,9 +98,9 @@ def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str |
 
 
 def _report(cells: Sequence[Cell], folder: Path, skipped: Mapping[tuple[str, str], str], as_json: bool) -> None:
+    from gentickets.analysis.transfer_matrix import matrix_of
     from gentickets.report import read_run, write_report
-    from gentickets.report.matrix import matrix_of
-    from gentickets.report.matrix_files import write_matrix
+    from gentickets.report.pages.matrix import write_matrix
 
     done = [cell for cell in cells if (cell.source.name, cell.target.name) not in skipped]
     for cell in done:

@@ -13,7 +13,7 @@ import click
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from gentickets.experiment.units import Key, Unit
+    from gentickets.experiment.plan import Key, Unit
 
 LINE_SECONDS = 10.0
 STEADY_SECONDS = 10.0

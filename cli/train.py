@@ -17,7 +17,7 @@ from .console import emit, json_option, note
 from .options import ON, PLUGIN, arithmetic, on_data_and_device, other_data, with_arithmetic
 
 if TYPE_CHECKING:
-    from gentickets.experiment.planted import Place
+    from gentickets.actions.train_ticket import Place
     from gentickets.results import Result
 
 
@@ -48,13 +48,13 @@ def train(
     TICKET is its file, or the folder of its round. Leaves the trained network, its figures and pictures in a
     folder; stopped, the same command goes on. A portable ticket is planted in a fresh network first.
     """
-    from gentickets.experiment.places import planting_folder, ticket_at, training_folder
-    from gentickets.experiment.planted import Place
+    from gentickets.actions.locate import planting_folder, ticket_at, training_folder
+    from gentickets.actions.train_ticket import Place
     from gentickets.runs.portable import is_portable
 
     given = ticket_at(ticket)
     if portable := is_portable(given):
-        from gentickets.experiment.portables import seed_of_planting
+        from gentickets.actions.portable import seed_of_planting
 
         seed = seed_of_planting(given, seed)
         folder = out or planting_folder(given, seed, control)
@@ -82,8 +82,8 @@ def train(
 
 def _compare(ticket: Path, planted_in: int | None, control: str | None) -> None:
     """What to hold the figures against, as commands; of a portable ticket first what it is."""
-    from gentickets.experiment.places import dense_beside
-    from gentickets.experiment.portables import CONTROLS, WHAT
+    from gentickets.actions.locate import dense_beside
+    from gentickets.actions.portable import CONTROLS, WHAT
 
     if planted_in is None:
         if (dense := dense_beside(ticket)) is not None:
@@ -99,10 +99,10 @@ def _compare(ticket: Path, planted_in: int | None, control: str | None) -> None:
 
 def _trained(ticket: Path, folder: Path, place: Place, how: dict[str, Any]) -> Result:
     """Train, with a bar; the first Ctrl-C stores and stops, the second stops at once."""
-    from gentickets.experiment.blame import blaming
-    from gentickets.experiment.planted import train_ticket
-    from gentickets.experiment.portables import train_portable
-    from gentickets.experiment.work import Stopped
+    from gentickets.actions.portable import train_portable
+    from gentickets.actions.train_ticket import train_ticket
+    from gentickets.experiment.job import Stopped
+    from gentickets.experiment.plugin_errors import blaming
 
     from .progress import Bar, TimeLeft
     from .stopping import stoppable
@@ -150,7 +150,7 @@ def _tell(result: Result, folder: Path, as_json: bool, planted: Mapping[str, Any
 
 def _ways(figures: Iterable[str]) -> str:
     """``lower is better``; of figures that differ in that, which are which."""
-    from gentickets.report.words import direction
+    from gentickets.analysis.text.format import direction
 
     ways: dict[str, list[str]] = {}
     for name in figures:

@@ -17,9 +17,9 @@ from .find import resumable
 from .options import OVERRIDE, PLUGIN, STALL, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
 
 if TYPE_CHECKING:
+    from gentickets.actions.transfer import Gathered
+    from gentickets.actions.transfer_target import Target
     from gentickets.experiment.options import Options
-    from gentickets.experiment.targets import Target
-    from gentickets.experiment.transferring import Gathered
 
 
 @click.command()
@@ -76,7 +76,7 @@ def transfer(source: str | None, to: str | None, matrix: str | None, out: Path |
         return _resumed(out, options, given)
     if to is None:
         raise TicketError("what should the ticket be carried into? Give --to RECIPE, or --matrix RECIPES")
-    from gentickets.experiment.targets import default_folder, load_target, started
+    from gentickets.actions.transfer_target import default_folder, load_target, started
 
     target = load_target(to, _section(given), overrides=_overrides(given), plugins=options.plugins)
     declared = target.recipe.transfer.source if target.recipe.transfer else None
@@ -122,7 +122,7 @@ def _source(wanted: str, options: Options, given: dict[str, Any]) -> Path:
     path = Path(wanted)
     if path.suffix != ".toml" and path.exists():
         return path
-    from gentickets.experiment.find import find
+    from gentickets.experiment.run import find
     from gentickets.recipe import load_recipe
 
     from .progress import showing
@@ -146,8 +146,8 @@ def _source(wanted: str, options: Options, given: dict[str, Any]) -> Path:
 
 
 def _gathered(path: Path, target: Target, options: Options) -> Gathered:
-    from gentickets.experiment.blame import blaming
-    from gentickets.experiment.transferring import gather
+    from gentickets.actions.transfer import gather
+    from gentickets.experiment.plugin_errors import blaming
 
     with blaming(options.plugins):
         return gather(path, target.recipe, options)
@@ -181,7 +181,7 @@ def _share(fraction: float | None) -> str:
 
 
 def _carried(target: Target, folder: Path, gathered: Gathered, options: Options, given: dict[str, Any]) -> int:
-    from gentickets.experiment.transferring import adopt
+    from gentickets.actions.transfer import adopt
     from gentickets.runs.folder import RunFolder
 
     def prepare(run: RunFolder) -> None:
@@ -193,7 +193,7 @@ def _carried(target: Target, folder: Path, gathered: Gathered, options: Options,
 
 
 def _resumed(out: Path | None, options: Options, given: dict[str, Any]) -> int:
-    from gentickets.experiment.targets import started
+    from gentickets.actions.transfer_target import started
 
     if out is None:
         raise TicketError("--resume needs to know which: --out FOLDER")
@@ -205,7 +205,7 @@ def _resumed(out: Path | None, options: Options, given: dict[str, Any]) -> int:
 
 
 def _run(recipe: Any, folder: Path, options: Options, as_json: bool, **how: Any) -> int:
-    from gentickets.experiment.find import failed, find, results_of
+    from gentickets.experiment.run import failed, find, results_of
     from gentickets.runs.folder import RunFolder
 
     from .progress import showing
@@ -217,7 +217,7 @@ def _run(recipe: Any, folder: Path, options: Options, as_json: bool, **how: Any)
         from gentickets.report import write_report
 
         written = write_report([folder])
-    from .look import print_summary
+    from .show import print_summary
 
     print_summary(written, as_json)
     note(f"report: {written.page}")

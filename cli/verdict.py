@@ -16,9 +16,9 @@ from .find import resumable, show_plan
 from .options import OVERRIDE, PLUGIN, STALL, on_data_and_device, settle_matplotlib
 
 if TYPE_CHECKING:
+    from gentickets.analysis.run_verdict import RunVerdict
     from gentickets.experiment.options import Options
     from gentickets.recipe import Recipe
-    from gentickets.verdict.run_verdict import RunVerdict
 
 
 @click.command()
@@ -78,7 +78,7 @@ class Asked:
 def _asked(
     target: str, out: Path | None, overrides: tuple[str, ...], plugins: tuple[Path, ...], seeds: int | None
 ) -> Asked:
-    from gentickets.experiment.places import recipe_of
+    from gentickets.actions.locate import recipe_of
     from gentickets.recipe import load_recipe
     from gentickets.runs.folder import RunFolder
 
@@ -96,12 +96,12 @@ def _asked(
 
 def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
     """The recipe with everything that a verdict asks for, and with the seeds of the look that is asked for."""
-    from gentickets.experiment.growing import unfinished
-    from gentickets.experiment.places import recipe_of
+    from gentickets.actions.locate import recipe_of
+    from gentickets.analysis.interim_analyses import look_of, seeds_for
+    from gentickets.experiment.extend import unfinished
     from gentickets.recipe.asked import complete
     from gentickets.runs.folder import RunFolder
     from gentickets.statistics import LEAST_SEEDS
-    from gentickets.verdict.looking import look_of, seeds_for
 
     run = RunFolder(asked.folder)
     if not run.record.is_file():
@@ -120,7 +120,7 @@ def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
 
 
 def _run(recipe: Recipe, folder: Path, options: Options) -> None:
-    from gentickets.experiment.find import find
+    from gentickets.experiment.run import find
 
     from .progress import showing
 
@@ -130,8 +130,9 @@ def _run(recipe: Recipe, folder: Path, options: Options) -> None:
 
 def _tell(folder: Path, as_json: bool) -> int:
     settle_matplotlib()
+    from gentickets.analysis.judge import judge_run
     from gentickets.report import write_report
-    from gentickets.verdict import document, judge_run, write_verdict
+    from gentickets.report.pages.verdict_files import document, write_verdict
 
     judged = judge_run(folder)
     write_report([folder])
@@ -146,8 +147,8 @@ def _tell(folder: Path, as_json: bool) -> int:
 
 def _print(judged: RunVerdict) -> None:
     """The word, the sentence of every level, the table of the level that is told in full, and what more would buy."""
-    from gentickets.verdict import tables
-    from gentickets.verdict.telling import telling
+    from gentickets.report.tables import verdict as tables
+    from gentickets.report.tables.verdict_terminal import telling
 
     click.echo(f"{judged.word}\n")
     paragraph(judged.sentence)

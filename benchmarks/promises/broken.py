@@ -60,7 +60,7 @@ def _state() -> None:
     """Stored states come back without their optimizers' memory."""
     from dataclasses import replace
 
-    from gentickets.experiment import notes
+    from gentickets.experiment import checkpoint as notes
 
     read = notes.read_snapshot
 

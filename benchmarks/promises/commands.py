@@ -111,15 +111,11 @@ def warm() -> None:
     import matplotlib
 
     matplotlib.use("agg")
-    import gentickets.experiment.find
-    import gentickets.experiment.watching
-    import gentickets.report
-    import gentickets.verdict  # noqa: F401
 
 
 def in_this_process() -> None:
     """Have `find` work without workers, as its option of Python does."""
-    from gentickets.experiment import find
+    from gentickets.experiment import run as find
 
     made = find.Options
 

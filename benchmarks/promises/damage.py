@@ -193,7 +193,7 @@ def _features(run: Path, file: Path) -> object:
 
 
 def _source(run: Path, file: Path) -> object:
-    from gentickets.experiment.kept import Kept
+    from gentickets.experiment.transfer_source import Kept
     from gentickets.runs.folder import RunFolder
 
     return Kept(RunFolder(run)).told

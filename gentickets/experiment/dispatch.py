@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from gentickets.arms import BESIDE, SEARCH
-from gentickets.experiment.arms import Arm
+from gentickets.experiment.arms.base import Arm
+from gentickets.experiment.arms.early_bird import EmergedArm
+from gentickets.experiment.arms.transfer import TransferredArm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.emerged import EmergedArm
-from gentickets.experiment.looking import LookingBeside
-from gentickets.experiment.transferred import TransferredArm
-from gentickets.experiment.units import Unit
-from gentickets.experiment.watching import Searching
-from gentickets.experiment.work import Work
+from gentickets.experiment.diagnostics_job import LookingBeside
+from gentickets.experiment.early_bird_job import Searching
+from gentickets.experiment.job import Work
+from gentickets.experiment.plan import Unit
 from gentickets.runs.folder import RunFolder
 
 WORKS: dict[str, type[Work]] = {SEARCH: Searching, BESIDE: LookingBeside}

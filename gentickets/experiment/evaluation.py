@@ -13,8 +13,8 @@ from gentickets.data import Batches
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.notes import Notes
-from gentickets.experiment.units import Unit
+from gentickets.experiment.checkpoint import Notes
+from gentickets.experiment.plan import Unit
 from gentickets.metrics import COMPARED, as_loss, better, known
 from gentickets.metrics import metric as metric_of
 from gentickets.provenance import provenance

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from gentickets.experiment.plan import Key, Unit
 from gentickets.experiment.pool import STALL_SECONDS
-from gentickets.experiment.units import Key, Unit
 
 
 class Listener(Protocol):

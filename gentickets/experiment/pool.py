@@ -16,9 +16,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.lines import Foreign, messages, send
+from gentickets.experiment.messages import Foreign, messages, send
+from gentickets.experiment.plan import Key, Unit
 from gentickets.experiment.schedule import Schedule
-from gentickets.experiment.units import Key, Unit
 
 Tell = Callable[[Unit, int, Mapping[str, Any] | None], object]
 """(unit, steps taken, message when done) -> whatever."""

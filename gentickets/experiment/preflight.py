@@ -19,11 +19,11 @@ from gentickets.accounting.meters import peak_memory
 from gentickets.arms import SEARCH, ArmKind
 from gentickets.criteria import CRITERIA, Criterion
 from gentickets.errors import Status, TicketError
+from gentickets.experiment.arms.early_bird import EmergedArm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.blame import blame, figures_of_images
-from gentickets.experiment.emerged import EmergedArm
-from gentickets.experiment.units import Unit, unit_of
-from gentickets.experiment.watching import Searching
+from gentickets.experiment.early_bird_job import Searching
+from gentickets.experiment.plan import Unit, unit_of
+from gentickets.experiment.plugin_errors import blame, figures_of_images
 from gentickets.masks import Mask, full_mask, keep_top
 from gentickets.quality import reconstruction_grid, sample_grid
 from gentickets.runs.folder import RunFolder

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
-from gentickets.experiment.units import Key, Unit
+from gentickets.experiment.plan import Key, Unit
 
 
 class Schedule:

@@ -16,12 +16,12 @@ from gentickets.accounting import dense_flops, masked_flops, step_flops
 from gentickets.arms import BESIDE, SEARCH
 from gentickets.data import Images, Splits
 from gentickets.errors import TicketError
+from gentickets.experiment.arms.early_bird import EmergedArm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.emerged import EmergedArm
+from gentickets.experiment.checkpoint import Notes
+from gentickets.experiment.early_bird_job import Searching
 from gentickets.experiment.evaluation import Examiner
-from gentickets.experiment.notes import Notes
-from gentickets.experiment.units import Key, Unit
-from gentickets.experiment.watching import Searching
+from gentickets.experiment.plan import Key, Unit
 from gentickets.masks import full_mask, keep_top
 from gentickets.quality import reconstruction_grid, sample_grid
 from gentickets.quality.features import has_own, seconds_to_fit, untrained

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, Any
 
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.lines import Foreign, messages, send
+from gentickets.experiment.messages import Foreign, messages, send
 from gentickets.heartbeat import reached
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def assembled(setup: Mapping[str, Any]) -> Assembly:
     """What the setup's recipe describes, on its device and with its threads; what a run needs of it is checked."""
     from gentickets.definitions import Definitions
     from gentickets.experiment.assembly import Assembly, settle_device
-    from gentickets.experiment.blame import check_family
     from gentickets.experiment.evaluation import check_measures
+    from gentickets.experiment.plugin_errors import check_family
     from gentickets.recipe import read_recipe
 
     settle_device(setup["threads"])
@@ -128,8 +128,8 @@ def tried(assembly: Assembly, setup: Mapping[str, Any]) -> list[str]:
 def work(channel: Channel, setup: Mapping[str, Any]) -> None:
     """Take units until told to stop."""
     from gentickets.experiment.dispatch import work_of
-    from gentickets.experiment.units import unit_of
-    from gentickets.experiment.work import Stopped
+    from gentickets.experiment.job import Stopped
+    from gentickets.experiment.plan import unit_of
     from gentickets.runs.folder import RunFolder
 
     assembly = assembled(setup)
@@ -177,7 +177,7 @@ def main() -> None:
     except BaseException as error:  # a plugin that calls sys.exit() too
         import traceback
 
-        from gentickets.experiment.blame import blame
+        from gentickets.experiment.plugin_errors import blame
 
         plugins = [Path(path) for path in setup["plugins"]]
         channel.tell(error=blame(error, plugins), exit=int(Status.FAILED), traceback=traceback.format_exc())

@@ -72,22 +72,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gentickets.analysis.claim import claim_round, judge
+from gentickets.analysis.contrast import Contrast, paired
+from gentickets.analysis.early_stopping import Stops, early_stop
+from gentickets.analysis.rows import Row
+from gentickets.analysis.run import kept, read_run
+from gentickets.analysis.summary import Summary, summarize
+from gentickets.analysis.text.format import Spread
+from gentickets.analysis.transfer_levels import TransferLevel, Transferred
+from gentickets.analysis.transfer_matrix import Matrix, matrix_of
+from gentickets.analysis.verdict import Comparison, Trial, Verdict
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.report.carried import TransferLevel, Transferred
-from gentickets.report.claim import claim_round, judge
-from gentickets.report.contrast import Contrast, paired
-from gentickets.report.matrix import Matrix, matrix_of
-from gentickets.report.matrix_files import write_matrix
-from gentickets.report.page import render
-from gentickets.report.place import require_own
-from gentickets.report.read import kept, read_run
-from gentickets.report.rows import Row
-from gentickets.report.stopping import Stops, early_stop
-from gentickets.report.summary import Summary, summarize
-from gentickets.report.tables import table
-from gentickets.report.verdict import Comparison, Trial, Verdict
-from gentickets.report.words import Spread
+from gentickets.report.pages.location import require_own
+from gentickets.report.pages.matrix import write_matrix
+from gentickets.report.pages.run import render
+from gentickets.report.tables.run import table
 
 __all__ = [
     "Comparison",

@@ -1,0 +1,67 @@
+"""What a recipe would take: rounds, steps, disk and time, found out on a throw-away network. Nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gentickets.accounting import network_flops, step_flops
+from gentickets.definitions import CURRENT
+from gentickets.experiment.assembly import Assembly, settle_device
+from gentickets.experiment.evaluation import check_measures
+from gentickets.experiment.extend import results_so_far
+from gentickets.experiment.options import Options
+from gentickets.experiment.plan import plan_units
+from gentickets.experiment.plugin_errors import check_family
+from gentickets.experiment.preflight import disk_needed, preflight, wanted_from
+from gentickets.experiment.run import jobs_for, to_try
+from gentickets.experiment.start_record import record_of
+from gentickets.experiment.timing import run_seconds
+from gentickets.ledger import lower_bound
+from gentickets.masks import by_reason, excluded, full_mask
+from gentickets.recipe import Recipe
+from gentickets.runs.folder import RunFolder
+
+
+def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
+    """What running this would take, with what is done in ``folder`` taken off.
+
+    Disk in megabytes at most, seconds about.
+    """
+    record = record_of(recipe, options)
+    units = plan_units(recipe)
+    run = RunFolder(folder)
+    done = results_so_far(run, units)
+    left = [unit for unit in units if unit.key not in done]
+    assembly = Assembly(
+        recipe, root=options.root, device=record["device"], plugins=options.plugins, download=False,
+        definitions=run.definitions() if run.record.is_file() else CURRENT,
+    )  # fmt: skip
+    settle_device(record["threads"])
+    check_family(assembly)
+    check_measures(assembly)
+    jobs = max(1, min(jobs_for(record, options), len(left)))
+    tried = preflight(assembly, folder, wanted_from(to_try(left, jobs, options)))
+    tried.require()
+    task = assembly.task(recipe.seeds[0])
+    seconds = run_seconds(assembly, left, folder, jobs)
+    uncounted = step_flops(task, recipe.data.batch_size).uncounted | network_flops(task).uncounted
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in task.parameters())
+    arms = sorted({unit.arm for unit in units})
+    return {
+        "folder": str(folder),
+        "family": recipe.task.family,
+        "weights": sum(parameter.numel() for parameter in task.parameters()),
+        "prunable": full_mask(task, exempt=recipe.search.exempt, components=assembly.components).total,
+        "excluded": by_reason(excluded(task, exempt=recipe.search.exempt, components=assembly.components)),
+        "seeds": len(recipe.seeds),
+        "arms": arms,
+        "rounds_left": len(left),
+        "rounds_done": len(units) - len(left),
+        "steps_left": sum(unit.steps for unit in left),
+        "workers": jobs,
+        "device": record["device"],
+        "notes": [*tried.notes, *filter(None, [lower_bound(uncounted)])],
+        "disk_mb": round(disk_needed(weights, len(units), options.keep_all, len(recipe.seeds)) / 1e6, 1),
+        "seconds": round(seconds),
+    }

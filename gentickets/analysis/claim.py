@@ -1,0 +1,222 @@
+"""The claim of a recipe, judged over paired seeds: does the ticket win, match or lose?
+
+A ticket *holds* at a level when it is shown to be worse than the dense model by less than the margin, a fraction of the
+dense value. It *wins* when it is also shown to be better than every control, and also when trained longer (an
+intersection-union test, so that several controls need no correction; Berger, 1982). It *matches* when a control is
+shown to do as well, and *loses* when it is shown to be worse than the margin allows. Levels share the declared chance
+of a false win by Holm's (1979) correction, and looks share it equally. Fewer than three seeds decide nothing, and in a
+claim about samples a ticket that collapsed never holds: it loses, or is undecided where the dense model collapsed too.
+Claims about other figures are told of the collapse. Values that were measured in another way than the dense model's
+are compared with nothing. The narrow network from scratch with the FLOPs of search and ticket takes more steps than
+they do: like the dense model's budget it is told beside the claim, which is one at equal steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gentickets.analysis.contrast import ALPHA
+from gentickets.analysis.levels import Terms, judge_levels, trial
+from gentickets.analysis.results import Cells
+from gentickets.analysis.text import claim as say
+from gentickets.analysis.text.cautions import cautions, collapsed_seeds, collapses, ties
+from gentickets.analysis.text.controls import explained
+from gentickets.analysis.text.format import Spread, figure_name
+from gentickets.analysis.text.recipe import how_found
+from gentickets.analysis.verdict import NO_CLAIM, LevelVerdict, Trial, Verdict
+from gentickets.analysis.width_sweep import swept
+from gentickets.arms import BUDGET, kind_of
+from gentickets.errors import nearest
+from gentickets.metrics import better, of_samples, says_nothing
+from gentickets.recipe import Recipe
+from gentickets.results import Result
+from gentickets.statistics import LEAST_SEEDS, LOSES, UNDECIDED, look_sizes, seeds_judged
+
+
+def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None) -> Verdict:
+    """What the results say about the recipe's `[claim]`; never an error, also where results are missing.
+
+    `declared` is the number of seeds that was declared with its
+    claim, where the run has been given more: it is judged by as many as one of the declared looks has. Numbers are
+    those of the test split; validation only chooses the level (where the recipe leaves it to validation) and each
+    control's better twin.
+    """
+    claim = recipe.claim
+    cells, unlooked = _looked_at(results, recipe, declared)
+    if not recipe.prunes:
+        return Verdict(word=NO_CLAIM, sentence=swept(cells), seeds=len(cells.seeds))
+    found = how_found(recipe)
+    if claim is None or says_nothing(claim.metric):
+        others = _unclaimed(cells)
+        text = " ".join([_no_claim(cells), *([explained(others, str(cells.metric))] if others else [])])
+        noted = tuple(ties(cells))
+        return Verdict(
+            word=NO_CLAIM, sentence=text, found=found, explained_by=others, notes=noted, partial=cells.partial
+        )
+    terms = Terms.of(claim)
+    metric = terms.metric
+    budget = Spread.of(cells.values(BUDGET, 0, metric, "test"))
+    blank = Verdict(
+        word=UNDECIDED,
+        sentence="",
+        metric=metric,
+        margin=terms.margin,
+        pruned=cells.pruned,
+        of_channels=cells.of_channels,
+        found=found,
+        seeds=len(cells.seeds),
+        budget=budget,
+        notes=(*unlooked, *ties(cells)),
+        partial=cells.partial,
+    )
+    there = cells.figures()
+    if not results or (there and metric not in there):
+        why = f"no result has the figure '{metric}'. {nearest(metric, there)}" if there else "nothing is done yet."
+        return replace(blank, sentence=f"The claim is UNDECIDED: {why}")
+    round = _claim_round(cells)
+    if round is None:
+        return _without_level(cells, replace(blank, chosen=True))
+    return _judged(cells, blank, round, terms)
+
+
+def _looked_at(results: Sequence[Result], recipe: Recipe, declared: int | None) -> tuple[Cells, tuple[str, ...]]:
+    """The cells of the seeds that the claim is judged by, and a sentence where there are others.
+
+    Sizes of looks are declared beforehand: seeds that are added until a test passes would find false wins.
+    """
+    claim, whole, asked = recipe.claim, Cells(results, recipe), recipe.search.seeds
+    if claim is None or not declared or asked <= declared:
+        return whole, ()
+    sizes = look_sizes(declared, Terms.of(claim).looks)
+    judged = seeds_judged(asked, declared, len(sizes))
+    if judged == asked:
+        return whole, ()
+    first = set(whole.seeds[:judged])
+    fewer = recipe.model_copy(update={"search": recipe.search.model_copy(update={"seeds": judged})})
+    told = say.not_looked_at(sizes, judged, asked)
+    return Cells([result for result in results if result.seed in first], fewer), (told,)
+
+
+def judged_rounds(cells: Cells, claimed: int) -> list[int]:
+    """The rounds that get a word: those nearest to the declared sparsities, and the claim's."""
+    return sorted({*cells.recipe.declared_rounds, claimed})
+
+
+def _judged(cells: Cells, blank: Verdict, round: int, terms: Terms) -> Verdict:
+    """The verdict on the claim's round, beside the other levels."""
+    chosen = cells.recipe.claim is not None and cells.recipe.claim.declared is None
+    rounds = judged_rounds(cells, round)
+    levels = judge_levels(cells, rounds, round, terms, chosen)
+    own = levels[rounds.index(round)]
+    short = own.short
+    # A collapse stands in the sentence itself: it may flatter the figures beside it.
+    said = [*own.reasons, *collapses(cells, round)]
+    told = short.unfinished if short else ()
+    notes = tuple(dict.fromkeys([*said, *cautions(cells, round, terms.metric, told), *blank.notes]))
+    verdict = replace(
+        blank,
+        word=own.word,
+        round=round,
+        level=own.sparsity,
+        share=cells.share(round),
+        lighter=cells.lighter(round) if cells.of_channels else None,
+        explained_by=_narrower(own.tested, short) if cells.of_channels else (),
+        chosen=chosen,
+        short=short,
+        longer=own.longer,
+        tested=own.tested,
+        notes=notes,
+    )
+    hollow = cells.claims_samples and any(collapsed_seeds(cells, round))
+    sentence = say.sentence(verdict, cells.search.longer, list(dict.fromkeys(said)), hollow)
+    told_levels = tuple(
+        replace(level, declared=level is own, sentence=sentence if level is own else _sentence(verdict, level))
+        for level in levels
+    )
+    return replace(verdict, sentence=sentence, levels=told_levels)
+
+
+def _sentence(verdict: Verdict, level: LevelVerdict) -> str:
+    """The sentence of a level that the claim is not about."""
+    there = replace(
+        verdict,
+        word=level.word,
+        round=level.round,
+        level=level.sparsity,
+        share=level.share if verdict.partial else None,
+        lighter=None,
+        explained_by=(),
+        chosen=False,
+        short=level.short,
+        longer=level.longer,
+        budget=None,
+        tested=level.tested,
+    )
+    return say.sentence(there, 0, level.reasons)
+
+
+def claim_round(results: Sequence[Result], recipe: Recipe) -> int | None:
+    """The round that the claim is about.
+
+    A declared level: the round nearest to it. `level = "validation"`: the sparsest round whose claim holds on
+    the validation figures of every seed; None while no round does, or where no claim is declared.
+    """
+    return _claim_round(Cells(results, recipe))
+
+
+def _claim_round(cells: Cells) -> int | None:
+    claim = cells.recipe.claim
+    if claim is None:
+        return None
+    if claim.declared is not None:
+        return cells.recipe.nearest_round(claim.declared)
+    for round in sorted(cells.levels, key=cells.sparsity, reverse=True):
+        found = trial(cells, round, Terms.of(claim), split="valid")
+        if found is not None and found.loss.n == len(cells.seeds) and found.holds:
+            return round
+    return None
+
+
+def _no_claim(cells: Cells) -> str:
+    """Why there is no verdict, and why a claim would not do."""
+    text = "The recipe declares no claim, so there is nothing to hold or to win."
+    if claim := cells.recipe.claim:
+        text = f"The {figure_name(claim.metric)} says nothing of quality by itself, so it can carry no claim."
+    return f"{text} {say.more_steps(cells.goes_on)}" if cells.goes_on else text
+
+
+def _unclaimed(cells: Cells) -> tuple[str, ...]:
+    """Without a claim, the controls that explain the narrowest ticket all the same (Trap 21a)."""
+    round, metric = cells.last_round, cells.metric
+    if not cells.of_channels or metric is None or better(metric) is None:
+        return ()
+    flattered = of_samples(metric) and any(collapsed_seeds(cells, round))
+    return () if flattered else _narrower(True, trial(cells, round, Terms(metric, 0.0, ALPHA, 1)))
+
+
+def _without_level(cells: Cells, verdict: Verdict) -> Verdict:
+    """The verdict where validation has named no level: none will come, or the run is not that far."""
+    # What every level rests on: the dense run, and where each round prunes the last one's, the first round.
+    if broken := cells.first_broken([0, 1] if cells.recipe.method.goes_round_by_round else [0]):
+        return replace(verdict, word=LOSES, sentence=f"The ticket LOSES. {say.failed(broken)}")
+    undone = any(cells.ticket_troubles(round)[1] for round in [0, *cells.levels])
+    if undone or len(cells.seeds) < cells.wanted_seeds:
+        text = "The claim is UNDECIDED: no level holds on validation so far, and the run is not finished."
+        return replace(verdict, sentence=text)
+    if len(cells.seeds) < LEAST_SEEDS:
+        text = f"The claim is UNDECIDED: no level holds on validation. {say.few_seeds(len(cells.seeds), LEAST_SEEDS)}"
+        return replace(verdict, sentence=text)
+    text = f"The ticket LOSES: at no level is the ticket's {figure_name(str(verdict.metric))} "
+    text += "on validation within the margin of the dense model's."
+    if broken := cells.first_broken([0, *cells.levels]):
+        text += f" {say.broken(broken)}."
+    return replace(verdict, word=LOSES, sentence=f"{text} {say.with_budget(verdict)}".strip())
+
+
+def _narrower(tested: bool, short: Trial | None) -> tuple[str, ...]:
+    """The controls that are as narrow as the ticket and not beaten by it, where anything is decided (Trap 21a)."""
+    if short is None or not tested:
+        return ()
+    unbeaten = [other.control for other in short.controls if other.tested and not other.beaten]
+    return tuple(control for control in unbeaten if kind_of(control).of_channels)

@@ -1,0 +1,62 @@
+"""Against: one arm held against a control, where both are there in every seed and measured alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gentickets.analysis.contrast import ALPHA, paired
+from gentickets.analysis.results import Cells
+from gentickets.analysis.text import claim as say
+from gentickets.analysis.text.format import Spread, is_higher
+from gentickets.analysis.verdict import Comparison
+from gentickets.arms import variants
+
+
+def against(cells: Cells, control: str, round: int, metric: str, values: Mapping[int, float]) -> Comparison | str:
+    """An arm's `values` on test against a control's better twin on validation; a string says why there is none."""
+    found = twins(cells, control, round, metric, values, either=True)
+    return found if isinstance(found, str) else found[0]
+
+
+def twins(
+    cells: Cells,
+    control: str,
+    round: int,
+    metric: str,
+    values: Mapping[int, float],
+    alpha: float = ALPHA,
+    *,
+    longer: bool = False,
+    either: bool = False,
+) -> list[Comparison] | str:
+    """An arm's `values` on test against a control and against its scaled twin, the better one on validation first.
+
+    Where one of them runs and is unfinished there is no comparison, for it may yet turn out better; a string says so.
+    The same where one of them failed, unless ``either`` will do: it may be far ahead where it did not.
+    """
+    complete: dict[str, float] = {}
+    why = "not run yet"
+    for arm in variants(control, longer=longer):
+        found = cells.of(arm, round)
+        valid = Spread.of(cells.values(arm, round, metric, "valid"))
+        tested = cells.values(arm, round, metric, "test")
+        if valid is not None and valid.n == len(tested) == len(cells.seeds):
+            complete[arm] = valid.mean
+        elif broken := [cell for cell in found if cell.status != "done"]:
+            why = say.status(broken)
+            if not either:
+                return why
+        elif cells.rounds(arm):
+            if seeds := cells.apart(arm, round, metric):
+                return say.apart(seeds)
+            if len(found) == len(cells.seeds):
+                return f"its figure is not there in {say.seeds_of(sorted({*cells.seeds} - {*tested}))}"
+            return f"{len(found)} of {len(cells.seeds)} seeds are done"
+    higher = is_higher(metric)
+    compared = []
+    for arm in sorted(complete, key=lambda name: complete[name], reverse=higher):
+        own = cells.values(arm, round, metric, "test")
+        loss, spread = paired(values, own, higher=higher, alpha=alpha), Spread.of(own)
+        if loss is not None and spread is not None:
+            compared.append(Comparison(control=control, arm=arm, spread=spread, loss=loss))
+    return compared or why

@@ -1,0 +1,49 @@
+"""Looking: at which numbers of seeds a run's claim may be judged, and which comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gentickets.analysis.levels import Terms
+from gentickets.analysis.run_verdict import InterimAnalysis
+from gentickets.analysis.text.format import listed
+from gentickets.errors import TicketError
+from gentickets.recipe import Recipe
+from gentickets.recipe.asked import require_claim
+from gentickets.statistics import look_sizes
+
+
+def look_of(recipe: Recipe, record: Mapping[str, Any]) -> InterimAnalysis:
+    """Which of the declared looks a run's seeds make; ``record`` is what `run.json` holds. Needs a claim."""
+    terms, asked = Terms.of(require_claim(recipe)), recipe.search.seeds
+    declared = ((record.get("claim") or {}).get("declared") or {}).get("seeds")
+    sizes = look_sizes(int(declared or asked), terms.looks)
+    number = sum(size <= asked for size in sizes)
+    return InterimAnalysis(number=number, of=terms.looks, alpha=terms.alpha, seeds=sizes)
+
+
+def seeds_for(
+    recipe: Recipe, look: InterimAnalysis, have: int, *, more: bool = False, seeds: int | None = None
+) -> Recipe:
+    """The recipe of a run that goes on, with the seeds of the next look (``more``), or of the one that has ``seeds``.
+
+    ``have``: the seeds that the run was asked for so far. Raises TicketError where no such look was declared.
+    """
+    declared = f"the claim declares {look.of} look{'' if look.of == 1 else 's'}, at {_sizes(look)} seeds"
+    wanted = seeds
+    if more:
+        wanted = next((size for size in look.seeds if size > have), None)
+        if wanted is None:
+            raise TicketError(f"{declared}, and {have} are there: no further look was declared, so that none is taken")
+    if wanted is None:
+        return recipe
+    if wanted != have and wanted not in look.seeds:
+        raise TicketError(f"{declared}; --seeds {wanted} is none of them")
+    if wanted < have:
+        raise TicketError(f"--seeds {wanted}: the run has {have} seeds already")
+    return recipe.model_copy(update={"search": recipe.search.model_copy(update={"seeds": wanted})})
+
+
+def _sizes(look: InterimAnalysis) -> str:
+    return listed([str(size) for size in look.seeds])

@@ -1,0 +1,77 @@
+"""A run folder, read once: its record, its results, and the summary of both. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gentickets.analysis.summary import Summary, summarize
+from gentickets.errors import Status, TicketError
+from gentickets.recipe import Recipe, read_recipe, stored_recipe
+from gentickets.results import Result, read_results
+from gentickets.runs.folder import RunFolder
+from gentickets.runs.record import WITHOUT_CHECKSUMS, has_checksums
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is read from one run folder."""
+
+    path: Path
+    record: Mapping[str, Any]
+    recipe: Recipe
+    recipe_text: str
+    results: Sequence[Result]
+    summary: Summary
+
+
+def read_run(path: Path) -> Run:
+    """Read a run folder, finished or not; TicketError names a folder that is no run, or a damaged file."""
+    folder = RunFolder(path)
+    record = folder.read_record()
+    name = path.resolve().name
+    if "identity" in record:
+        stored_recipe(record["recipe"], where=str(folder.record))
+    text = folder.recipe.read_text("utf-8", errors="replace") if folder.recipe.is_file() else ""
+    results = read_results(path)
+    try:
+        declared = record["claim"]["declared"]["seeds"] if record.get("claim") else None
+    except (KeyError, TypeError) as error:
+        raise TicketError(f"{folder.record} is damaged: its record of the claim", Status.TICKET) from error
+    try:
+        recipe = read_recipe(record["recipe"], name=name, text=text)
+        return Run(path, record, recipe, text, results, summarize(results, recipe, name, declared))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, TicketError) or has_checksums(record):
+            raise
+        # of format 1, whose fields nothing vouches for
+        message = f"{folder.record} is damaged, or a result is: {type(error).__name__}: {error}"
+        raise TicketError(message, Status.TICKET) from error
+
+
+def kept(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report tells of how a run's figures are kept: whether by checksums, and with what it went on."""
+    return {"checksums": has_checksums(record), "attempts": record.get("attempts", [])}
+
+
+def facts_of(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Machine, versions, seeds and command from `run.json`, flat."""
+    found: list[tuple[str, str]] = []
+    if not prefix and not has_checksums(record):
+        found.append(("results", WITHOUT_CHECKSUMS))
+    for name, value in record.items():
+        if not prefix and name in ("recipe", "format", "checksum", "unchecked"):
+            continue
+        if name == "attempts" and isinstance(value, list):
+            for attempt in value:
+                found += facts_of(attempt, f"after {attempt.get('done', 0)} rounds: ")
+            continue
+        if isinstance(value, Mapping):
+            found += facts_of(value, f"{prefix}{name}: ")
+        elif value not in (None, "", []):
+            joint = ", " if isinstance(value, list) and all(isinstance(one, int) for one in value) else " "
+            text = joint.join(map(str, value)) if isinstance(value, list) else str(value)
+            found.append((f"{prefix}{name}", text))
+    return found

@@ -1,0 +1,1 @@
+"""Sentences and formatted numbers for people."""

@@ -1,0 +1,112 @@
+"""Cautions: what a reader must know beside a verdict, and which cells failed, diverged or never ran."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from gentickets.analysis.results import Cells
+from gentickets.analysis.text import claim as say
+from gentickets.analysis.text.format import arm_name, listed, numbered, percent
+from gentickets.analysis.text.recipe import scores_say
+from gentickets.arms import DENSE, SEARCH, TICKET, ArmName, kind_of, told_as
+from gentickets.results import Result
+
+TIED = 0.05
+"""Share of a group's weights from which on ties at the cut are told."""
+
+
+def collapses(cells: Cells, round: int, arm: str = "ticket", name: str = "the ticket") -> list[str]:
+    """Sentences about collapsed samples of the ticket (or an arm of another name) at `round` and of the dense model."""
+    alone, both = collapsed_seeds(cells, round, arm=arm)
+    healthy = sorted(set(cells.collapsed("ticket", 0)) - set(both))
+    return [
+        *([say.collapsed(name, alone)] if alone else []),
+        *([say.both_collapsed(both, name=name)] if both else []),
+        *([say.collapsed("the dense model", healthy)] if healthy else []),
+    ]
+
+
+def collapsed_seeds(
+    cells: Cells, round: int, *, longer: bool = False, arm: str = TICKET
+) -> tuple[list[int], list[int]]:
+    """Seeds in which the ticket (or another arm) collapsed alone, and those in which the dense model did so too."""
+    ticket, dense = set(cells.collapsed(str(ArmName(arm, longer=longer)), round)), set(cells.collapsed(TICKET, 0))
+    if longer:
+        dense_arm = str(ArmName(DENSE, longer=True))
+        dense = set(cells.collapsed(dense_arm, cells.round_of(dense_arm, round)))
+    return sorted(ticket - dense), sorted(ticket & dense)
+
+
+def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) -> list[str]:
+    """Notes that do not change the word: other arms that collapsed, failed or were measured in another way.
+
+    `told` are controls of which the verdict already says that they broke.
+    """
+    notes, others = [], []
+    claim = cells.recipe.claim
+    declared = None if claim is None else claim.declared
+    if declared is not None and abs(cells.sparsity(round) - declared) > 0.02:
+        share = cells.share(round) if cells.partial else None
+        notes.append(say.other_level(declared, cells.sparsity(round), share))
+    for arm in cells.arms():
+        if (kind := kind_of(arm)).of_transfer:
+            continue
+        place = cells.round_of(arm, round) if kind.role == "dense" else round
+        if arm != TICKET:
+            notes += of_arm(cells, arm, place, told)
+        if cells.apart(arm, place, metric):
+            others.append(arm_name(arm))
+    return [*notes, say.incomparable(metric, others)] if others else notes
+
+
+def of_arm(cells: Cells, arm: str, round: int, told: Collection[str] = ()) -> list[str]:
+    """Sentences about collapses and failures of an arm that stands beside the one that is judged."""
+    own = ArmName.of(arm)
+    name = f"the control '{arm_name(arm)}'" if own.kind.role in ("control", "transfer") else f"'{arm_name(arm)}'"
+    notes = []
+    if seeds := cells.collapsed(arm, round):
+        notes.append(say.collapsed(name, seeds))
+    broken = [cell for cell in cells.of(arm, round) if cell.status in ("failed", "diverged")]
+    return [*notes, f"{say.broken(broken)}."] if broken and own.base not in told else notes
+
+
+def ties(cells: Cells) -> list[str]:
+    """A sentence for each group of which many weights tie at the cut in some round of the ticket."""
+    most: dict[str, float] = {}
+    for round in cells.levels:
+        for cell in cells.done("ticket", round):
+            for group, share in tied(cell).items():
+                most[group] = max(share, most.get(group, 0.0))
+    return [say.tied(group, share, scores_say(cells.recipe)) for group, share in most.items()]
+
+
+def tied(cell: Result) -> dict[str, float]:
+    """The groups of which too many weights tie at the cut, with their shares."""
+    return {group: share for group, share in cell.tied.items() if share >= TIED}
+
+
+def troubles(cells: Cells) -> tuple[str, ...]:
+    """A sentence for each way in which cells failed or diverged, and one for those not run behind them."""
+    broken: dict[tuple[str, str, str], list[int]] = {}
+    idle: dict[str, int] = {}
+    for cell in _undone(cells):
+        name = told_as(cell.arm, cell.round)
+        if cell.status == "not run":
+            idle[name] = idle.get(name, 0) + 1
+            continue
+        where = arm_name(name) + (f" at {percent(cell.sparsity)}" if cell.sparsity else "")
+        broken.setdefault((where, cell.status, say.reason(cell.why)), []).append(cell.seed)
+    found = [
+        f"{where}: {status} in {say.seeds_of(seeds)}{f': {why}' if why else ''}."
+        for (where, status, why), seeds in broken.items()
+    ]
+    if idle:
+        names = [f"{arm_name(name)} ({numbered(count, 'cell')})" for name, count in idle.items()]
+        found.append(f"Not run{' behind them' if found else ''}: {listed(names)}.")
+    return tuple(found)
+
+
+def _undone(cells: Cells) -> Iterable[Result]:
+    for arm in [SEARCH, *cells.arms()]:
+        for round in cells.rounds(arm):
+            yield from (cell for cell in cells.of(arm, round) if cell.status != "done")

@@ -1,0 +1,85 @@
+"""Opponents: what a verdict's sentence says of the controls and of the dense model's budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gentickets.analysis.contrast import paired
+from gentickets.analysis.text.format import Spread, arm_name, figure_name, listed, numbered, plus_minus
+from gentickets.analysis.verdict import Comparison, Trial
+from gentickets.statistics import LEAST_SEEDS
+
+
+def against_controls(trial: Trial, places: int, decided: bool, whole: str = "every control") -> str:
+    """Which controls the ticket beats (all: `whole`), and which not; on average only, where nothing is tested."""
+    beaten = [other for other in trial.controls if other.beaten]
+    level = [other for other in trial.controls if not other.beaten]
+
+    def names(others: Sequence[Comparison], joint: str = "and") -> str:
+        return listed([f"{arm_name(other.arm)} ({plus_minus(other.spread, places)})" for other in others], joint)
+
+    if not decided or not all(other.tested for other in trial.controls):
+        return _ahead_or_behind(trial, names)
+    if not level:
+        every = whole if not trial.unfinished else "the controls that have run"
+        return f"It beats {every}: {names(beaten)}."
+    even = [one for one in level if one.as_well and trial.holds]
+    open_ = [one for one in level if one not in even]
+    parts = [f"It beats {names(beaten)}"] if beaten else []
+    if even:
+        does = "do" if len(even) > 1 else "does"
+        parts.append(f"{names(even)} {does} as well, within a quarter of the margin")
+    if open_:
+        unshown = f"is not shown to be better than {names(open_, 'or')}"
+        parts.append(unshown if parts and not even else f"it {unshown}")
+    text = ", but ".join(parts) if len(parts) < 3 else f"{parts[0]}, but {parts[1]}, and {parts[2]}"
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _ahead_or_behind(trial: Trial, names: Callable[[Sequence[Comparison]], str]) -> str:
+    """Too few seeds for a test, or nothing to be decided: only what the means say."""
+    ahead = [other for other in trial.controls if other.loss.mean < 0]
+    behind = [other for other in trial.controls if other.loss.mean > 0]
+    level = [other for other in trial.controls if other.loss.mean == 0]
+    groups = (("ahead of", ahead), ("behind", behind), ("level with", level))
+    found = listed([f"{word} {names(others)}" for word, others in groups if others])
+    least = min(other.loss.n for other in trial.controls)
+    few = f"with {numbered(least, 'seed')} that" if least < LEAST_SEEDS else "that"
+    return f"On average it is {found}; {few} is not tested."
+
+
+def matched(trial: Trial, places: int, decided: bool, higher: bool) -> str:
+    """What the narrow network from scratch reaches with the compute of search and ticket; empty without it.
+
+    It takes more steps than the ticket, so that a claim at equal steps is not judged by it.
+    """
+    other = trial.matched
+    if other is None:
+        return ""
+    text = "The same narrow network from scratch, trained for as many FLOPs as search and ticket together"
+    text += f", reaches {plus_minus(other.spread, places)}"
+    return f"{text}{beside_ticket(other.spread, trial.ticket, decided, higher)}."
+
+
+def explained(controls: Sequence[str], metric: str) -> str:
+    """Where controls that are as narrow do as well, the choice of channels explains nothing (Trap 21a)."""
+    names = listed([arm_name(control) for control in controls])
+    do = "do" if len(controls) > 1 or names.endswith("channels") else "does"
+    return (
+        f"As far as these seeds tell, a narrower network explains the ticket's {figure_name(metric)}, "
+        f"not the choice of channels: {names} {do} as well."
+    )
+
+
+def beside_ticket(budget: Spread, ticket: Spread, decided: bool, higher: bool) -> str:
+    """By the same paired bound as the claim's: one of the two is better, or they are not told apart."""
+    first = paired(budget.values, ticket.values, higher=higher)
+    second = paired(ticket.values, budget.values, higher=higher)
+    if first is None or second is None:
+        return ""
+    if not decided or first.n < LEAST_SEEDS:
+        word = "ahead of" if first.mean < 0 else "behind" if first.mean > 0 else "level with"
+        return f", {word} the ticket (not tested: {numbered(first.n, 'seed')})"
+    if first.bound < 0:
+        return ", better than the ticket"
+    return ", worse than the ticket" if second.bound < 0 else ", which is not told apart from the ticket"

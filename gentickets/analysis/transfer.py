@@ -1,0 +1,220 @@
+"""Transferred: does a ticket that was carried over from another model help its new one? Judged over paired seeds.
+
+A level TRANSFERS when the claim's bound holds for the transferred ticket (the one-sided 95 % t bound of its paired loss
+against dense is under the margin) and it is better than every sparse random ticket beside it, each by a one-sided
+paired t test at 5 % (an intersection-union test; Berger, 1982). It HURTS when it is shown to be worse than one of them:
+these hypotheses are joined by *or*, so that each test is made at 5 % over the number of random arms (Bonferroni; scaled
+twins count, as the better one was picked). Else it is NEUTRAL: neither is shown. UNDECIDED: fewer than three seeds,
+something failed or not finished, nothing random to compare with, collapsed samples where the figure is one of samples,
+or values that were measured in another way.
+
+Random tickets are the transferred mask or signs, shuffled, and the target's own controls: its mask on new weights, its
+mask shuffled, random masks. Of twins with and without scaled survivors the better on validation stands. The native
+ticket, the same weights without the mask and the mask alone decide nothing: they say what a transfer rests on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gentickets.analysis.claim import claim_round
+from gentickets.analysis.comparison import against
+from gentickets.analysis.contrast import ALPHA, paired
+from gentickets.analysis.results import Cells
+from gentickets.analysis.text import claim as say
+from gentickets.analysis.text.cautions import collapsed_seeds, collapses, of_arm
+from gentickets.analysis.text.format import Spread, is_higher
+from gentickets.analysis.text.transfer import TICKET, sentence
+from gentickets.analysis.transfer_levels import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel, Transferred
+from gentickets.analysis.verdict import Comparison, Trial, trial_of
+from gentickets.arms import DENSE, MASK_ALONE, TRANSFER, UNMASKED, ArmName, kind_of, variants
+from gentickets.metrics import of_samples, says_nothing
+from gentickets.recipe import Recipe, Transfer
+from gentickets.results import Result
+from gentickets.sparsity import share_to_say
+from gentickets.statistics import LEAST_SEEDS
+
+MARGIN = 0.02
+"""Of the dense mean, where the recipe declares no claim."""
+SOURCE = ("source", "family", "data", "seed", "round", "sparsity")
+"""What a result tells of the ticket that was carried over."""
+
+
+def transferred(results: Sequence[Result], recipe: Recipe) -> Transferred | None:
+    """Judge every level of a transfer; None of a run without one, and never an error where results are missing.
+
+    Metric and margin are the claim's; without a claim the first figure that says
+    something of quality, and 2 % of the dense mean.
+    """
+    cells = Cells(results, recipe)
+    rounds = cells.transfer_rounds
+    if not rounds:
+        return None
+    claim, level = recipe.claim, claim_round(results, recipe)
+    metric = cells.metric if cells.metric is not None and not says_nothing(cells.metric) else None
+    told = _told(cells, level if level in rounds else rounds[-1])
+    asked = recipe.transfer or Transfer()
+    whole = Transferred(
+        metric,
+        MARGIN if claim is None else claim.margin,
+        claim is not None,
+        str(told.get("moves") or asked.moves),
+        told.get("match") or asked.match,
+        bool(told.get("partial")),
+        _source(told),
+        dict(told.get("routes") or asked.routes),
+        layers=tuple(told.get("entries") or ()),
+        left=tuple(told.get("left") or ()),
+        covered=told.get("covered"),
+        notes=tuple(told.get("notes") or ()),
+    )
+    native = recipe.control_rounds
+    return replace(whole, levels=tuple(_level(cells, whole, round, native) for round in rounds))
+
+
+def _told(cells: Cells, round: int) -> Mapping[str, Any]:
+    """What the first seed that has one tells of its transfer, at a round or else at any."""
+    places = [round, *(place for place in cells.rounds(TRANSFER) if place != round)]
+    found = (cell.transfer for place in places for cell in cells.done(TRANSFER, place) if cell.transfer)
+    return next(found, {})
+
+
+def _source(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: told[name] for name in SOURCE if name in told}
+
+
+def _level(cells: Cells, whole: Transferred, round: int, native: Sequence[int]) -> TransferLevel:
+    """One level: what stands beside the transferred ticket, the word, and the sentence."""
+    done, told, metric = cells.done(TRANSFER, round), _told(cells, round), whole.metric
+    sparsity = math.fsum(cell.sparsity for cell in done) / len(done) if done else None
+    level = TransferLevel(round, UNDECIDED, "", cells.sparsity(round), sparsity, told.get("covered"), _source(told))
+    level = replace(level, native_share=_share(cells.done("ticket", round)), share=_share(done))
+    level = replace(level, tickets=len({cell.transfer.get("seed") for cell in done if cell.transfer}) or None)
+    wanted = _opponents(cells, whole.moves, round, native)
+    if metric is not None:
+        level = _compared(cells, level, metric, whole.margin, wanted)
+    word, reasons = _word(cells, level, metric, len(wanted))
+    samples = of_samples(metric)
+    said = list(dict.fromkeys([*reasons, *(collapses(cells, round, TRANSFER, TICKET) if samples else ())]))
+    beside = dict.fromkeys([*wanted, *cells.transfer_controls])
+    notes = [note for name in beside for arm in variants(name) for note in of_arm(cells, arm, round)]
+    if cells.goes_on:
+        notes.append(say.more_steps(cells.goes_on))
+    level = replace(level, word=word, notes=tuple(dict.fromkeys([*said, *notes])))
+    return replace(level, sentence=sentence(whole, level, said, cells.search.longer))
+
+
+def _share(done: Sequence[Result]) -> float | None:
+    """The removed share of all parameters, of the first seed, where it stands beside a sparsity."""
+    return share_to_say(done[0].weights) if done else None
+
+
+def _opponents(cells: Cells, moves: str, round: int, native: Sequence[int]) -> list[str]:
+    """The sparse random tickets that stand beside a transferred one at a round, as asked for or as they ran.
+
+    The mask alone is one of them only where signs are carried: where weights are, it says what they are worth.
+    """
+    own = [
+        name for name in cells.transfer_controls if kind_of(name).random or (name == MASK_ALONE and moves == "signs")
+    ]
+    asked = cells.search.controls
+    there = [
+        name
+        for name in cells.controls
+        if kind_of(name).random
+        and ((name in asked and round in native) or any(cells.of(arm, round) for arm in variants(name)))
+    ]
+    return [*own, *there]
+
+
+def _compared(cells: Cells, level: TransferLevel, metric: str, margin: float, wanted: Iterable[str]) -> TransferLevel:
+    """The level with everything that stands beside its transferred ticket."""
+    round = level.round
+    own, native, dense = (
+        cells.values(arm, place, metric, "test") for arm, place in ((TRANSFER, round), ("ticket", round), ("ticket", 0))
+    )
+    outcomes = {name: against(cells, name, round, metric, own) for name in (*wanted, UNMASKED, MASK_ALONE)}
+    there = {name: other for name, other in outcomes.items() if isinstance(other, Comparison)}
+    trial = trial_of(own, dense, margin, higher=is_higher(metric))
+    if trial is not None:
+        missing = {name: why for name in wanted if isinstance(why := outcomes[name], str)}
+        trial = replace(trial, controls=tuple(there[name] for name in wanted if name in there), unfinished=missing)
+    arms = {arm: Spread.of(cells.values(arm, round, metric, "test")) for arm in cells.arms()}
+    spreads = {"dense": Spread.of(dense), **arms}
+    long, dense_long = (str(ArmName(arm, longer=True)) for arm in (TRANSFER, DENSE))
+    return replace(
+        level,
+        trial=trial,
+        native=paired(own, native, higher=is_higher(metric)),
+        unmasked=there.get(UNMASKED),
+        mask=there.get(MASK_ALONE),
+        longer=trial_of(
+            cells.values(long, round, metric, "test"),
+            cells.values(dense_long, cells.round_of(dense_long, round), metric, "test"),
+            margin,
+            higher=is_higher(metric),
+        ),
+        best=_best(cells, trial, round, metric),
+        hurt_by=tuple(_hurt_by(cells, trial, round, metric)),
+        spreads={arm: spread for arm, spread in spreads.items() if spread is not None},
+    )
+
+
+def _best(cells: Cells, trial: Trial | None, round: int, metric: str) -> str | None:
+    """The random ticket's arm that is best on validation, where all of them are complete by construction."""
+    means = {}
+    for other in trial.controls if trial else ():
+        if (valid := Spread.of(cells.values(other.arm, round, metric, "valid"))) is not None:
+            means[other.arm] = valid.mean
+    choose = max if is_higher(metric) else min
+    return choose(means, key=lambda arm: means[arm]) if means else None
+
+
+def _hurt_by(cells: Cells, trial: Trial | None, round: int, metric: str) -> Iterable[str]:
+    """Arms of random tickets that are shown to be better; not by samples that collapsed, which can score well."""
+    if trial is None:
+        return
+    names = (*(other.control for other in trial.controls), *trial.unfinished)
+    tests = sum(max(1, sum(bool(cells.of(arm, round)) for arm in variants(name))) for name in names)
+    for other in trial.controls:
+        flattered = of_samples(metric) and cells.collapsed(other.arm, round)
+        ahead = paired(other.spread.values, trial.ticket.values, higher=is_higher(metric))
+        if ahead is not None and ahead.n >= LEAST_SEEDS and ahead.p < ALPHA / tests and not flattered:
+            yield other.arm
+
+
+def _word(cells: Cells, level: TransferLevel, metric: str | None, opponents: int) -> tuple[str, list[str]]:
+    """The word, and why it is undecided."""
+    if reason := _undecided(cells, level, metric, opponents):
+        return UNDECIDED, [reason]
+    trial = level.trial
+    if level.hurt_by or trial is None:
+        return HURTS, []
+    if trial.unfinished:
+        return UNDECIDED, say.not_compared(trial.unfinished)
+    return (TRANSFERS if trial.holds and all(other.beaten for other in trial.controls) else NEUTRAL), []
+
+
+def _undecided(cells: Cells, level: TransferLevel, metric: str | None, opponents: int) -> str:
+    """Why nothing can be said of a level, whatever the values are; empty where something can."""
+    round, seeds = level.round, len(cells.seeds)
+    both = (("ticket", 0), (TRANSFER, round))
+    if broken := [cell for place in both for cell in cells.of(*place) if cell.status != "done"]:
+        return f"{say.broken(broken)}."
+    if metric is None:
+        return "No figure that says something of quality is there."
+    if apart := sorted({seed for place in both for seed in cells.apart(*place, metric)}):
+        return say.odd_seeds(metric, apart)
+    waiting = [seed for seed in cells.seeds if any(cells.get(*place, seed) is None for place in both)]
+    if waiting or seeds < cells.wanted_seeds or level.seeds < seeds:
+        return say.waiting(waiting, seeds, cells.wanted_seeds)
+    if seeds < LEAST_SEEDS:
+        return say.few_seeds(seeds, LEAST_SEEDS)
+    alone, both_collapsed = collapsed_seeds(cells, round, arm=TRANSFER) if of_samples(metric) else ([], [])
+    if alone or both_collapsed:
+        # A collapsed generator can score better than a healthy one, so that the figure alone proves nothing.
+        return say.collapsed(TICKET, alone) if alone else say.both_collapsed(both_collapsed, name=TICKET)
+    return "" if opponents else "No sparse random ticket was run beside it, so that there is nothing to judge it by."

@@ -1,0 +1,1 @@
+"""What each arm trains: its networks and its ticket."""

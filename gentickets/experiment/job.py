@@ -1,0 +1,320 @@
+"""One unit of work: start, train, evaluate, store; stoppable at any step and resumed to the same bytes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from gentickets.accounting import network_flops, step_flops
+from gentickets.disk import clear_drafts, write_whole
+from gentickets.errors import Status, TicketError
+from gentickets.experiment.arms.base import Arm
+from gentickets.experiment.assembly import Assembly
+from gentickets.experiment.checkpoint import Notes, Place, clear, resume, save
+from gentickets.experiment.evaluation import Examiner, mean
+from gentickets.experiment.plan import Key, Unit
+from gentickets.files import split_header
+from gentickets.files.belonging import foreign, pictures_of, sha256_of
+from gentickets.masks import by_reason, excluded, prunable
+from gentickets.results import NOT_RUN, Result, why_not_run
+from gentickets.runs.folder import RoundFolder, RunFolder, locked
+from gentickets.runs.formats import pack_ticket, read_ticket, write_snapshot
+from gentickets.tickets import Snapshot, Ticket, copied, state_of, weights_of, zeroed
+from gentickets.training import Losses, Plan, Training, train
+
+LOSS_POINTS = 50
+"""Points of a training curve."""
+LOCK_SECONDS = 15.0
+"""How long to wait for a round's folder: the workers of a parent that was killed end within a moment."""
+
+
+class Stopped(Exception):  # noqa: N818 - it is no error: the round's state is stored
+    """The unit was asked to stop and has stored where it was."""
+
+
+class Work:
+    """A unit being worked on: where it is, and what it has found so far."""
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        run: RunFolder,
+        unit: Unit,
+        arm: Arm,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        report: Callable[[int], object] = lambda steps: None,
+        save_every: float = 30.0,
+    ) -> None:
+        self.assembly, self.run, self.unit = assembly, run, unit
+        self.folder: RoundFolder = run.round(*unit.key)
+        self.arm = arm
+        self.stop, self.report, self.save_every = stop, report, save_every
+        self.notes, self.at, self.stopping = Notes(), 0, False
+        self.saved_at = time.monotonic()
+
+    def do(self) -> Result:
+        """The unit's result: stored already, or worked out now, from where it was left.
+
+        Raises Stopped when asked to stop, with the state stored; TicketError, with nothing stored, where what the unit
+        needs is not done yet. A network that diverges, or a tensor that would be emptied, makes a failed result, which
+        is stored too.
+        """
+        if (done := self.folder.read_result()) is not None and done.status != NOT_RUN:
+            clear(self.folder)
+            return done
+        self.batches = self.assembly.batches(self.unit.seed)  # bad data is told before a folder is made
+        self.stream = self.assembly.batches(self.unit.order)
+        with locked(self.folder.path, wait=LOCK_SECONDS):
+            clear_drafts(self.folder.path)
+            try:
+                result = self._unmet() or self._worked_out()
+            except TicketError as error:
+                if error.status not in (Status.FAILED, Status.DIVERGED):
+                    raise
+                status = "diverged" if error.status == Status.DIVERGED else "failed"
+                self._take_back()
+                told = {"losses": self.notes.losses, **self.notes.costs()}
+                result = replace(self._blank(), status=status, why=str(error), **told)
+            result = self._signed(result)
+            write_whole(self.folder.result, result.to_json().encode())
+            clear(self.folder)
+        return result
+
+    def _signed(self, result: Result) -> Result:
+        """The result, saying whose it is and of which files."""
+        ticket, network = sha256_of(self.folder.ticket), sha256_of(self.folder.trained)
+        pictures = pictures_of(self.folder.path)
+        return replace(result, run=self.place["run"], ticket=ticket, network=network, pictures=pictures)
+
+    @cached_property
+    def place(self) -> Place:
+        """What its stored states and its result say of where they belong."""
+        owner = self.run.owner
+        return Place(run=owner and owner.identity, seed=self.unit.seed, arm=self.unit.arm, round=self.unit.round)
+
+    def _required(self) -> Sequence[Key]:
+        """The units without whose success this one cannot be; all that it needs, as a rule. Of twins one will do."""
+        return [need for need in self.unit.needs if need not in self.unit.twins]
+
+    def _unmet(self) -> Result | None:
+        """A result that says which need has failed, and None where all are there.
+
+        Raises TicketError for a need without a result: it may yet succeed, so that nothing final can be said.
+        """
+        status = {need: self._status(need) for need in self.unit.needs}
+        bad = [need for need in self._required() if status[need] != "done"]
+        if self.unit.twins and all(status[twin] != "done" for twin in self.unit.twins):
+            bad += self.unit.twins
+        if not bad:
+            return None
+        return replace(self._blank(), status=NOT_RUN, why=why_not_run(*bad[0], status[bad[0]]))
+
+    def _status(self, need: Key) -> str:
+        if (result := self.run.round(*need).read_result()) is None:
+            seed, arm, round = need
+            message = f"{self.unit} needs {arm} round {round} of seed {seed}, which has no result yet"
+            raise TicketError(f"{message}; work on that first")
+        return result.status
+
+    def _worked_out(self) -> Result:
+        snapshot, self.notes = resume(self.folder, self.place)
+        self._build()
+        ticket = self._start(snapshot)
+        examiner = Examiner(self.assembly, self.run, self.unit, self.training, self.batches, self.notes)
+        looks, traces = examiner.points(ticket.origin.rewind_to), examiner.curve_points(ticket.origin.rewind_to)
+        done = self.notes.evaluated(), self.notes.traced()
+        for point in sorted({*looks, *traces}):
+            look, trace = point in looks and point not in done[0], point in traces and point not in done[1]
+            if look or trace:
+                self._train_to(point, ticket)
+            if look:
+                examiner.look(point)
+            if trace:
+                examiner.trace(point)
+        return self._finished(examiner, ticket)
+
+    def _build(self) -> None:
+        """The networks, ready to train for as long as this unit does, and what a step of theirs costs."""
+        notes, device = self.notes, self.assembly.device
+        notes.spent.pop("compact", None)  # it is done again in a run that goes on, and counts once
+        booked = notes.counted("compact", device) if self.arm.compacts else nullcontext()
+        with booked:
+            task = self.arm.task()
+        self.unit = self.arm.settled()
+        self.training = Training(task, self._plan())
+        if self.training.plan.compile:
+            with notes.timed("compile", device):
+                self.training.compile(self.batches(0))
+        step = step_flops(task, self.assembly.recipe.data.batch_size)
+        self.step_flops = step.total
+        notes.name("step", step.uncounted)
+
+    def _plan(self) -> Plan:
+        return self.assembly.plan(self.unit.span)
+
+    def _start(self, snapshot: Snapshot | None) -> Ticket:
+        """Make and store the ticket, unless that was done before; leave the training where it goes on from."""
+        device = self.assembly.device
+        if snapshot is None or not self.folder.ticket.is_file():  # one that is there may have no bill any more
+            since = snapshot if self.notes.phase == "start" else None
+            self.at = 0 if since is None else since.step
+            if self.unit.prunes:
+                self.notes.spent.pop("score", None)  # what was not stored is done again, and counts once
+                with self.notes.counted("score", device):
+                    made = self.arm.ticket(self.training, self.batches, since, [self._watch])
+            else:
+                with self.notes.timed("warm-up", device):
+                    made = self.arm.ticket(self.training, self.batches, since, [self._watch])
+            self._end_if_stopping()
+            made = replace(made, constants=self.training.divergence.constants)
+            self.notes.moved = self.arm.told()
+            packed = pack_ticket(made, self.arm.recipe())
+            self.notes.ticket = split_header(packed, self.folder.ticket).sha256
+            self._save()  # what the ticket has cost, and which one it is, before it is there
+            with self.notes.timed("store", device):
+                write_whole(self.folder.ticket, packed)
+            snapshot = None
+        # what is trained is what was stored, in a run that goes on and in one that was never interrupted
+        ticket = self._own_ticket()
+        ticket = replace(ticket, mask=ticket.mask.to(device))
+        if ticket.origin.rewind == "none":
+            self.training.plan = self.training.plan.finetuning()
+        if snapshot is not None and self.notes.phase == "grow":
+            self.training.load(snapshot)
+            self.at = snapshot.step
+        else:
+            self.training.start(ticket)
+            self.at, self.notes.phase = ticket.origin.rewind_to, "grow"
+            self.notes.losses = []  # curves begin at the ticket's start, in every arm and after any crash
+        return ticket
+
+    def _own_ticket(self) -> Ticket:
+        """The unit's stored ticket; TicketError (status 3) where it is another one's."""
+        path = self.folder.ticket
+        stored, _ = read_ticket(path)
+        if self.notes.ticket not in (None, sha256_of(path)) or stored.origin.seed != self.arm.seed:
+            raise foreign(path, "it is not the one that this round has made")
+        return stored
+
+    def _train_to(self, point: int, ticket: Ticket) -> None:
+        device = self.assembly.device
+        with self.notes.timed("train", device), self.notes.weighed(device):
+            steps = range(self.at, point)
+            self.at = train(
+                self.training, self.stream, steps, mask=ticket.mask, seed=self.unit.order, watch=[self._watch]
+            )
+        self._end_if_stopping()
+
+    def _watch(self, step: int, losses: Losses) -> bool:
+        self.at = step
+        self.notes.taken += 1
+        phase = "train" if self.notes.phase == "grow" else "warm-up"
+        self.notes.spent[phase] += self.step_flops
+        self.notes.name(phase, self.notes.uncounted.get("step", ()))
+        self.report(self.notes.taken)
+        if step % max(1, self.unit.span // LOSS_POINTS) == 0:
+            values = {name: float(loss) for name, loss in losses.items()}
+            if all(math.isfinite(value) for value in values.values()):
+                self.notes.losses.append({"step": step, **values})
+        if time.monotonic() - self.saved_at > self.save_every:
+            self._save()
+        self.stopping = self.stop()
+        return self.stopping
+
+    def _take_back(self) -> None:
+        """Book no step from the first bad one on: an accelerator tells it late, and when depends on stops."""
+        training: Training | None = getattr(self, "training", None)
+        since = training.divergence.since if training is not None else None
+        if since is None or (over := self.at - since + 1) <= 0:
+            return
+        self.notes.taken -= over
+        self.notes.spent["train" if self.notes.phase == "grow" else "warm-up"] -= over * self.step_flops
+        self.notes.losses = [point for point in self.notes.losses if point["step"] < since]
+
+    def _end_if_stopping(self) -> None:
+        if self.stopping:
+            self._save()
+            raise Stopped
+
+    def _save(self) -> None:
+        save(self.folder, self.training.snapshot(self.at), self.notes, self.place)
+        self.saved_at = time.monotonic()
+
+    def _finished(self, examiner: Examiner, ticket: Ticket) -> Result:
+        task, notes, device = self.training.task, self.notes, self.assembly.device
+        grown = self.training.snapshot(self.unit.span)
+        chosen, selection = examiner.chosen()
+        on_train = examiner.on_train()
+        if notes.best is not None:
+            grown = Snapshot(notes.best["step"], copied(state_of(task)), constants=grown.constants)
+        grown = replace(grown, weights=zeroed(grown.weights, ticket.mask))  # +0.0, where a step may leave -0.0
+        with notes.timed("store", device):
+            write_snapshot(self.folder.trained, grown)
+            if notes.best is not None:
+                examiner.pictures(self.folder, task)
+            else:
+                with examiner.averaged() as shown:
+                    examiner.pictures(self.folder, shown)
+        return replace(
+            self._blank(),
+            sparsity=1 - (ticket.channels or ticket.mask).density,
+            selection=selection,
+            valid=mean([checkpoint["valid"] for checkpoint in chosen]),
+            test=mean([checkpoint["test"] for checkpoint in chosen]),
+            train=on_train,
+            curve=notes.curve,
+            tied=dict(ticket.origin.tied) if self.unit.prunes else {},
+            width=self._width(),
+            provenance=notes.provenance,
+            collapsed=notes.collapsed,
+            checkpoints=notes.checkpoints,
+            losses=notes.losses,
+            transfer=notes.moved,
+            excluded=self._excluded(),
+            better=dict(task.better),
+            **self._sizes(ticket),  # which names what it cannot count, for the costs
+            **notes.costs(),
+        )
+
+    def _excluded(self) -> list[dict[str, Any]]:
+        """What of the networks no mask covers; the dense run tells it for all arms."""
+        if self.unit.arm != "ticket" or self.unit.round:
+            return []
+        exempt, components = self.assembly.recipe.search.exempt, self.assembly.components
+        return by_reason(excluded(self.training.task, exempt=exempt, components=components))
+
+    def _sizes(self, ticket: Ticket) -> dict[str, Any]:
+        """Densities in the network's order, weights, FLOPs; of a compact ticket with those of the recipe's networks."""
+        task, found = self.training.task, ticket.mask.densities
+        wide = self.assembly.task(self.unit.seed) if ticket.channels is not None else task
+        densities = {name: found[name] for name in prunable(task) if name in found}
+        own = network_flops(task, ticket.mask)
+        whole = own if wide is task else network_flops(wide)
+        self.notes.name("forward", own.uncounted | whole.uncounted)
+        flops = {"dense": whole.dense, "masked": own.masked, "own": own.dense}
+        channels: Mapping[str, Tensor] = ticket.channels or {}
+        return {
+            "densities": densities,
+            "weights": weights_of(ticket, wide),
+            "flops": {**flops, "step": self.step_flops},
+            "channels": {name: [int(kept.sum()), kept.numel()] for name, kept in channels.items()},
+        }
+
+    def _width(self) -> int | None:
+        """The width, where the networks are not the recipe's."""
+        own = self.arm.narrowed.values()
+        return next((width for width in own if isinstance(width, int)), None)
+
+    def _blank(self) -> Result:
+        unit, sparsity = self.unit, 0.0
+        if unit.kind.sparse:
+            sparsity = 1 - self.assembly.recipe.search.keep**unit.round
+        return Result(unit.arm, unit.seed, unit.round, sparsity, unit.span, unit.steps, "last")

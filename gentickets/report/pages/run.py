@@ -1,0 +1,246 @@
+"""The page: one run or several as one HTML file that works offline. A run's names and texts are untrusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from gentickets.analysis.early_bird import timetable
+from gentickets.analysis.rows import Row
+from gentickets.analysis.run import Run, facts_of
+from gentickets.analysis.summary import Summary
+from gentickets.analysis.text import costs as bill
+from gentickets.analysis.text.captions import remarks, tiles
+from gentickets.analysis.text.format import direction, figure_name, heading, percent
+from gentickets.arms import ArmName
+from gentickets.report.pages.gallery import Picture, pictures, seed_shown
+from gentickets.report.plots import costs as spending
+from gentickets.report.plots import early_bird as traces
+from gentickets.report.plots import layers as anatomy
+from gentickets.report.plots import quality as plots
+from gentickets.report.plots import transfer as transfer_plot
+from gentickets.report.plots import width_sweep as along
+from gentickets.report.tables.run import every_figure, notes, table
+from gentickets.report.tables.runs import compared
+from gentickets.report.tables.transfer import by_layer, by_level
+from gentickets.sparsity import not_pruned
+from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LOSES, MATCHES, UNDECIDED, WINS
+
+if TYPE_CHECKING:
+    from gentickets.analysis.transfer_matrix import Matrix
+
+MOST_FIGURES = 5
+"""Figures in the first table, which a page is wide enough for; another table has them all."""
+
+
+_TONES = {
+    WINS: "wins",
+    EQUAL_STEPS: "equal",
+    FASTER: "faster",
+    MATCHES: "matches",
+    HOLDS: "holds",
+    LOSES: "fails",
+    UNDECIDED: "undecided",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table: its style, its cells and what must be said beside them."""
+
+    kind: str
+    cells: list[str]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One run as the template shows it."""
+
+    anchor: str
+    name: str
+    summary: Summary
+    tiles: list[tuple[str, str, str]]
+    header: list[str]
+    tables: list[tuple[str, list[Line]]]
+    """Title and lines; the first table is open, the others fold."""
+    everything: tuple[list[str], list[Line]] | None
+    """The table of every figure with its spread, where the first one leaves something out."""
+    measured: list[tuple[str, str, str]]
+    """How each figure was measured: heading, which way is good, provenance."""
+    bill: list[tuple[str, list[str], list[list[str]]]]
+    """Tables of sizes, of work done and of what the search cost: title, header and lines."""
+    repaid: str
+    """What the search cost, in a sentence."""
+    emerged: tuple[list[str], list[list[str]]] | None
+    """When early birds emerged: header, and a line for each seed."""
+    figures: dict[str, Markup]
+    galleries: list[tuple[str, list[Picture]]]
+    facts: list[tuple[str, str]]
+    remarks: list[str]
+    """What must be known to read the table."""
+    carried: dict[str, tuple[list[str], list[list[str]]]]
+    """Tables of a transfer: ``levels`` and ``layers``, header and lines each; empty without one."""
+    recipe_text: str
+    seed_shown: int | None
+
+
+def render(runs: Sequence[Run]) -> str:
+    """The HTML of one run, or of several compared."""
+    sections = [_section(run, f"run{place}") for place, run in enumerate(runs)]
+    summaries = [run.summary for run in runs]
+    overview = plots.comparison(summaries) if len(runs) > 1 else ""
+    title = runs[0].summary.name if len(runs) == 1 else f"{len(runs)} runs compared"
+    return _filled(
+        title=title,
+        sections=sections,
+        overview=Markup(overview),
+        compared=compared(summaries),
+    )
+
+
+def render_matrix(matrix: Matrix, heat: str) -> str:
+    """The HTML of a matrix of transfers, with its heat map as SVG."""
+    title = "Transfer: every source in every target"
+    return _filled(title=title, matrix=matrix, heat=Markup(heat), table=matrix.table())
+
+
+def _filled(**values: Any) -> str:
+    empty: dict[str, Any] = {"sections": [], "overview": "", "compared": [], "matrix": None}
+    return filled("run.html", **{**empty, **values})
+
+
+def filled(template: str, **values: Any) -> str:
+    """The HTML of a template of this folder: everything given is escaped but `Markup`."""
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(_template),
+    )
+    environment.filters |= {
+        "figure_name": figure_name,
+        "direction": direction,
+        "unbroken": _unbroken,
+        "percent": percent,
+        "tone": tone,
+    }
+    return environment.get_template(template).render(values)
+
+
+def tone(word: str) -> str:
+    """The style in which a verdict's word stands on a page."""
+    return _TONES.get(word, "none")
+
+
+def _template(name: str) -> str:
+    return files("gentickets.report.pages").joinpath(name).read_text("utf-8")
+
+
+def _unbroken(text: str) -> str:
+    """The text with numbers kept on one line."""
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _section(run: Run, anchor: str) -> Section:
+    summary = run.summary
+    header, lines = table(summary, most=MOST_FIGURES)
+    whole_header, whole = every_figure(summary)
+    wider = len(whole_header) > len(header) or len(summary.figures) > MOST_FIGURES
+    drawn = {
+        "sweep": along.sweep(summary, f"{anchor}-sweep"),
+        "stops": along.early_stopping(summary, f"{anchor}-stops"),
+        "transfer": transfer_plot.transferred(summary, f"{anchor}-transfer"),
+        "quality": plots.quality(summary, f"{anchor}-quality"),
+        "further": plots.further(summary, f"{anchor}-further"),
+        "longer": plots.when_longer(summary, f"{anchor}-longer"),
+        "densities": anatomy.densities(run.results, f"{anchor}-densities"),
+        "distances": traces.distances(summary.emergence, summary.of_channels, f"{anchor}-distances"),
+        "front": spending.front(summary, f"{anchor}-front"),
+        "time": spending.time_spent(summary, f"{anchor}-time"),
+        "curves": anatomy.curves(run.results, summary, f"{anchor}-curves"),
+    }
+    seed = seed_shown(run)
+    galleries = [
+        (title, pictures(run, f"{kind}.png", seed))
+        for kind, title in (("samples", "Samples"), ("reconstructions", "Reconstructions"))
+    ]
+    return Section(
+        anchor,
+        summary.name,
+        summary,
+        tiles(summary),
+        header[:-1],
+        _tables(summary, lines),
+        (whole_header[:-1], _lines(summary, whole)) if wider else None,
+        _measured(summary),
+        _bill(summary),
+        bill.sentence(summary),
+        timetable(summary.emergence) if summary.emergence else None,
+        {name: Markup(text) for name, text in drawn.items()},
+        [(title, found) for title, found in galleries if found],
+        facts_of(run.record),
+        remarks(summary),
+        _carried(summary),
+        run.recipe_text,
+        seed,
+    )
+
+
+def _carried(summary: Summary) -> dict[str, tuple[list[str], list[list[str]]]]:
+    if summary.transfer is None:
+        return {}
+    return {"levels": by_level(summary.transfer), "layers": by_layer(summary.transfer)}
+
+
+def _bill(summary: Summary) -> list[tuple[str, list[str], list[list[str]]]]:
+    tables = (
+        ("What each arm is", bill.sizes(summary)),
+        ("What each arm took, means over seeds", bill.work(summary)),
+        ("What a ticket costs, in dense trainings", bill.searches(summary)),
+        ("What is not pruned, and why", not_pruned(summary.excluded)),
+    )
+    return [(title, header, found) for title, (header, found) in tables if found]
+
+
+def _measured(summary: Summary) -> list[tuple[str, str, str]]:
+    return [
+        (heading(figure), direction(figure), " · ".join(summary.provenance.get(figure, ("not told",))))
+        for figure in summary.figures
+    ]
+
+
+def _tables(summary: Summary, lines: Sequence[list[str]]) -> list[tuple[str, list[Line]]]:
+    """Ticket and what it is compared with, and apart from them the controls at other rounds."""
+    first: list[Line] = []
+    rest: list[Line] = []
+    for row, line in zip(summary.rows, _lines(summary, lines), strict=True):
+        (first if ArmName.of(row.arm).is_ticket or _is_shown(row, summary) else rest).append(line)
+    return [(title, found) for title, found in (("", first), ("Controls at other rounds", rest)) if found]
+
+
+def _lines(summary: Summary, lines: Sequence[list[str]]) -> list[Line]:
+    return [Line(_kind(row), cells[:-1], notes(row)) for row, cells in zip(summary.rows, lines, strict=True)]
+
+
+def _kind(row: Row) -> str:
+    """The style of a row in the table."""
+    name = ArmName.of(row.arm)
+    if name.at_no_level:
+        return row.arm
+    if name.longer:
+        return "longer"
+    return f"{row.arm if name.is_ticket else 'control'}{' level' if row.at_level else ''}"
+
+
+def _is_shown(row: Row, summary: Summary) -> bool:
+    last = max((other.round for other in summary.rows if other.arm == "ticket"), default=0)
+    level = summary.verdict.round or last
+    name = ArmName.of(row.arm)
+    return name.at_no_level or name.longer or row.round == level

@@ -1,0 +1,107 @@
+"""The page of a verdict: the word first, then the plot, then the table. Names and texts of a run are untrusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from gentickets.analysis.run_verdict import ArmDiagnostics, Diagnostics, RunVerdict
+from gentickets.analysis.text import verdict as words
+from gentickets.analysis.text.claim import not_compared
+from gentickets.analysis.text.format import DASH, arm_name, decimals, fixed, percent, plus_minus
+from gentickets.analysis.verdict import LevelVerdict
+from gentickets.report.pages.run import filled
+from gentickets.report.plots import verdict as plots
+from gentickets.report.plots.forest import forests
+from gentickets.report.tables import verdict as tables
+
+
+@dataclass(frozen=True)
+class _Aside:
+    """A line of the table beside the verdict."""
+
+    cells: tuple[str, ...]
+    bars: Markup
+
+
+def render(judged: RunVerdict) -> str:
+    """The HTML of a verdict."""
+    level, seeds = judged.told, judged.seeds
+    more, beside = judged.more, judged.beside
+    return filled(
+        "verdict.html",
+        judged=judged,
+        level=level,
+        seeds=seeds,
+        forests=forests(judged),
+        losing=words.losing(judged.metric),
+        table=tables.shown(judged),
+        others=[(other, tables.arms(judged, other)) for other in judged.first if other is not level and other.short],
+        unfinished={other.round: _unfinished(other) for other in judged.levels},
+        p_value=words.p_value,
+        trained=words.trained(judged.trained, judged.metric) if judged.trained else "",
+        more=words.more(more, seeds, judged.open) if more else "",
+        power=plots.power(more, seeds) if more and judged.open else Markup(""),
+        looked=words.looked(judged.look),
+        declared=words.declared(judged),
+        asides=words.asides(beside) if beside else "",
+        aside=_asides(beside) if beside else None,
+        beside=words.beside(beside) if beside else (),
+        connected=words.connected(beside) if beside else "",
+        instability=[*filter(None, _instability(judged))],
+        missing=words.not_run(judged.missing) if judged.missing else "",
+    )
+
+
+def _instability(judged: RunVerdict) -> list[Markup]:
+    if judged.beside is None:
+        return []
+    return [plots.barriers(judged.beside), plots.along(judged.beside, judged.metric)]
+
+
+def _unfinished(level: LevelVerdict) -> list[str]:
+    """Sentences on what a level's tests leave out."""
+    trials = [trial for trial in (level.short, level.longer) if trial is not None]
+    return [*level.reasons, *(text for trial in trials for text in not_compared(trial.unfinished))]
+
+
+def _asides(beside: Diagnostics) -> tuple[tuple[str, ...], list[_Aside]] | None:
+    """Header and lines of what the arms show beside the metric; columns that nothing is known of are left out."""
+    most = max((share for shares in (*beside.classes.values(), beside.real) for share in shares), default=1.0)
+    names = list(dict.fromkeys([*(one.arm for one in beside.arms), *beside.classes]))
+    if not names:
+        return None
+    known = {one.arm: one for one in beside.arms}
+    cells = {name: _cells(known.get(name, ArmDiagnostics(name)), beside) for name in names}
+    shown = [place for place in range(len(_ASIDE)) if any(line[place] != DASH for line in cells.values())]
+    header = ("arm", *(_ASIDE[place] for place in shown), *(["classes"] if beside.classes else []))
+    lines = [
+        _Aside(
+            (arm_name(name), *(cells[name][place] for place in shown)),
+            plots.bars(beside.classes.get(name, ()), beside.real, most),
+        )
+        for name in names
+    ]
+    if beside.classes and beside.real:
+        lines.append(_Aside(("test images", *[DASH] * len(shown)), plots.bars(beside.real, (), most)))
+    return header, lines
+
+
+_ASIDE = (
+    "coverage \N{UPWARDS ARROW}",
+    "recall \N{UPWARDS ARROW}",
+    "active latents",
+    "to nearest training image",
+    "that close",
+)
+
+
+def _cells(one: ArmDiagnostics, beside: Diagnostics) -> tuple[str, ...]:
+    return (
+        plus_minus(one.coverage, decimals([other.coverage for other in beside.arms])),
+        plus_minus(one.recall, decimals([other.recall for other in beside.arms])),
+        one.latents or DASH,
+        f"{fixed(one.nearest, 2)} \N{MULTIPLICATION SIGN}" if one.nearest is not None else DASH,
+        percent(one.copies) if one.copies is not None else DASH,
+    )

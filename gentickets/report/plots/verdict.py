@@ -1,0 +1,153 @@
+"""Plots beside the verdict: what more seeds would buy, lines between two trainings, shares of classes."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gentickets.analysis.run_verdict import Diagnostics, Interpolation, PowerForecast
+from gentickets.analysis.stability import CONNECTED
+from gentickets.analysis.text.format import direction, figure_name
+from gentickets.analysis.text.verdict import off_classes
+from gentickets.report.plots.svg import CONTROLS, INK, MUTED, TICKET, styled, to_svg
+
+WIDTH = 5.4
+"""Inches of a figure that stands beside another, or under it on a narrow screen."""
+
+
+def above(axes: Axes, place: float, text: str) -> None:
+    """Write a line's name above the axes."""
+    axes.annotate(
+        text,
+        (place, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="center",
+        fontsize=8.5,
+        color=MUTED,
+    )
+
+
+def power(more: PowerForecast, seeds: int, name: str = "power") -> Markup:
+    """Seeds in all against the chance of WINS and of a decided word; empty where nothing is known."""
+    if not (more.curve or more.decided):
+        return Markup("")
+    with styled():
+        figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
+        axes = figure.add_subplot()
+        lines = (("WINS", more.curve, TICKET, "-", "o"), ("any decision", more.decided, MUTED, "--", "s"))
+        for label, curve, colour, line, marker in lines:
+            if curve:
+                counts, chances = zip(*sorted(curve), strict=True)
+                shown = [100 * chance for chance in chances]
+                axes.plot(
+                    counts, shown, color=colour, linestyle=line, marker=marker, markersize=4, label=label,
+                    gid=label.split()[0].lower(), clip_on=False,
+                )  # fmt: skip
+        every = sorted({seeds, *(count for count, _ in (*more.curve, *more.decided))})
+        axes.axvline(seeds, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), gid="now")
+        above(axes, seeds, f"now: {seeds}")
+        if more.seeds is not None and seeds + more.seeds <= every[-1]:
+            axes.axvline(seeds + more.seeds, color=TICKET, linewidth=1, linestyle=(0, (2, 2)), gid="wanted")
+            above(axes, seeds + more.seeds, f"about {seeds + more.seeds}")
+        axes.set_ylim(0, 104)
+        axes.set_xticks(_few(every))
+        axes.set_xlabel("seeds in all")
+        axes.set_ylabel("chance (%)")
+        figure.legend(loc="outside right center", fontsize=9)
+        return Markup(to_svg(figure, "What more seeds would buy", name))
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _few(counts: Sequence[int], most: int = 9) -> list[int]:
+    """At most so many of the counts for an axis, evenly."""
+    step = math.ceil(len(counts) / most)
+    return list(counts[::step])
+
+
+def barriers(beside: Diagnostics, name: str = "barriers") -> Markup:
+    """The barrier between two trainings against the step that both start from, a dot for each seed."""
+    found = {path.step: [100 * value for value in path.relative.values() if _finite(value)] for path in beside.paths}
+    steps = sorted(step for step, values in found.items() if values)
+    if not steps:
+        return Markup("")
+    with styled():
+        figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
+        axes = figure.add_subplot()
+        means = [statistics.fmean(found[step]) for step in steps]
+        axes.plot(range(len(steps)), means, color=MUTED, linewidth=1.2, zorder=1, gid="mean")
+        axes.axhline(100 * CONNECTED, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)), zorder=1, gid="connected")
+        for place, step in enumerate(steps):
+            colour = TICKET if step == beside.rewind_to else INK
+            values = found[step]
+            axes.scatter([place] * len(values), values, s=26, color=colour, alpha=0.75, linewidth=0, gid=f"step-{step}")
+        axes.axhline(0, color=INK, linewidth=1.0)
+        axes.set_xticks(range(len(steps)), labels=[str(step) for step in steps])
+        axes.set_xlim(-0.5, len(steps) - 0.5)
+        axes.set_xlabel("step that both trainings start from")
+        axes.set_ylabel("barrier (% of the ends)")
+        return Markup(to_svg(figure, "Barrier against the step that both trainings start from", name))
+
+
+def along(beside: Diagnostics, metric: str | None, name: str = "along") -> Markup:
+    """The metric on the straight line between two trainings, a line for each step; the mean over its seeds."""
+    paths = [path for path in sorted(beside.paths, key=lambda path: path.step) if path.places and path.values]
+    if not paths:
+        return Markup("")
+    with styled():
+        figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
+        axes = figure.add_subplot()
+        for path, colour in _coloured(paths, beside.rewind_to):
+            means = [statistics.fmean(column) for column in zip(*path.values.values(), strict=True)]
+            label = f"step {path.step}"
+            axes.plot(path.places, means, color=colour, marker="o", markersize=3, label=label, gid=f"path-{path.step}")
+        shown = paths[0].metric or metric
+        axes.set_xlabel("from one training (0) to the other (1)")
+        if shown is not None:
+            axes.set_ylabel(f"{figure_name(shown)}\n({direction(shown)})")
+        figure.legend(loc="outside right center", fontsize=9)
+        return Markup(to_svg(figure, "The straight line between two trainings", name))
+
+
+def _coloured(paths: Iterable[Interpolation], rewind_to: int | None) -> Iterator[tuple[Interpolation, str]]:
+    """The step of the tickets in their colour, the others in those of controls."""
+    place = 0
+    for path in paths:
+        if path.step == rewind_to:
+            yield path, TICKET
+        else:
+            yield path, CONTROLS[place % len(CONTROLS)]
+            place += 1
+
+
+def bars(shares: Sequence[float], real: Sequence[float], most: float) -> Markup:
+    """Shares of classes as small bars, with a tick at each share of the test images; `most` is the whole height."""
+    if not shares:
+        return Markup("")
+    step, width, tall = 11, 8, 30
+    scale = tall / (most or 1.0)
+    parts = [
+        f'<rect x="{step * place}" y="{tall - scale * share:.1f}" width="{width}" height="{scale * share:.1f}"/>'
+        for place, share in enumerate(shares)
+    ]
+    if off_classes(shares, real) is not None:
+        parts += [
+            f'<path d="M{step * place - 1} {tall - scale * share:.1f}h{width + 2}"/>'
+            for place, share in enumerate(real)
+        ]
+    told = ", ".join(f"{100 * share:.0f}" for share in shares)
+    box = f"-1 -2 {step * len(shares)} {tall + 3}"
+    label = f"percent of samples in each class: {told}"
+    return Markup(
+        f'<svg class="bars" role="img" aria-label="{label}" viewBox="{box}" width="{step * len(shares)}" '
+        f'height="{tall + 3}">{"".join(parts)}</svg>'
+    )

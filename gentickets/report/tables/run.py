@@ -1,0 +1,156 @@
+"""Tables of a run, as rows of strings: for a terminal, and with every figure for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gentickets.analysis.results import Split
+from gentickets.analysis.rows import Row
+from gentickets.analysis.summary import Summary
+from gentickets.analysis.text.format import (
+    DASH,
+    Spread,
+    Table,
+    decimals,
+    difference,
+    figure_name,
+    fixed,
+    heading,
+    listed,
+    percent,
+    plus_minus,
+)
+from gentickets.arms import DENSE, ArmName, kind_of
+from gentickets.sparsity import removed_of_all
+
+
+def table(summary: Summary, split: Split = "test", most: int | None = None) -> Table:
+    """Header and rows of strings: sparsity, the metric with sd and n, difference to dense, other figures, notes.
+
+    Of a width sweep: width, weights, each figure on test and on the training images. With `most` no more columns of
+    figures than so many.
+    """
+    if summary.is_sweep:
+        return _sweep(summary, most if most is None else max(1, most // 2))
+    columns = [_first(summary), *_ticket_columns(summary, split, most)]
+    return _joined(summary, columns)
+
+
+def every_figure(summary: Summary) -> Table:
+    """The same rows with every figure as mean ± sd (n), on test and, where there is any, on the training images."""
+    if summary.is_sweep:
+        return _sweep(summary, None)
+    return _joined(
+        summary, [_first(summary), _sizes(summary), *_of_all(summary), *_both_splits(summary, summary.figures)]
+    )
+
+
+Column = tuple[str, list[str]]
+"""Heading, and a cell for each row."""
+
+
+def _joined(summary: Summary, columns: list[Column]) -> Table:
+    columns = [*columns, *_stops(summary), ("notes", [", ".join(notes(row)) for row in summary.rows])]
+    lines = zip(*(cells for _, cells in columns), strict=True)
+    return [name for name, _ in columns], [list(line) for line in lines]
+
+
+def _first(summary: Summary) -> Column:
+    return "arm", [row.name for row in summary.rows]
+
+
+def _sizes(summary: Summary) -> Column:
+    heading = "channels removed" if summary.of_channels else "sparsity"
+    return heading, [size(summary, row) for row in summary.rows]
+
+
+def _of_all(summary: Summary) -> Iterator[Column]:
+    """The removed share of all parameters, where a sparsity is one of too few of them."""
+    if summary.partial:
+        removed = [removed_of_all(row.weights) if row.sparsity else None for row in summary.rows]
+        yield "of all parameters", [percent(share) if share is not None else DASH for share in removed]
+
+
+def _ticket_columns(summary: Summary, split: Split, most: int | None) -> Iterator[Column]:
+    yield _sizes(summary)
+    yield from _of_all(summary)
+    for place, figure in enumerate(summary.figures[:most]):
+        spreads = [_split(row, split).get(figure) for row in summary.rows]
+        digits = decimals(spreads)
+        if place:
+            yield heading(figure), [fixed(spread.mean, digits) if spread else DASH for spread in spreads]
+            continue
+        yield f"{heading(figure)} ± sd (n)", [_counted(spread, digits) for spread in spreads]
+        if not summary.goes_on:
+            yield "to dense", [to_dense(summary, row, figure, split) for row in summary.rows]
+
+
+def _sweep(summary: Summary, most: int | None) -> Table:
+    weights = [f"{row.weights['all']:,}" if "all" in row.weights else DASH for row in summary.rows]
+    widths = [str(row.width) if row.width else DASH for row in summary.rows]
+    return _joined(summary, [(summary.widened, widths), ("weights", weights),
+                             *_both_splits(summary, summary.figures[:most])])  # fmt: skip
+
+
+def _both_splits(summary: Summary, figures: tuple[str, ...]) -> Iterator[Column]:
+    splits: tuple[Split, ...] = ("test", "train") if any(row.train for row in summary.rows) else ("test",)
+    for figure in figures:
+        # One precision for both, so that they read as the same thing.
+        digits = decimals(_split(row, split).get(figure) for split in splits for row in summary.rows)
+        for split in splits:
+            spreads = [_split(row, split).get(figure) for row in summary.rows]
+            yield f"{heading(figure)} on {split}", [_counted(spread, digits) for spread in spreads]
+
+
+def _stops(summary: Summary) -> Iterator[Column]:
+    if any(row.stops for row in summary.rows):
+        yield "stops at", [row.stops.text if row.stops else DASH for row in summary.rows]
+
+
+def _counted(spread: Spread | None, digits: int) -> str:
+    return f"{plus_minus(spread, digits)} ({spread.n})" if spread else DASH
+
+
+def _split(row: Row, split: Split) -> Mapping[str, Spread]:
+    return {"test": row.test, "valid": row.valid, "train": row.train}[split]
+
+
+def size(summary: Summary, row: Row) -> str:
+    """The row's sparsity; a narrow model has none of its own, but is as small as the ticket of its round.
+
+    Weights that were transferred without their mask have none either, and stand beside a ticket.
+    """
+    ticket = summary.row("ticket", row.round)
+    kind = kind_of(row.arm)
+    if kind.of_transfer and not row.sparsity:
+        return f"{percent(0.0)} (at {percent(ticket.sparsity)})" if ticket else percent(0.0)
+    if not kind.narrower:
+        return percent(row.sparsity)
+    return f"as {percent(ticket.sparsity)}" if ticket else DASH
+
+
+def to_dense(summary: Summary, row: Row, figure: str, split: Split = "test") -> str:
+    """The difference to dense in percent; the longer arms are held against the longer dense run."""
+    name = ArmName(DENSE, longer=ArmName.of(row.arm).longer)
+    dense = summary.row(str(name)) or summary.row(DENSE)
+    spread, reference = _split(row, split).get(figure), _split(dense, split).get(figure) if dense else None
+    if spread is None or reference is None or row is dense:
+        return DASH
+    return difference(spread.mean, reference.mean)
+
+
+def notes(row: Row) -> list[str]:
+    """What a reader must know beside a row's numbers, a few words each."""
+    marks = [
+        "claim" if row.at_level and row.arm == "ticket" else "",
+        "compute-matched" if row.honest else "",
+        f"width {row.width}" if kind_of(row.arm).equal and row.width else "",
+        f"{row.collapsed} collapsed" if row.collapsed else "",
+        f"{row.failed} failed" if row.failed else "",
+        f"{row.diverged} diverged" if row.diverged else "",
+        f"{row.not_run} not run" if row.not_run else "",
+        f"{row.stops.never} of {row.stops.steps.n} not before the end" if row.stops and row.stops.never else "",
+        *(f"{group} {percent(share)} tied at the cut" for group, share in row.tied.items()),
+        f"{listed([figure_name(figure) for figure in row.apart])} measured in another way" if row.apart else "",
+    ]
+    return [mark for mark in marks if mark]

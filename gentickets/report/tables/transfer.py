@@ -1,0 +1,58 @@
+"""Tables of a transfer: what came of it, level by level, and what every layer got."""
+
+from __future__ import annotations
+
+from gentickets.analysis.contrast import relative
+from gentickets.analysis.text.format import DASH, Table, decimals, figure_name, percent, plus_minus, with_loss
+from gentickets.analysis.transfer_levels import TransferLevel, Transferred
+from gentickets.analysis.verdict import Comparison
+
+
+def by_level(whole: Transferred) -> Table:
+    """A line for each level: the word, and means with their spreads; of random tickets the best on validation.
+
+    In brackets the mean paired loss in percent of that mean: below zero the transferred ticket is better.
+    """
+    places = decimals(spread for level in whole.levels for spread in level.spreads.values())
+    metric = figure_name(whole.metric) if whole.metric else "no figure"
+    header = [
+        "level", "", "its sparsity", "seeds", f"{metric}, transferred", "dense (loss)", "native (loss)",
+        "best random (loss)", "without mask", "mask alone",
+    ]  # fmt: skip
+    return header, [_line(level, places) for level in whole.levels]
+
+
+def _line(level: TransferLevel, places: int) -> list[str]:
+    trial, best = level.trial, level.opponent
+    return [
+        percent(level.native_sparsity),
+        level.word,
+        percent(level.sparsity) if level.sparsity is not None else DASH,
+        str(level.seeds),
+        plus_minus(trial.ticket if trial else None, places),
+        with_loss(trial.dense if trial else None, relative(trial.loss, trial.dense) if trial else None, places),
+        with_loss(level.spreads.get("ticket"), relative(level.native, level.spreads.get("ticket")), places),
+        with_loss(best.spread if best else None, relative(best.loss, best.spread) if best else None, places),
+        _beside(level.unmasked, places),
+        _beside(level.mask, places),
+    ]
+
+
+def _beside(other: Comparison | None, places: int) -> str:
+    return plus_minus(other.spread, places) if other else DASH
+
+
+def by_layer(whole: Transferred) -> Table:
+    """A line for each of the target's layers: where what it got came from, and densities on both sides."""
+    header = ["layer of the target", "from", "got", "weights", "kept in the source", "kept here"]
+    return header, [
+        [
+            str(entry.get("target")),
+            str(entry.get("source") or DASH),
+            str(entry.get("got")),
+            f"{int(entry.get('weights') or 0):,}",
+            percent(float(entry["density"])) if entry.get("density") is not None else DASH,
+            percent(entry["kept"] / entry["weights"]) if entry.get("weights") and "kept" in entry else DASH,
+        ]
+        for entry in whole.layers
+    ]

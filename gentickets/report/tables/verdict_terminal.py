@@ -1,0 +1,21 @@
+"""Telling: what a terminal says of a verdict besides its sentences and its table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gentickets.analysis.run_verdict import RunVerdict
+from gentickets.analysis.text import verdict as words
+
+
+def telling(judged: RunVerdict) -> Iterator[str]:
+    """Whether dense is trained, what more seeds would buy, what stands beside the verdict, and which look this is."""
+    if judged.trained is not None:
+        yield words.trained(judged.trained, judged.metric)
+    if judged.more is not None and judged.more.seeds is not None:
+        yield words.more(judged.more, judged.seeds)
+    if judged.beside is not None:
+        yield from filter(None, [*words.beside(judged.beside), words.connected(judged.beside)])
+    if judged.missing:
+        yield words.not_run(judged.missing)
+    yield words.looked(judged.look)

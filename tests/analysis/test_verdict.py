@@ -1,0 +1,316 @@
+"""The verdict of a run: its word and status, what more seeds would buy, and which looks are allowed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import call
+
+from gentickets.actions.locate import recipe_of
+from gentickets.analysis.interim_analyses import look_of, seeds_for
+from gentickets.analysis.judge import judge_run
+from gentickets.arms import told_as
+from gentickets.errors import Status, TicketError
+from gentickets.experiment.options import Options
+from gentickets.experiment.plan import Unit, plan_units
+from gentickets.experiment.run import record_of
+from gentickets.recipe import Recipe, load_recipe
+from gentickets.recipe.asked import complete
+from gentickets.results import Result
+from gentickets.runs.folder import RunFolder
+
+LEVELS = {"dense": 103.0, "budget": 101.0, "dense-twice": 102.2, "ticket": 102.0}
+"""What arms reach where nothing else is said; the controls 104, all of them one better when trained longer."""
+NOISE = (0.0, 0.13, -0.11, 0.07, -0.12, 0.02)
+SCATTER = {"reinit-longer": 3.0}
+"""How much more than the others an arm differs from seed to seed."""
+
+
+def recipe(seeds: int = 3, **changes: str) -> Recipe:
+    wanted = {"search.seeds": seeds, **{name.replace("__", "."): value for name, value in changes.items()}}
+    return load_recipe("digits_vae", overrides=[f"{name}={value}" for name, value in wanted.items()])
+
+
+def result_of(unit: Unit, means: Mapping[str, float]) -> Result:
+    """A finished round of a unit: its arm's mean, and a little that differs from seed to seed and arm to arm."""
+    told = told_as(unit.name.base, unit.round)
+    own = unit.arm if told != "dense" else told
+    mean = means.get(own, means.get(told, LEVELS.get(told, 104.0)) - (1.0 if unit.name.longer else 0.0))
+    noise = SCATTER.get(unit.arm, 1.0) * NOISE[(unit.seed + len(unit.arm)) % len(NOISE)]
+    value = mean + noise + 0.3 * (unit.seed % 2)
+    curve = [{"step": step, "valid": {"negative_elbo": 104 - step / 500}} for step in (375, 437, 500, 1000)]
+    sparse = 0.0 if told in ("dense", "budget", "narrow", "dense-twice") else 1 - 0.8**unit.round
+    full = Result(
+        unit.arm, unit.seed, unit.round, sparse, unit.span, unit.steps, "last",
+        valid={"negative_elbo": value}, test={"negative_elbo": value, "coverage": 0.7},
+        curve=curve if unit.arm == "dense-twice" else [], seconds={"train": 60.0},
+    )  # fmt: skip
+    if unit.arm == "beside":
+        return replace(full, valid={}, test={}, beside=LOOKED)
+    return full
+
+
+LOOKED: dict[str, Any] = {
+    "arms": {
+        arm: {
+            "classes": [0.5, 0.5],
+            "latents": {"active": 7, "of": 16},
+            "nearest": {"samples": 4.0, "test": 5.0, "copies": 0.02},
+        }
+        for arm in ("dense", "ticket")
+    },
+    "classes": [0.4, 0.6],
+    "paths": [
+        {"step": step, "metric": "negative_elbo", "places": [0.0, 0.5, 1.0], "values": [100.0, 100 + 100 * high, 100.0],
+         "barrier": 100 * high, "relative": high}
+        for step, high in ((0, 0.3), (50, 0.01))
+    ],
+    "skipped": {},
+}  # fmt: skip
+
+
+def make_run(path: Path, of: Recipe, **means: float) -> Path:
+    """A finished run folder of a recipe, made without training."""
+    run = RunFolder(path)
+    path.mkdir(parents=True)
+    record = record_of(of, Options())
+    run.record.write_bytes(run.record_text(record))
+    run.recipe.write_text(of.text, encoding="utf-8")
+    for unit in plan_units(of):
+        folder = run.round(*unit.key)
+        folder.path.mkdir(parents=True)
+        named = {name.replace("_", "-"): mean for name, mean in means.items()}
+        folder.result.write_text(result_of(unit, named).to_json(), encoding="utf-8")
+    return path
+
+
+def test_a_ticket_that_beats_everything_wins_and_ends_with_0(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(5)))
+    ran = call("verdict", path)
+    assert (ran.exit_code, ran.stdout.splitlines()[0]) == (0, "WINS")
+    told = json.loads((path / "verdict.json").read_text())
+    assert (told["word"], told["status"], told["format"]) == ("WINS", 0, 1)
+    assert [(level["round"], level["word"]) for level in told["levels"]] == [(3, "WINS AT EQUAL STEPS"), (5, "WINS")]
+    assert told["more"]["seeds"] is None
+    assert (path / "verdict.html").is_file()
+    assert (path / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("word", "means"),
+    [
+        ("FASTER", {"shuffle_longer": 101.0}),
+        ("MATCHES", {"random_erk": 102.0, "random_erk_scaled": 102.0}),
+        ("LOSES", {"ticket": 110.0}),
+    ],
+)
+def test_everything_short_of_a_win_ends_with_7(tmp_path: Path, word: str, means: dict[str, float]) -> None:
+    ran = call("verdict", make_run(tmp_path / "run", complete(recipe(5)), **means), "--json")
+    assert (ran.exit_code, json.loads(ran.stdout)["word"]) == (7, word)
+
+
+def test_a_win_is_withheld_from_a_run_without_the_standard_arms(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", recipe(5))
+    judged = judge_run(path)
+    assert (judged.word, judged.status) == ("UNDECIDED", Status.VERDICT)
+    assert judged.declared is not None
+    assert judged.declared.word == "UNDECIDED"
+    assert "WINS AT EQUAL STEPS" in judged.declared.sentence
+    assert set(judged.missing) == {"random-erk", "narrow", "longer", "dense-twice"}
+    assert f"gentickets verdict {path} --run" in judged.sentence
+    loses = judge_run(make_run(tmp_path / "worse", recipe(5), ticket=120.0))
+    assert loses.word == "LOSES", "more opponents cannot make it win"
+
+
+def test_an_open_claim_says_how_many_more_seeds_and_what_they_cost(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)), reinit_longer=101.3)
+    judged = judge_run(path)
+    assert judged.word == "WINS AT EQUAL STEPS", "whether it lasts is not told yet"
+    assert judged.more is not None
+    assert judged.more.seeds is not None
+    assert judged.more.seeds >= 1
+    units = plan_units(complete(recipe(1)))
+    cores = int(RunFolder(path).read_record()["machine"]["cores"])
+    each = sum(1 for unit in units if not unit.arm.startswith("fork-")) * 60
+    assert judged.more.minutes == pytest.approx(judged.more.seeds * each / cores / 60, rel=0.2)
+    assert judged.more.command == f"gentickets verdict {path} --more"
+    chances = dict(judged.more.decided)
+    assert chances[3 + judged.more.seeds] >= 0.8 > chances[3]
+
+
+def test_no_word_comes_of_two_seeds(tmp_path: Path) -> None:
+    judged = judge_run(make_run(tmp_path / "run", complete(recipe(2))))
+    assert (judged.word, judged.more) == ("UNDECIDED", None)
+    assert "2 seeds are too few" in judged.sentence
+
+
+def test_a_run_without_its_last_unit_is_undecided_and_not_an_error(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)))
+    RunFolder(path).round(2, "ticket", 5).result.unlink()
+    assert judge_run(path).word == "UNDECIDED"
+    for result in path.glob("seed-*/*/round-*/result.json"):
+        result.unlink()
+    ran = call("verdict", path)
+    assert (ran.exit_code, "nothing is done yet" in ran.stdout) == (7, True)
+
+
+def test_whether_dense_is_trained_and_what_stands_beside(tmp_path: Path) -> None:
+    judged = judge_run(make_run(tmp_path / "run", complete(recipe(5))))
+    assert judged.trained is not None
+    assert judged.trained.trained is True, "0.8 better by twice the steps is within 2 % of 103"
+    assert judged.trained.better_by is not None
+    assert judged.trained.better_by.mean == pytest.approx(-0.8, abs=0.2)
+    assert judged.trained.slope == pytest.approx(-0.25 / 103)
+    assert judged.beside is not None
+    assert judged.beside.connected == 50
+    assert {line.arm: (line.latents, line.nearest, line.copies) for line in judged.beside.arms}["ticket"] == (
+        "7 of 16", 0.8, 0.02,
+    )  # fmt: skip
+    assert [(path.step, set(path.relative.values())) for path in judged.beside.paths] == [(0, {0.3}), (50, {0.01})]
+    not_trained = judge_run(make_run(tmp_path / "short", complete(recipe(5)), dense_twice=95.0))
+    assert not_trained.trained is not None
+    assert not_trained.trained.trained is False
+
+
+def test_the_claim_is_told_as_it_was_declared(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)))
+    judged = judge_run(path)
+    stored = RunFolder(path).read_record()["claim"]
+    assert (judged.hash, judged.stored, judged.claim) == (stored["hash"], True, stored["declared"])
+    changed = RunFolder(path).read_record()
+    changed["recipe"]["claim"]["margin"] = 0.5
+    (path / "run.json").write_bytes(RunFolder(path).record_text(changed))
+    ran = call("verdict", path)
+    assert (ran.exit_code, "margin" in ran.stderr) == (3, True)
+
+
+def test_a_run_of_an_earlier_version_is_judged_and_said_to_have_stored_no_claim(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)))
+    record = RunFolder(path).read_record()
+    del record["claim"]
+    (path / "run.json").write_bytes(RunFolder(path).record_text(record))
+    judged = judge_run(path)
+    assert (judged.word, judged.stored, judged.status) == ("UNDECIDED", False, 7)
+    assert "no record of what was declared" in judged.sentence
+    assert call("verdict", path).exit_code == 7
+    assert "not stored" in (path / "verdict.html").read_text()
+
+
+def test_looks_are_the_declared_ones(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)))
+    look = look_of(recipe_of(RunFolder(path)), RunFolder(path).read_record())
+    assert (look.number, look.of, look.alpha, look.seeds) == (1, 2, 0.025, (3, 6))
+    three = complete(recipe(3))
+    assert seeds_for(three, look, 3, more=True).search.seeds == 6
+    assert seeds_for(complete(recipe(2)), look, 3, more=True).search.seeds == 6, "the run counts, not the recipe"
+    assert seeds_for(three, look, 3, seeds=6).search.seeds == 6
+    assert seeds_for(three, look, 3, seeds=3).search.seeds == 3
+    with pytest.raises(TicketError, match="at 3 and 6 seeds; --seeds 5 is none of them"):
+        seeds_for(three, look, 3, seeds=5)
+    with pytest.raises(TicketError, match="no further look was declared"):
+        seeds_for(three, look, 6, more=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("nowhere",), "nowhere"),
+        (("digits_vae", "--more"), "there is no run at"),
+        (("width/gda",), "sweep of widths"),
+        (("transfer/vae", "--set", 'claim.metric="kl"'), "kl"),
+        (("digits_vae", "--seeds", "2"), "2 is not in the range"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_line_and_status_2(
+    arguments: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = call("verdict", *arguments)
+    assert ran.exit_code == 2
+    assert told in ran.stderr
+    assert len(ran.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_takes_no_recipe_options(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)))
+    for option in (("--out", "elsewhere"), ("--set", "train.steps=7")):
+        ran = call("verdict", path, *option)
+        assert (ran.exit_code, "go with a recipe" in ran.stderr) == (2, True)
+    assert call("verdict", path, "--dry-run").exit_code == 2
+
+
+def edited(path: Path, seed: int, arm: str, round: int, **changes: Any) -> None:
+    """Change a result of a run on disk."""
+    folder = RunFolder(path).round(seed, arm, round)
+    result = folder.read_result()
+    assert result is not None
+    folder.result.write_text(replace(result, **changes).to_json(), encoding="utf-8")
+
+
+@pytest.mark.parametrize("arm", ["shuffle", "shuffle-scaled", "shuffle-longer"])
+def test_a_control_that_failed_in_a_seed_is_not_beaten_by_its_twin(tmp_path: Path, arm: str) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(5)))
+    edited(path, 2, arm, 5, status="diverged", valid={}, test={}, why="a loss became NaN")
+    judged = judge_run(path)
+    assert judged.word not in ("WINS", "FASTER")
+    assert judged.status == 7
+
+
+def test_a_win_waits_for_the_dense_model_that_is_trained_twice_as_long(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)))
+    RunFolder(path).round(1, "dense-twice", 0).result.unlink()
+    judged = judge_run(path)
+    assert (judged.word, "dense-twice" in judged.missing) == ("UNDECIDED", True)
+
+
+def test_a_longer_dense_model_that_failed_leaves_the_verdict_to_be_had(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(5)))
+    edited(path, 4, "dense-longer", 0, status="diverged", valid={}, test={}, why="a loss became NaN")
+    judged = judge_run(path)
+    assert judged.word == "WINS AT EQUAL STEPS"
+    assert "diverged in seed 4" in judged.sentence
+
+
+def test_a_lead_of_rounding_is_none(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)))
+    for seed in range(3):
+        ticket = RunFolder(path).round(seed, "ticket", 5).read_result()
+        assert ticket is not None
+        equal = {"negative_elbo": ticket.test["negative_elbo"] * (1 + 4e-16)}
+        for arm in ("shuffle", "shuffle-scaled"):
+            edited(path, seed, arm, 5, valid=equal, test=equal)
+    assert judge_run(path).word == "MATCHES"
+
+
+@pytest.mark.parametrize("damage", ["figure", "beside", "claim"])
+def test_a_damaged_file_is_named_with_status_3(tmp_path: Path, damage: str) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3)))
+    file = path / "run.json" if damage == "claim" else path / "seed-0" / "beside" / "round-05" / "result.json"
+    told = json.loads(file.read_text())
+    told |= {"figure": {"test": {"x": "y"}}, "beside": {"beside": {"arms": []}}, "claim": {"claim": "x"}}[damage]
+    file.write_text(json.dumps(told), encoding="utf-8")
+    ran = call("verdict", path)
+    assert (ran.exit_code, file.name in ran.stderr) == (3, True)
+    assert "internal" not in ran.stderr
+
+
+def test_a_level_left_to_validation_is_told_as_the_claims(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", complete(recipe(3, claim__level='"validation"', search__control_rounds="[5,6]")))
+    judged = judge_run(path)
+    assert judged.declared is not None
+    assert judged.declared.round == 6
+    assert len({level.sentence for level in judged.levels}) == len(judged.levels) == 6
+    with pytest.raises(TicketError, match="chooses among all rounds"):
+        recipe(3, claim__level='"validation"', claim__sparsities="[0.2]")
+
+
+def test_three_seeds_at_least_are_declared(tmp_path: Path) -> None:
+    ran = call("verdict", "digits_vae", "--set", "search.seeds=2", "--out", tmp_path / "run")
+    assert (ran.exit_code, "--seeds 3" in ran.stderr) == (2, True)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,149 @@
+"""The shape of the house: imports only go down, and nothing loads PyTorch before it must."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from helpers import HOUSE, MODULES
+
+FLOORS = [
+    {"arms", "methods", "errors", "seeds", "disk", "heartbeat", "spectral", "effective", "storage", "preserving"},
+    {"definitions", "metrics", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"}
+    | {"shared", "sparsity"},
+    {"tickets", "data", "tasks", "results", "recipe"},
+    {"optimizers", "ledger", "tensorfile", "arithmetic", "channels", "portable"},
+    {"criteria", "training", "accounting", "quality", "runs", "earlybird", "transfer"},
+    {"search", "controls", "export"},
+    {"analysis", "simulation"},
+    {"experiment", "report"},
+    {"actions"},
+    {"cli"},
+]
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(HOUSE).with_suffix("").parts
+    return "cli" if parts[0] == "cli" else parts[1]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """The rooms that a module imports, wherever in it the import stands."""
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("gentickets.")}
+    return rooms & set(FLOOR)
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {room_of(path) for path in MODULES} - {"__init__"}
+    assert rooms == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_imports_only_go_down(path: Path) -> None:
+    room = room_of(path)
+    if room == "__init__":
+        return
+    for other in imported_rooms(path) - {room}:
+        assert FLOOR[other] < FLOOR[room], f"{path.name} ({room}) imports {other}"
+
+
+def test_a_climbing_import_would_be_seen(tmp_path: Path) -> None:
+    module = tmp_path / "masks.py"
+    module.write_text("def f():\n    from gentickets.search import iterative\n")
+    assert imported_rooms(module) == {"search"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import gentickets",
+        "import gentickets.recipe, gentickets.report, gentickets.experiment.run, gentickets.experiment.pool",
+        "import gentickets_cli.main, gentickets_cli.find, gentickets_cli.show, gentickets_cli.train",
+        "import gentickets_cli.cost, gentickets_cli.export, gentickets_cli.transfer, gentickets_cli.matrix",
+        "import gentickets.actions.transfer_target, gentickets.actions.transfer_matrix, gentickets.actions.portable",
+    ],
+)
+def test_no_torch_before_it_must(code: str) -> None:
+    check = f"{code}; import sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_the_public_names_are_there() -> None:
+    import gentickets
+
+    for name in gentickets.__all__:
+        assert getattr(gentickets, name) is not None
+    assert gentickets.__version__ == tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_all_packages_are_listed() -> None:
+    listed = set(tomllib.loads((HOUSE / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    found = {".".join(p.parent.relative_to(HOUSE).parts) for p in HOUSE.glob("gentickets/**/__init__.py")}
+    assert listed == found | {"gentickets_cli", "gentickets_recipes"}
+
+
+def test_nothing_in_the_project_unpickles() -> None:
+    """Files from others are data; CIFAR-10's own pickles are torchvision's to read, after their MD5.
+
+    The Inception network's weights come as PyTorch's archive: read with ``weights_only=True`` alone.
+    """
+    loaders = {"torch", "pickle", "shelve", "marshal", "yaml"}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = node.func.value
+                name = owner.id if isinstance(owner, ast.Name) else ""
+                safe = any(
+                    word.arg == "weights_only" and isinstance(word.value, ast.Constant) and word.value.value is True
+                    for word in node.keywords
+                )
+                assert safe or not (name in loaders and node.func.attr in ("load", "loads", "open")), path
+
+
+SECTIONS = {"task", "data", "train", "search", "quality", "transfer", "verdict"}
+BY_KEY = {
+    "gentickets/files/belonging.py": {"search"},  # below the room of recipes: how a run searches, for its first round
+    "gentickets/actions/train_ticket.py": {"data"},  # what the command line lays over a ticket's recipe
+    "cli/matrix.py": {"transfer"},  # the same, before there is a recipe
+    "cli/recipes.py": {"data"},  # of a row that is printed
+    "gentickets/analysis/text/transfer.py": {"data"},  # of a result, not of a recipe
+}
+"""Where a section's name is read as a key outside `recipe/`, and why."""
+
+
+def keys_read(code: str) -> set[str]:
+    """The constant keys that a module reads, by ``[...]`` or ``.get(...)``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(code)):
+        key: ast.expr | None = None
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            key = node.slice
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+            key = next(iter(node.args), None)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            found.add(key.value)
+    return found
+
+
+def test_recipes_are_read_by_key_in_their_own_room_alone() -> None:
+    """A recipe is a `Recipe` wherever it goes: defaults and what follows from it stand there, once and typed."""
+    elsewhere = [path for path in MODULES if room_of(path) != "recipe"]
+    read = {str(path.relative_to(HOUSE)): keys_read(path.read_text(encoding="utf-8")) & SECTIONS for path in elsewhere}
+    assert {path: keys for path, keys in read.items() if keys} == BY_KEY
+
+
+def test_a_recipe_read_by_key_would_be_seen() -> None:
+    assert keys_read('steps = recipe["train"]["steps"]\nrecipe.get("claim") or {}\n') == {"train", "steps", "claim"}
+    assert not keys_read('recipe.train.steps\nrecord["train"] = 1\n')

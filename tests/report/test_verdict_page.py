@@ -1,0 +1,558 @@
+"""The page of a verdict: the word first, every control drawn, nothing of a run runs, and its JSON says the same."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import Page
+
+from gentickets.analysis.contrast import Contrast
+from gentickets.analysis.run_verdict import (
+    ArmDiagnostics,
+    Convergence,
+    Diagnostics,
+    InterimAnalysis,
+    Interpolation,
+    PowerForecast,
+    RunVerdict,
+)
+from gentickets.analysis.text import verdict as words
+from gentickets.analysis.text.format import Spread
+from gentickets.analysis.verdict import Comparison, LevelVerdict, Trial
+from gentickets.errors import TicketError
+from gentickets.report.pages.verdict import render
+from gentickets.report.pages.verdict_files import document, write_verdict
+from gentickets.report.plots.forest import forests
+from gentickets.report.plots.verdict import barriers, bars, power
+from gentickets.report.tables.verdict import arms
+
+EVIL = "<script>alert('x')</script>\"onload=\"x" + "_and_a_very_long_name" * 9
+CONTROLS = {
+    "reinit": "reinit",
+    "shuffle": "shuffle-scaled",
+    "random-erk": "random-erk",
+    "narrow": "narrow",
+    "snip": "snip",
+}
+
+
+def seen(html: str) -> Page:
+    """A page, with a space between the texts of two tags."""
+    return Page(html, between=" ")
+
+
+def spread(*values: float) -> Spread:
+    found = Spread.of(dict(enumerate(values)))
+    assert found is not None
+    return found
+
+
+def estimate(mean: float, half: float = 0.2, p: float = 0.001, n: int = 3, bound: float = -1.0) -> Contrast:
+    found = Contrast(mean=mean, se=half / 4, n=n, p=p, bound=bound, low=mean - half, high=mean + half)
+    vars(found)["bootstrap"] = (mean - half / 2, mean + half / 3)
+    return found
+
+
+def stage(names: Mapping[str, str] = CONTROLS, **changes: Any) -> Trial:
+    against = tuple(
+        Comparison(
+            control=name,
+            arm=arm,
+            spread=spread(102, 103, 104 + place),
+            loss=estimate(-2.0 - place, bound=1.0 if place == 1 else -1.0),
+            as_well=place == 1,
+        )
+        for place, (name, arm) in enumerate(names.items())
+    )
+    loss = changes.pop("loss", estimate(0.5))
+    whole = Trial(
+        ticket=spread(99, 100, 101),
+        dense=spread(99.5, 100, 100.5),
+        loss=loss,
+        beyond=loss,
+        limit=2.0,
+        controls=against,
+        unfinished={"grasp": "it diverged"},
+    )
+    return replace(whole, **changes)
+
+
+def one_level(word: str, declared: bool, sentence: str, short: Trial | None = None, **changes: Any) -> LevelVerdict:
+    """A level at round 5."""
+    own = {"round": 5, "sparsity": 0.672, **changes}
+    return LevelVerdict(word=word, declared=declared, sentence=sentence, short=short, **own)
+
+
+def judged(**changes: Any) -> RunVerdict:
+    """A verdict with all that there can be, at three levels."""
+    levels = tuple(
+        LevelVerdict(
+            round=round,
+            sparsity=sparsity,
+            word=word,
+            declared=word == "WINS",
+            sentence=f"The sentence of {round}.",
+            short=stage(),
+            longer=longer,
+            p_wins=0.012,
+            p_holds=0.0004,
+        )
+        for round, sparsity, word, longer in (
+            (3, 0.488, "MATCHES", None),
+            (5, 0.672, "WINS", stage()),
+            (7, 0.79, "UNDECIDED", None),
+        )
+    )
+    beside = Diagnostics(
+        (
+            ArmDiagnostics("dense", spread(0.9, 0.8), None, "11 of 16", 1.02, 0.012),
+            ArmDiagnostics("ticket", copies=0.07),
+        ),
+        {"dense": (0.5, 0.5), "ticket": (0.8, 0.2)},
+        (0.5, 0.5),
+        (
+            Interpolation(0, {0: 0.3, 1: math.inf}, (0.0, 0.5, 1.0), {0: (100.0, 130.0, 100.0)}),
+            Interpolation(50, {0: 0.001}, (0.0, 0.5, 1.0), {0: (100.0, 100.1, 100.0)}),
+        ),
+        50,
+        50,
+    )
+    whole = RunVerdict(
+        name="digits_vae",
+        path="runs/digits_vae",
+        metric="negative_elbo",
+        margin=0.02,
+        claim={"metric": "negative_elbo", "margin": 0.02, "level": 0.672, "alpha": 0.05, "sparsities": (0.488, 0.672)},
+        hash="ab12" * 16,
+        stored=True,
+        look=InterimAnalysis(2, 2, 0.025, (3, 6)),
+        word="WINS",
+        sentence="The ticket WINS by the headline.",
+        levels=levels,
+        more=PowerForecast(
+            3, 12.4, ((3, 0.2), (6, 0.81)), ((3, 0.3), (6, 0.9)), "gentickets verdict digits_vae --more"
+        ),
+        trained=Convergence(estimate(-0.3), -0.003, -0.0012, True),
+        beside=beside,
+        missing=("synflow", "longer"),
+        facts=(("machine", "2 cores"),),
+        notes=("A note at the end.",),
+    )
+    return replace(whole, **changes)
+
+
+def bare(**changes: Any) -> RunVerdict:
+    """A verdict with nothing but what there must be."""
+    return replace(
+        judged(metric=None, hash=None, levels=(), more=None, trained=None, beside=None, missing=(), facts=(), notes=()),
+        **changes,
+    )
+
+
+@cache
+def page_of_all() -> str:
+    """The page of a verdict with everything."""
+    return render(judged())
+
+
+def every(judgement: RunVerdict) -> str:
+    """All plots of losses."""
+    return "".join(str(svg) for _, _, svg in forests(judgement))
+
+
+def test_the_page_tells_verdict_then_plot_then_table_then_the_rest() -> None:
+    text = seen(page_of_all()).text
+    told = (
+        "digits_vae Is this a winning ticket? 3 seeds",
+        "The ticket WINS by the headline.",
+        "The sentence of 3.",
+        "The sentence of 5.",
+        "Losses with their intervals",
+        "67.2 %, equal steps",
+        "67.2 %, trained longer",
+        "48.8 %, equal steps",
+        "The arms at 67.2 %",
+        "Is the dense model trained?",
+        "What more seeds would buy",
+        "gentickets verdict digits_vae --more",
+        "What was declared beforehand",
+        "ab12" * 16,
+        "Beside the verdict",
+        "Instability",
+        "Arms that were not run",
+        "SynFlow and longer training of all arms",
+        "A note at the end.",
+        "2 cores",
+    )
+    places = [text.index(part) for part in told]
+    assert places == sorted(places)
+
+
+def test_the_word_stands_in_its_colour() -> None:
+    tones = {"WINS": "wins", "WINS AT EQUAL STEPS": "equal", "FASTER": "faster", "MATCHES": "matches", "HOLDS": "holds"}
+    for word, tone in {**tones, "LOSES": "fails", "UNDECIDED": "undecided", "anything": "none"}.items():
+        assert f'<div class="verdict {tone}">\n<div class="word">{word}</div>' in render(bare(word=word))
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    page = page_of_all()
+    assert "@media (prefers-color-scheme: dark)" in page
+    assert not re.search(r'(?:src|href)="(?!#)', page.replace("xlink:", ""))
+    assert "http" not in re.sub(r'xmlns(?::xlink)?="[^"]*"|http-equiv', "", page)
+    assert seen(page).count("script") == 0
+
+
+def test_nothing_that_a_run_brings_is_markup() -> None:
+    own = stage({EVIL: EVIL}, unfinished={EVIL: EVIL})
+    level = one_level(EVIL, False, EVIL, own, longer=own, reasons=(EVIL,))
+    beside = Diagnostics(
+        (ArmDiagnostics(EVIL, latents=EVIL),), {EVIL: (1.0,)}, (), (Interpolation(0, {0: 0.1}, metric=EVIL),)
+    )
+    changes: dict[str, Any] = dict.fromkeys(("name", "path", "metric", "hash", "word", "sentence"), EVIL)
+    whole = judged(
+        **changes,
+        claim={EVIL: EVIL},
+        levels=(level,),
+        more=PowerForecast(None, curve=((3, 0.5),), command=EVIL),
+        trained=Convergence(estimate(0.25)),
+        beside=beside,
+        missing=(EVIL,),
+        facts=((EVIL, EVIL),),
+        notes=(EVIL,),
+    )
+    page = seen(render(whole))
+    assert page.count("script") == 0
+    assert "onload" not in {name for _, attributes in page.tags for name in attributes}
+    assert page.text.count("alert('x')") >= 15
+
+
+@pytest.mark.parametrize("word", ["sentence", "name", "notes"])
+def test_a_page_without_escaping_would_be_seen(word: str) -> None:
+    page = render(bare(**{word: (EVIL,) if word == "notes" else EVIL}))
+    assert seen(page.replace("&lt;", "<").replace("&gt;", ">")).count("script") > 0
+
+
+def test_the_plot_draws_every_control_dense_and_the_margin() -> None:
+    panels = forests(judged())
+    assert [(level.round, longer) for level, longer, _ in panels] == [(5, False), (5, True), (3, False), (7, False)]
+    for level, longer, svg in panels:
+        own = f"forest-{level.round}{'-longer' if longer else ''}-"
+        drawn = [*(f"control-{place}" for place in range(len(CONTROLS))), "dense", "margin", "zero"]
+        for gid in (*drawn, "control-0-bootstrap", "control-4-mean"):
+            assert f'id="{own}{gid}"' in svg
+        for text in ("dense", "re-initialized", "scaled", "random (ERK)", "SNIP", "margin 2 %"):
+            assert f">{text}</text>" in svg
+        assert svg.count(" % beaten</text>") == len(CONTROLS) - 1
+        assert svg.count(" % as well</text>") == 1
+        assert svg.count(" % no worse</text>") == 1
+
+
+def test_a_control_that_is_not_there_is_not_drawn() -> None:
+    level = replace(judged().levels[0], short=stage({"reinit": "reinit"}))
+    svg = every(judged(levels=(level,)))
+    assert 'id="forest-3-control-0"' in svg
+    assert "control-1" not in svg
+
+
+def test_losses_are_drawn_in_percent_of_the_dense_mean() -> None:
+    level = replace(judged().levels[0], short=stage({"reinit": "reinit"}, dense=spread(49, 50, 51), limit=1.0))
+    svg = every(judged(levels=(level,)))
+    assert ">+1.00 % no worse</text>" in svg, "0.5 of 50"
+    assert ">\N{MINUS SIGN}4.00 % beaten</text>" in svg, "2.0 of 50"
+    assert ">margin 2 %</text>" in svg
+
+
+def test_where_more_is_better_the_plot_is_that_of_the_mirrored_figure() -> None:
+    """Losses are losses: seeds are drawn on the side on which the ticket is worse, whichever way the figure is good."""
+
+    def mirrored(one: Spread) -> Spread:
+        return spread(*(-value for value in one.values.values()))
+
+    level = judged().levels[0]
+    own = stage()
+    controls = tuple(replace(other, spread=mirrored(other.spread)) for other in own.controls)
+    other = replace(
+        level, short=replace(own, ticket=mirrored(own.ticket), dense=mirrored(own.dense), controls=controls)
+    )
+    lower, higher = judged(levels=(level,)), judged(levels=(other,), metric="coverage")
+    assert every(lower) == every(higher)
+    assert every(lower) != every(replace(higher, metric="negative_elbo"))
+
+
+def test_a_longer_arm_is_named_as_its_control() -> None:
+    level = replace(judged().levels[1], longer=stage({"narrow": "narrow-longer", "shuffle": "shuffle-scaled-longer"}))
+    svg = str(forests(judged(levels=(level,)))[1][2])
+    assert "equal FLOPs</text>" in svg
+    assert "longer<" not in svg, "the title of the panel says so"
+
+
+def test_chances_are_drawn_of_an_open_claim_alone() -> None:
+    level = judged().levels[1]
+    for word, drawn in (("UNDECIDED", True), ("WINS", False)):
+        page = render(judged(levels=(replace(level, word=word),)))
+        assert ("chance (%)" in page) == drawn
+
+
+def test_what_lies_far_off_leaves_the_plot_with_an_arrow() -> None:
+    def shown(mean: float) -> str:
+        (far, *rest) = stage({"reinit": "reinit", "shuffle": "shuffle"}).controls
+        controls = (replace(far, loss=estimate(mean)), *rest)
+        return every(judged(levels=(replace(judged().levels[0], short=stage(controls=controls)),)))
+
+    near, far = shown(-3.0), shown(-400.0)
+    assert ">\N{MINUS SIGN}400.0 % beaten</text>" in far
+    assert 'id="forest-3-control-0-beyond"' in far
+    assert "beyond" not in near
+    assert all(f">\N{MINUS SIGN}{tick}</text>" not in far for tick in (100, 200, 400)), "the axis stays with the others"
+
+
+def test_the_table_has_every_arm_of_the_declared_level_and_what_is_shown() -> None:
+    whole = judged()
+    assert whole.declared is not None
+    header, rows = arms(whole, whole.declared)
+    assert header[:3] == ("arm", "negative ELBO \N{DOWNWARDS ARROW}", "seeds")
+    assert [row[0] for row in rows[:4]] == ["ticket", "dense", "re-initialized", "shuffled mask, scaled"]
+    assert rows[1] == (
+        "dense",
+        "100.0 ± 0.5",
+        "3",
+        "0.5",
+        "+0.50 %",
+        "0.3 to 0.7",
+        "0.4 to 0.6",
+        "0.001",
+        "ticket no worse",
+    )
+    assert [row[-1] for row in rows[2:8]] == ["beaten", "does as well", *["beaten"] * 3, "not compared: it diverged"]
+    assert [row[0] for row in rows[8:11]] == ["ticket, longer", "dense, longer", "re-initialized, longer"]
+    assert rows[11][0] == "shuffled mask, scaled, longer"
+    assert {len(row) for row in rows} == {len(header)}
+
+
+def test_dense_is_judged_after_the_correction_over_levels() -> None:
+    level = judged().levels[0]
+    for p_holds, said in ((0.02, "ticket no worse"), (0.03, "not shown"), (None, "ticket no worse")):
+        changed = replace(level, p_holds=p_holds)
+        assert arms(judged(levels=(changed,)), changed)[1][1][-1] == said
+
+
+def test_a_lost_level_says_that_the_ticket_is_worse() -> None:
+    level = replace(judged().levels[0], word="LOSES", p_holds=1.0)
+    whole = judged(levels=(level,))
+    assert arms(whole, level)[1][1][-1] == "ticket worse"
+    assert ">+0.50 % worse</text>" in every(whole)
+
+
+def names_and_values(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [inner for one in value.values() for inner in names_and_values(one)]
+    if isinstance(value, list):
+        return [inner for one in value for inner in names_and_values(one)]
+    return [value]
+
+
+def test_the_json_holds_everything_as_plain_finite_values(tmp_path: Path) -> None:
+    whole = judged()
+    page = write_verdict(whole, tmp_path / "out")
+    assert page == tmp_path / "out" / "verdict.html"
+    told = json.loads((tmp_path / "out" / "verdict.json").read_text("utf-8"))
+    assert told == document(whole)
+    assert told["format"] == 1
+    assert list(told)[:5] == ["format", "run", "path", "word", "status"]
+    assert set(told) == {field.name for field in fields(RunVerdict)} - {"name"} | {"format", "run", "status", "table"}
+    for value in names_and_values(told):
+        assert value is None or isinstance(value, str | bool | int) or math.isfinite(value)
+    short = told["levels"][1]["short"]
+    assert short["ticket"] == {"mean": 100.0, "sd": 1.0, "n": 3, "values": {"0": 99, "1": 100, "2": 101}}
+    assert [other["beaten"] for other in short["controls"]] == [True, False, True, True, True]
+    assert told["beside"]["paths"][0]["relative"] == {"0": 0.3, "1": None}, "infinite"
+    assert told["more"]["sentence"] == (whole.more and words.more(whole.more, 3, False))
+    assert told["trained"]["sentence"]
+    assert len(told["beside"]["sentences"]) == 2
+
+
+def test_one_seed_has_no_interval_in_the_json_and_draws_none() -> None:
+    alone = Contrast(mean=-0.5, se=math.inf, n=1, p=1.0, bound=math.inf, low=-math.inf, high=math.inf)
+    own = stage({}, ticket=spread(99.0), dense=spread(100.0), loss=alone)
+    whole = judged(levels=(one_level("UNDECIDED", True, "One.", own),))
+    assert document(whole)["levels"][0]["short"]["loss"] == {
+        "mean": -0.5, "low": None, "high": None, "p": 1.0, "n": 1, "bootstrap": None,
+    }  # fmt: skip
+    svg = every(whole)
+    assert 'id="forest-5-dense-mean"' in svg
+    assert 'id="forest-5-dense"' not in svg
+
+
+def test_numbers_of_arrays_become_plain_ones(tmp_path: Path) -> None:
+    (first, *_) = stage().controls
+    odd: Any = replace(first, as_well=np.bool_(True), loss=replace(first.loss, p=np.float64("nan"), n=np.int64(3)))
+    whole = judged(levels=(replace(judged().levels[1], short=stage(controls=(odd,))),))
+    write_verdict(whole, tmp_path)
+    told = json.loads((tmp_path / "verdict.json").read_text())["levels"][0]["short"]["controls"][0]
+    assert (told["as_well"], told["loss"]["p"], told["loss"]["n"]) == (True, None, 3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"claim": {}, "stored": False},
+        {"levels": (one_level("UNDECIDED", False, "Nothing."),)},
+        {"levels": (one_level("HOLDS", True, "Alone.", stage({}, unfinished={})),)},
+        {"levels": (one_level("HOLDS", True, "Zero.", stage(dense=spread(0.0, 0.0))),)},
+        {"levels": (one_level("HOLDS", True, "No margin.", stage({}, limit=0.0, loss=estimate(0.0, 0.0))),)},
+        {"more": PowerForecast(None)},
+        {"more": PowerForecast(4)},
+        {"more": PowerForecast(500, None, ((3, 0.1),))},
+        {"trained": Convergence()},
+        {"trained": Convergence(slope=0.01)},
+        {"beside": Diagnostics()},
+        {"beside": Diagnostics((ArmDiagnostics("ticket"),))},
+        {"beside": Diagnostics(classes={"ticket": (0.2, 0.8)})},
+        {"beside": Diagnostics(paths=(Interpolation(0, {}),))},
+        {"beside": Diagnostics(paths=(Interpolation(0, {0: math.nan}, (0.0, 1.0), {}),))},
+        {"look": InterimAnalysis(1, 1, 0.05)},
+        {"look": InterimAnalysis(3, 2, 0.025, (3, 6))},
+    ],
+)
+def test_nothing_that_is_missing_raises(changes: dict[str, Any], tmp_path: Path) -> None:
+    whole = bare(**changes)
+    page = write_verdict(whole, tmp_path)
+    assert "None" not in seen(page.read_text("utf-8")).text
+    assert json.loads((tmp_path / "verdict.json").read_text("utf-8"))["word"] == "WINS"
+
+
+def test_what_is_missing_has_no_heading() -> None:
+    text = seen(render(bare())).text
+    for heading in ("Losses", "The arms", "Is the dense", "What more", "Beside the", "Instability", "not run", "Notes"):
+        assert heading not in text
+    assert seen(render(bare(more=PowerForecast(4)))).count("figcaption") == 0, "nothing is known of the chances"
+
+
+def test_nothing_is_said_twice() -> None:
+    (first, second, third) = judged().levels
+    same = replace(second, sentence="The ticket WINS by the headline.", reasons=("A reason.",))
+    whole = judged(
+        levels=(first, same, third), sentence=f"To be run. {same.sentence} A note.", notes=("A note.", "Another note.")
+    )
+    text = seen(render(whole)).text
+    for once in (same.sentence, "A note.", "A reason.", "Another note."):
+        assert text.count(once) == 1
+
+
+def test_looks_are_told() -> None:
+    first = "Look 1 of 2, at 3 seeds (next: 6); each tests at 2.5 %, so that all of them together stay under 5 %."
+    assert words.looked(InterimAnalysis(1, 2, 0.025, (3, 6))) == first
+    assert words.looked(InterimAnalysis(2, 2, 0.025, (3, 6))).startswith(
+        "Look 2 of 2, at 6 seeds (before: 3); each tests at 2.5 %"
+    )
+    assert words.looked(InterimAnalysis(1, 1, 0.05, (5,))) == "Look 1 of 1, at 5 seeds; it tests at 5 %."
+    assert words.looked(InterimAnalysis(3, 2, 0.025)).endswith(
+        "no more were declared, so that nothing is left to test with."
+    )
+
+
+def test_more_seeds_are_told_with_what_they_would_buy() -> None:
+    def told(more: PowerForecast, word: str, longer: bool = False) -> str:
+        level = replace(judged().levels[1], word=word, longer=stage() if longer else None)
+        return str(document(judged(levels=(level,), more=more))["more"]["sentence"])
+
+    some = PowerForecast(3, 12.4, ((3, 0.2), (6, 0.81)), ((3, 0.3), (6, 0.9)))
+    assert told(some, "UNDECIDED") == (
+        "About 3 more seeds would decide it, 6 in all: about 12 minutes by the ledger. The claim declares no further "
+        "look. With 6 seeds the chance of WINS is 81 %, of any decision 90 %."
+    )
+    on = replace(some, seeds=9, next=6)
+    assert told(on, "UNDECIDED") == (
+        "About 9 more seeds would decide it, 12 in all. The next declared look has 6 seeds in all: about 12 minutes by "
+        "the ledger. With 6 seeds the chance of WINS is 81 %, of any decision 90 %."
+    )
+    assert told(some, "WINS AT EQUAL STEPS", longer=True) == told(some, "UNDECIDED")
+    unknown = told(PowerForecast(None, None, ((3, 0.1), (100, 0.4))), "UNDECIDED")
+    assert "cannot be said" in unknown
+    assert unknown.endswith("With 100 seeds the chance of WINS is 40 %.")
+    for word in ("WINS", "MATCHES", "WINS AT EQUAL STEPS"):
+        assert told(replace(some, seeds=None), word) == (
+            "No more seeds are needed: judged again with 3 new seeds, the chance of WINS is 20 %, of any decision 30 %."
+        )
+    assert told(PowerForecast(None), "LOSES") == "No more seeds are needed."
+    assert [words.duration(minutes) for minutes in (0.4, 1.2, 210)] == [
+        "under a minute", "about 1 minute", "about 3.5 hours",
+    ]  # fmt: skip
+
+
+def test_whether_dense_is_trained_is_told() -> None:
+    assert words.trained(Convergence(estimate(-0.3), -0.003, 0.002, False), "negative_elbo") == (
+        "The dense model is not trained to its end, so that a ticket ahead of it may only be quicker: one trained "
+        "twice as long is better by 0.3 % of its mean (3 seeds); over the last quarter of its training it lost 0.2 %."
+    )
+    assert words.trained(Convergence(estimate(0.25)), "negative_elbo").endswith(
+        "worse by 0.25 in negative ELBO (3 seeds)."
+    )
+
+
+def test_copies_and_classes_are_told() -> None:
+    copies, classes = words.beside(judged().beside or Diagnostics())
+    assert copies.endswith("of which 1 % is expected: ticket (7.0 %).")
+    assert classes.endswith("dense 0.0 % and ticket 30.0 %."), "half of |0.8 - 0.5| + |0.2 - 0.5|"
+    assert words.beside(Diagnostics((ArmDiagnostics("ticket", copies=0.01),)))[0].startswith(
+        "In no arm are 5 % or more"
+    )
+    assert words.off_classes((1.0,), (0.5, 0.5)) is None
+
+
+def test_connected_trainings_are_told() -> None:
+    beside = judged().beside or Diagnostics()
+    assert "from step 50 on; looked at: 0 and 50. The ticket is rewound to step 50." in words.connected(beside)
+    assert "from no step on" in words.connected(replace(beside, connected=None))
+    assert words.connected(Diagnostics()) == ""
+
+
+def test_the_barrier_and_power_plots_show_their_steps_and_marks() -> None:
+    whole = judged()
+    assert whole.beside is not None
+    assert whole.more is not None
+    svg = barriers(whole.beside)
+    assert [f'id="barriers-{gid}"' in svg for gid in ("step-0", "step-50", "connected", "step-1")] == [True] * 3 + [
+        False
+    ]
+    drawn = power(whole.more, 3)
+    for text in ("now: 3", "about 6", "WINS", "any decision", "chance (%)"):
+        assert f">{text}</text>" in drawn
+    assert barriers(Diagnostics(paths=(Interpolation(0, {0: math.inf}),))) == ""
+
+
+def test_bars_are_as_tall_as_the_shares() -> None:
+    svg = bars((0.25, 0.5), (0.5, 0.25), 0.5)
+    heights: Sequence[str] = re.findall(r'height="([\d.]+)"/>', svg)
+    assert [float(height) for height in heights] == [15.0, 30.0]
+    assert re.findall(r'd="M(-?\d+) ([\d.]+)h', svg) == [("-1", "0.0"), ("10", "15.0")], "ticks of the real shares"
+    assert bars((), (0.5,), 1.0) == ""
+
+
+def test_the_page_is_the_same_twice() -> None:
+    assert render(judged()) == page_of_all()
+
+
+def test_the_verdict_needs_no_torch() -> None:
+    code = "import gentickets.report.pages.verdict_files, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_page_of_somebody_else_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "verdict.html").write_text("mine")
+    with pytest.raises(TicketError, match=r"verdict.html is no page of gentickets, and is not overwritten"):
+        write_verdict(judged(), tmp_path)
+    assert (tmp_path / "verdict.html").read_text() == "mine"
+    assert not (tmp_path / "verdict.json").exists()

@@ -48,9 +48,9 @@ def cost(
 
     with blaming(plugins):
         from gentickets.actions import cost as costs
-        from gentickets.actions.train_ticket import Place
+        from gentickets.actions.train_ticket import Environment
 
-        kind, place = costs.kind_of(what), Place(root, device, threads, plugins, download)
+        kind, place = costs.kind_of(what), Environment(root, device, threads, plugins, download)
         _check(kind, what, every, channels, multiple)
         note("measuring ...")
         if kind == "run":

@@ -56,9 +56,9 @@ def export(
     _check_early(folder, form, component, stem, force)
     with blaming(plugins):
         from gentickets.actions.export import exported
-        from gentickets.actions.train_ticket import Place
+        from gentickets.actions.train_ticket import Environment
 
-        place = Place(root, device, threads, plugins, download)
+        place = Environment(root, device, threads, plugins, download)
         made = exported(given, place, form=form, component=component, name=stem, changes=changes, lean=lean)
     new = {folder / file: data for file, data in made.files.items() if not _holds(folder / file, data)}
     for file in new:

@@ -17,7 +17,7 @@ from .console import emit, json_option, note
 from .options import ON, PLUGIN, arithmetic, on_data_and_device, other_data, with_arithmetic
 
 if TYPE_CHECKING:
-    from gentickets.actions.train_ticket import Place
+    from gentickets.actions.train_ticket import Environment
     from gentickets.results import Result
 
 
@@ -49,7 +49,7 @@ def train(
     folder; stopped, the same command goes on. A portable ticket is planted in a fresh network first.
     """
     from gentickets.actions.locate import planting_folder, ticket_at, training_folder
-    from gentickets.actions.train_ticket import Place
+    from gentickets.actions.train_ticket import Environment
     from gentickets.runs.portable import is_portable
 
     given = ticket_at(ticket)
@@ -66,7 +66,7 @@ def train(
         raise TicketError(f"no training to resume at {folder}; without --resume it would start there")
     settings = {**({} if steps is None else {"steps": steps}), **arithmetic(precision, compiled)}
     changes = {**other_data(on), **({"train": settings} if settings else {})}
-    place = Place(root, device, threads, plugins, download)
+    place = Environment(root, device, threads, plugins, download)
     how: dict[str, Any] = {"seed": seed, "changes": changes, **({"control": control} if portable else {})}
     result = _trained(given, folder, place, how)
     if result.status != "done":
@@ -97,7 +97,7 @@ def _compare(ticket: Path, planted_in: int | None, control: str | None) -> None:
         note(f"{control}, a control in the network of seed {planted_in}, of: {_command('train', ticket, [], None)}")
 
 
-def _trained(ticket: Path, folder: Path, place: Place, how: dict[str, Any]) -> Result:
+def _trained(ticket: Path, folder: Path, place: Environment, how: dict[str, Any]) -> Result:
     """Train, with a bar; the first Ctrl-C stores and stops, the second stops at once."""
     from gentickets.actions.portable import train_portable
     from gentickets.actions.train_ticket import train_ticket

@@ -24,7 +24,7 @@ def held_tensors(part: nn.Module) -> Iterator[Tensor]:
             yield value
 
 
-class Part:
+class ModuleState:
     """A module without its submodules, as it was: its class, its attributes, and what its lists and mappings held."""
 
     def __init__(self, part: nn.Module) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gentickets.errors import Status, TicketError
-from gentickets.preserving import Numbers, Part, Surroundings, once
+from gentickets.preserving import ModuleState, Numbers, Surroundings, once
 from gentickets.storage import LAZY, lazy_in
 
 _M = TypeVar("_M", bound=nn.Module)
@@ -62,7 +62,7 @@ def preserved(module: nn.Module) -> Iterator[Callable[[], None]]:
     """
     if (lazy := lazy_in(module)) is not None:
         raise TicketError(f"'{lazy}' {LAZY}", Status.FAILED)
-    parts = [Part(part) for part in module.modules()]
+    parts = [ModuleState(part) for part in module.modules()]
     tensors = [Numbers(tensor) for tensor in once(one for part in parts for one in part.tensors)]
     around = Surroundings(_device(module))
 
@@ -82,7 +82,7 @@ def preserved(module: nn.Module) -> Iterator[Callable[[], None]]:
 @contextmanager
 def substituted(module: nn.Module, tensors: Mapping[int, Tensor]) -> Iterator[None]:
     """Inside, other tensors stand in place of a module's parameters and buffers, by identity, under all their names."""
-    parts = [Part(part) for part in module.modules()]
+    parts = [ModuleState(part) for part in module.modules()]
     try:
         for part in parts:
             part.substitute(tensors)

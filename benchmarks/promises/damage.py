@@ -156,7 +156,7 @@ def _said(read: Read, run: Path, file: Path) -> tuple[str, str]:
 
 def _show(run: Path, file: Path) -> object:
     """What `gentickets show RUN --json` prints."""
-    from gentickets_cli.look import show
+    from gentickets_cli.show import show
 
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(io.StringIO()):

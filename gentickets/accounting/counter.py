@@ -122,7 +122,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @dataclass
-class Work:
+class CountedWork:
     """What one operation cost, and the parameter that it is done for; None where it is done for none."""
 
     kind: str
@@ -142,7 +142,7 @@ class LayerCounter(Counter):  # type: ignore[no-untyped-call]
 
     def __init__(self, parameters: Mapping[str, Tensor], buffers: Iterable[Tensor] = ()) -> None:
         super().__init__()
-        self.works: list[Work] = []
+        self.works: list[CountedWork] = []
         buffers = list(buffers)
         self._memory = _Memories([*buffers, *parameters.values()])
         self._owners: dict[Hashable, str | None] = {self._memory(buffer): None for buffer in buffers}
@@ -169,7 +169,7 @@ class LayerCounter(Counter):  # type: ignore[no-untyped-call]
         owners = [owner for _, owner in self._owned(factors)]
         # a layer with several weights (recurrent ones) is none's alone, and so stays dense under a mask
         several = len({o for f, o in self._owned(factors) if f.ndim > 1}) > 1 and kind == LINEAR and len(factors) > 2
-        self.works.append(Work(kind, flops, owners[-1] if owners and not several else None))
+        self.works.append(CountedWork(kind, flops, owners[-1] if owners and not several else None))
         new = frozenset() if owners else frozenset([len(self.works) - 1])
         self._follow(_tensors(given), out, new, steady=True, multiplied=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from gentickets.accounting import Timing
 from gentickets.actions.measure import Measured
-from gentickets.ledger import Level, break_even, trainings
+from gentickets.ledger import LevelCost, break_even, trainings
 from gentickets.sparsity import in_brackets
 
 UNITS = {"flops": "FLOPs", "seconds": "seconds"}
@@ -18,7 +18,7 @@ UNITS = {"flops": "FLOPs", "seconds": "seconds"}
 class Spent:
     """What finding a ticket cost, and after how much use of its networks that is repaid; None: never."""
 
-    level: Level
+    level: LevelCost
     network: str
     """``masked`` or ``compact``: which of the ticket's networks is used."""
     trainings: dict[str, int | None]
@@ -50,7 +50,7 @@ class Spent:
         return f"{found} The compact network has repaid the search after {', or after '.join(uses)}."
 
 
-def spent_on(level: Level, dense: Measured, own: Measured, steps: int, start: int) -> Spent:
+def spent_on(level: LevelCost, dense: Measured, own: Measured, steps: int, start: int) -> Spent:
     """Break-even of a ticket's network: the search in dense trainings, at what a dense step costs here and now."""
     left, compact = steps - start, own.name == "compact"
     again: dict[str, int | None] = {}

@@ -12,13 +12,13 @@ import torch
 from gentickets.actions.break_even import Spent, spent_on
 from gentickets.actions.locate import place_in_run, progress_of, recipe_of, resuming, ticket_at
 from gentickets.actions.measure import Contender, Measured, measure
-from gentickets.actions.train_ticket import Place, networks_of, open_ticket
+from gentickets.actions.train_ticket import Environment, networks_of, open_ticket
 from gentickets.channels import compact, full_channels, groups_of, keep_channels, random_channels, without_dead
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.plugin_errors import check_family
 from gentickets.experiment.run import results_of
-from gentickets.ledger import Level, levels_of, lower_bound
+from gentickets.ledger import LevelCost, levels_of, lower_bound
 from gentickets.recipe import load_recipe, shipped_recipes
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket
@@ -65,7 +65,7 @@ def kind_of(what: str) -> Literal["run", "ticket", "recipe"]:
 
 
 def cost_of_recipe(
-    name: str, place: Place, *, seconds: float, channels: float | None = None, multiple: int = 1
+    name: str, place: Environment, *, seconds: float, channels: float | None = None, multiple: int = 1
 ) -> Costs:
     """What a recipe's dense networks cost, and beside them with only a fraction of each group's channels."""
     recipe = load_recipe(name, plugins=place.plugins)
@@ -80,13 +80,13 @@ def cost_of_recipe(
     return Costs(_about("recipe", name, assembly), measured, (), _notes(dense, measured))
 
 
-def cost_of_ticket(path: Path, place: Place, *, seconds: float) -> Costs:
+def cost_of_ticket(path: Path, place: Environment, *, seconds: float) -> Costs:
     """What a ticket costs beside the dense networks: masked, and without its dead channels; or compact, as it is.
 
     Where it lies in a run, what finding it cost follows from the run's results.
     """
     ticket, assembly = open_ticket(ticket_at(path), place)
-    levels: list[Level] = []
+    levels: list[LevelCost] = []
     if (lies := place_in_run(ticket_at(path))) is not None and lies[2] == "ticket" and (lies[0] / "run.json").is_file():
         run = RunFolder(lies[0])
         recipe = recipe_of(run)
@@ -95,7 +95,7 @@ def cost_of_ticket(path: Path, place: Place, *, seconds: float) -> Costs:
     return _costs("ticket", str(path), [ticket], levels, assembly, seconds)
 
 
-def cost_of_run(path: Path, place: Place, *, seconds: float, every: bool = False) -> Costs:
+def cost_of_run(path: Path, place: Environment, *, seconds: float, every: bool = False) -> Costs:
     """What the tickets of a run cost: of the claim's level (without one, the sparsest), or of ``every`` level.
 
     Networks are those of the first seed that has finished the level; the search's cost is the mean over seeds.
@@ -126,7 +126,7 @@ def cost_of_run(path: Path, place: Place, *, seconds: float, every: bool = False
 
 
 def _costs(
-    kind: str, name: str, tickets: Sequence[Ticket], levels: Sequence[Level], assembly: Assembly, seconds: float,
+    kind: str, name: str, tickets: Sequence[Ticket], levels: Sequence[LevelCost], assembly: Assembly, seconds: float,
     notes: Sequence[str] = (),
 ) -> Costs:  # fmt: skip
     check_family(assembly)

@@ -11,7 +11,7 @@ import torch
 
 from gentickets import __version__
 from gentickets.actions.locate import ticket_at, untrained
-from gentickets.actions.train_ticket import Place, _grown, networks_of, open_ticket
+from gentickets.actions.train_ticket import Environment, as_evaluated, networks_of, open_ticket
 from gentickets.channels import without_dead
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.experiment.assembly import Assembly
@@ -38,7 +38,7 @@ class Exported:
 
 def exported(
     path: Path,
-    place: Place,
+    place: Environment,
     *,
     form: str = "onnx",
     component: str | None = None,
@@ -64,7 +64,7 @@ def exported(
         raise TicketError(untrained(ticket_path, "export"))
     task = networks_of(ticket, assembly)
     snapshot, _, _ = read_snapshot(trained)
-    with _grown(assembly, ticket, task, snapshot):
+    with as_evaluated(assembly, ticket, task, snapshot):
         _check_pruned(ticket, task, trained)
         batch = assembly.splits.test.batch(torch.arange(BATCH) % assembly.splits.test.n)
         about = _about(ticket, assembly)

@@ -18,7 +18,7 @@ from gentickets.results import Result
 from gentickets.runs.folder import RunFolder, locked
 
 if TYPE_CHECKING:
-    from gentickets.actions.train_ticket import Place
+    from gentickets.actions.train_ticket import Environment
     from gentickets.experiment.assembly import Assembly
     from gentickets.portable import Portable
     from gentickets.tickets import Ticket
@@ -125,7 +125,7 @@ def seed_of_planting(path: Path, seed: int | None) -> int:
 def train_portable(
     path: Path,
     out: Path,
-    place: Place,
+    place: Environment,
     *,
     seed: int,
     control: str | None = None,

@@ -16,7 +16,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms.base import Arm
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.evaluation import NORM_BATCHES, check_measures
-from gentickets.experiment.job import Work
+from gentickets.experiment.job import Job
 from gentickets.experiment.ownership import claimed, require_free
 from gentickets.experiment.plan import Unit
 from gentickets.experiment.plugin_errors import check_family
@@ -38,7 +38,7 @@ ARM = "train"
 
 
 @dataclass(frozen=True)
-class Place:
+class Environment:
     """Where things are and where to compute."""
 
     root: Path = Path("data")
@@ -48,7 +48,7 @@ class Place:
     download: bool = False
 
 
-def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = None) -> tuple[Ticket, Assembly]:
+def open_ticket(path: Path, place: Environment, changes: Mapping[str, Any] | None = None) -> tuple[Ticket, Assembly]:
     """A ticket and what its recipe describes, checked to fit one another; ``changes`` replace parts of sections.
 
     Raises TicketError (status 3) where the file is damaged, holds no recipe, or misses its plugin.
@@ -62,7 +62,7 @@ def open_ticket(path: Path, place: Place, changes: Mapping[str, Any] | None = No
     return ticket, described(path, recipe, place, changes)
 
 
-def described(path: Path, recipe: Recipe, place: Place, changes: Mapping[str, Any] | None) -> Assembly:
+def described(path: Path, recipe: Recipe, place: Environment, changes: Mapping[str, Any] | None) -> Assembly:
     """What the recipe stored in a file describes; TicketError as `open_ticket`."""
     missing = sorted(set(recipe.plugins) - {plugin.name for plugin in place.plugins})
     if missing:
@@ -118,13 +118,13 @@ def pictures(
     ``path`` is a ticket with its trained network beside it, that network, or the folder of one round or training.
     """
     ticket_path = ticket_at(path)
-    ticket, assembly = open_ticket(ticket_path, Place(root, device, threads, plugins, download), changes)
+    ticket, assembly = open_ticket(ticket_path, Environment(root, device, threads, plugins, download), changes)
     trained = ticket_path.with_name("trained.safetensors")
     if not trained.is_file():
         raise TicketError(untrained(ticket_path))
     task = networks_of(ticket, assembly)
     snapshot, _, _ = read_snapshot(trained)
-    with _grown(assembly, ticket, task, snapshot):
+    with as_evaluated(assembly, ticket, task, snapshot):
         if task.can("sample"):
             columns = max(1, round(math.sqrt(number)))
             return "samples", grid_png(drawn(task, number, seed, tuple(assembly.image)), columns)
@@ -135,7 +135,7 @@ def pictures(
 
 
 @contextmanager
-def _grown(assembly: Assembly, ticket: Ticket, task: Task, snapshot: Snapshot) -> Iterator[None]:
+def as_evaluated(assembly: Assembly, ticket: Ticket, task: Task, snapshot: Snapshot) -> Iterator[None]:
     """The task as it was evaluated: with averaged weights where there are any."""
     check_fit(snapshot.weights, state_of(task))
     if not snapshot.ema:
@@ -149,7 +149,7 @@ def _grown(assembly: Assembly, ticket: Ticket, task: Task, snapshot: Snapshot) -
         yield
 
 
-class Planted(Arm):
+class StoredTicketArm(Arm):
     """A stored ticket as it is, whatever the recipe's search would make."""
 
     def __init__(self, ticket: Ticket, assembly: Assembly, run: RunFolder, unit: Unit) -> None:
@@ -173,7 +173,7 @@ class Planted(Arm):
 def train_ticket(
     path: Path,
     out: Path,
-    place: Place,
+    place: Environment,
     *,
     seed: int | None = None,
     changes: Mapping[str, Any] | None = None,
@@ -223,8 +223,8 @@ def grow_into(
         clear_drafts(out)
         run = RunFolder(out)
         unit = Unit(seed, ARM, ticket.origin.round, span, span - ticket.origin.rewind_to)
-        arm = Planted(ticket, assembly, run, unit)
-        work = Work(
+        arm = StoredTicketArm(ticket, assembly, run, unit)
+        work = Job(
             assembly, run, unit, arm, stop=stop, save_every=save_every,
             report=lambda steps: report(steps, unit.steps),
         )  # fmt: skip

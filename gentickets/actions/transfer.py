@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from gentickets import data
-from gentickets.actions.transfer_tickets import Found, files_of, find_source, nearest_levels, served
+from gentickets.actions.transfer_tickets import TransferSource, files_of, find_source, nearest_levels, served
 from gentickets.arms import TRANSFER, kind_of
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError
@@ -42,7 +42,7 @@ SAME = ("device", "threads", "plugins", "versions", "definitions")
 class Gathered:
     """A source that fits a target: what is kept of it, and what every layer will get."""
 
-    found: Found
+    found: TransferSource
     recipe: Recipe
     """The target's, with the rounds that the source has a level for."""
     told: Mapping[str, Any]
@@ -117,7 +117,7 @@ def _assembled(recipe: Recipe, options: Options) -> Assembly:
     )  # fmt: skip
 
 
-def _rounds(found: Found, carrier: Carrier, recipe: Recipe, notes: list[str]) -> dict[int, int]:
+def _rounds(found: TransferSource, carrier: Carrier, recipe: Recipe, notes: list[str]) -> dict[int, int]:
     """Target round -> the source's that serves it; rounds that none serves are noted."""
     taken = {pair.source for pair in carrier.pairing.pairs}
     levels = next(iter(found.levels.values()))

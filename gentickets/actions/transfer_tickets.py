@@ -20,7 +20,7 @@ from gentickets.tasks import Task
 
 
 @dataclass(frozen=True)
-class Level:
+class SourceTicket:
     """One ticket of a source on disk, with what lies beside it."""
 
     ticket: Path
@@ -35,22 +35,22 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Found:
+class TransferSource:
     """A source as it lies on disk: seed -> round -> ticket."""
 
     name: str
     path: Path
-    levels: Mapping[int, Mapping[int, Level]]
+    levels: Mapping[int, Mapping[int, SourceTicket]]
     identity: str | None = None
     """Of the run that it is, or lies in."""
 
     @property
-    def first(self) -> Level:
+    def first(self) -> SourceTicket:
         """The first seed's first level, to learn the networks from."""
         return next(iter(next(iter(self.levels.values())).values()))
 
 
-def find_source(path: Path) -> Found:
+def find_source(path: Path) -> TransferSource:
     """The tickets that a path means: those of a run, one ticket, or a portable file.
 
     Raises TicketError where a run has no finished ticket, a ticket is dense or compact, or the path is nothing of that
@@ -62,18 +62,18 @@ def find_source(path: Path) -> Found:
             raise TicketError(f"{path} is a sweep of widths, which finds no tickets")
         if not levels:
             raise TicketError(f"{path} is a run without a finished ticket to carry over; go on with it first")
-        return Found(path.resolve().name, path, levels, _identity(path))
+        return TransferSource(path.resolve().name, path, levels, _identity(path))
     file = ticket_at(path)
     if is_portable(file):
         portable, _ = read_portable(file)
-        return Found(_name_of(file), path, {portable.origin.seed: {portable.origin.round: Level(file)}})
+        return TransferSource(_name_of(file), path, {portable.origin.seed: {portable.origin.round: SourceTicket(file)}})
     ticket, _ = read_ticket(file)
     if ticket.mask.density == 1:
         raise TicketError(f"{file} is a dense ticket, with nothing pruned to carry over; name one of a later round")
-    level = Level(file, _dense_of(file))
+    level = SourceTicket(file, _dense_of(file))
     place = place_in_run(file)
     identity = None if place is None else _identity(place[0])
-    return Found(_name_of(file), path, {ticket.origin.seed: {ticket.origin.round: level}}, identity)
+    return TransferSource(_name_of(file), path, {ticket.origin.seed: {ticket.origin.round: level}}, identity)
 
 
 def _identity(run: Path) -> str | None:
@@ -98,8 +98,8 @@ def _name_of(file: Path) -> str:
     return file.stem if place is None else f"{place[0].name}-{place[1]}-{place[3]}"
 
 
-def _levels_of_run(run: RunFolder) -> dict[int, dict[int, Level]]:
-    found: dict[int, dict[int, Level]] = {}
+def _levels_of_run(run: RunFolder) -> dict[int, dict[int, SourceTicket]]:
+    found: dict[int, dict[int, SourceTicket]] = {}
     cells = [cell for cell in run.path.glob("seed-*/ticket") if re.fullmatch(r"seed-\d+", cell.parent.name)]
     for cell in cells:
         seed = int(cell.parent.name.removeprefix("seed-"))
@@ -108,7 +108,7 @@ def _levels_of_run(run: RunFolder) -> dict[int, dict[int, Level]]:
             here = RoundFolder(folder)
             result = here.read_result()
             if result is not None and result.status == "done" and result.round:
-                found.setdefault(seed, {})[result.round] = Level(here.ticket, dense.ticket)
+                found.setdefault(seed, {})[result.round] = SourceTicket(here.ticket, dense.ticket)
     return dict(sorted(found.items()))
 
 
@@ -148,7 +148,7 @@ def served(sources: Sequence[int], targets: Sequence[int]) -> dict[int, int]:
 
 
 def files_of(
-    found: Found, moves: str, align: bool, seeds: Sequence[int], rounds: Mapping[int, int], task: Task
+    found: TransferSource, moves: str, align: bool, seeds: Sequence[int], rounds: Mapping[int, int], task: Task
 ) -> dict[str, bytes]:
     """The files to keep: tickets of the levels and the dense ones, and trained weights, or signs, where they move."""
     kept: dict[str, bytes] = {}
@@ -172,7 +172,7 @@ def files_of(
     return kept
 
 
-def _files_of_level(level: Level, place: str, moves: str, task: Task) -> dict[str, bytes]:
+def _files_of_level(level: SourceTicket, place: str, moves: str, task: Task) -> dict[str, bytes]:
     if is_portable(level.ticket):
         if moves not in ("signs", "mask"):
             message = f"{level.ticket} is portable: it holds a mask and signs, and no weights"

@@ -10,12 +10,12 @@ from typing import Any
 from gentickets.analysis.results import Cells
 from gentickets.analysis.text.format import arm_name
 from gentickets.arms import FORK, SEARCH, WIDTH, kind_of, told_as
-from gentickets.ledger import ASIDE, Level, levels_of
+from gentickets.ledger import ASIDE, LevelCost, levels_of
 from gentickets.results import Result
 
 
 @dataclass(frozen=True)
-class Cost:
+class ArmCost:
     """What one arm took at one round: means over its finished seeds, and the largest memory."""
 
     arm: str
@@ -45,7 +45,7 @@ class Cost:
     """Phase of ``spent``, or ``forward`` and ``step`` of ``flops`` -> operators of which no count is known."""
 
 
-def costs_of(results: Sequence[Result], cells: Cells, levels: Iterable[Level]) -> tuple[Cost, ...]:
+def costs_of(results: Sequence[Result], cells: Cells, levels: Iterable[LevelCost]) -> tuple[ArmCost, ...]:
     """What every arm took, search first and then as the arms come, without those that nothing finished of."""
     search = {level.round: _needed(level) for level in levels}
     arms = [SEARCH, *cells.arms()] if any(cell.arm == SEARCH for cell in results) else cells.arms()
@@ -53,7 +53,7 @@ def costs_of(results: Sequence[Result], cells: Cells, levels: Iterable[Level]) -
     return tuple(_cost(cells, arm, round, done, search) for arm, round in places if (done := cells.done(arm, round)))
 
 
-def levels(results: Sequence[Result], cells: Cells) -> list[Level]:
+def levels(results: Sequence[Result], cells: Cells) -> list[LevelCost]:
     """What a ticket of each finished round costs, by the ledger; none of a run without tickets."""
     return levels_of(results, cells.recipe)
 
@@ -82,7 +82,9 @@ def _told_name(arm: str, round: int) -> str:
     return FORK if kind_of(arm).name == FORK else told_as(arm, round)
 
 
-def _cost(cells: Cells, arm: str, round: int, done: Sequence[Result], search: Mapping[int, Mapping[str, Any]]) -> Cost:
+def _cost(
+    cells: Cells, arm: str, round: int, done: Sequence[Result], search: Mapping[int, Mapping[str, Any]]
+) -> ArmCost:
     told = _told_name(arm, round)
     width = {place: wide for wide, place in cells.widths}.get(round) if arm == WIDTH else None
     seconds, spent = (_means([getattr(cell, kind) for cell in done]) for kind in ("seconds", "spent"))
@@ -90,7 +92,7 @@ def _cost(cells: Cells, arm: str, round: int, done: Sequence[Result], search: Ma
     channels = [_sums(cell.channels) for cell in done if cell.channels]
     memory = [cell.memory for cell in done if cell.memory is not None]
     energy = [cell.energy for cell in done if cell.energy is not None]
-    return Cost(
+    return ArmCost(
         told,
         round,
         swept_name(cells, width) if arm == WIDTH else arm_name(told),
@@ -136,7 +138,7 @@ def _whole(
     return found
 
 
-def _needed(level: Level) -> dict[str, float | None]:
+def _needed(level: LevelCost) -> dict[str, float | None]:
     """Seconds and FLOPs of a level's search, without evaluating and storing."""
     phases = [cost for phase, cost in level.phases.items() if phase not in ASIDE]
     flops = [cost.exact for cost in phases if cost.exact is not None]

@@ -12,7 +12,7 @@ from gentickets.analysis.stability import connected_from
 from gentickets.analysis.text.format import Spread
 from gentickets.arms import BESIDE
 
-Found = Mapping[str, Any]
+Recorded = Mapping[str, Any]
 """A result's ``beside``."""
 
 
@@ -36,7 +36,7 @@ def aside(cells: Cells, round: int) -> Diagnostics | None:
     )
 
 
-def _line(cells: Cells, arm: str, round: int, seen: Sequence[Found]) -> ArmDiagnostics:
+def _line(cells: Cells, arm: str, round: int, seen: Sequence[Recorded]) -> ArmDiagnostics:
     place = ("ticket", 0) if arm == "dense" else (arm, round)
     latents, nearest = _of(arm, seen, "latents"), _of(arm, seen, "nearest")
     active = [one["active"] for one in latents]
@@ -50,7 +50,7 @@ def _line(cells: Cells, arm: str, round: int, seen: Sequence[Found]) -> ArmDiagn
     )
 
 
-def _of(arm: str, seen: Iterable[Found], what: str) -> list[Any]:
+def _of(arm: str, seen: Iterable[Recorded], what: str) -> list[Any]:
     """What all seeds say of an arm."""
     found = (one.get("arms", {}).get(arm, {}).get(what) for one in seen)
     return [value for value in found if value]
@@ -60,11 +60,11 @@ def _mean_shares(shares: Sequence[Sequence[float]]) -> tuple[float, ...]:
     return tuple(statistics.mean(of_class) for of_class in zip(*shares, strict=True))
 
 
-def _steps(paths: Sequence[Found]) -> list[int]:
+def _steps(paths: Sequence[Recorded]) -> list[int]:
     return sorted({int(path["step"]) for path in paths})
 
 
-def _between(step: int, paths: Sequence[Found]) -> Interpolation:
+def _between(step: int, paths: Sequence[Recorded]) -> Interpolation:
     finite = [path for path in paths if path["relative"] is not None]
     return Interpolation(
         step=step,

@@ -13,7 +13,7 @@ from gentickets.results import Result
 
 
 @dataclass(frozen=True)
-class Level:
+class EmergedLevel:
     """One level in one seed."""
 
     seed: int
@@ -36,7 +36,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Look:
+class MaskDistance:
     """One look at one component's masks."""
 
     seed: int
@@ -64,8 +64,8 @@ class Emergence:
     every: int | None
     steps: int
     """Of the whole training."""
-    levels: tuple[Level, ...]
-    trace: tuple[Look, ...]
+    levels: tuple[EmergedLevel, ...]
+    trace: tuple[MaskDistance, ...]
     vacuous: tuple[str, ...]
     """Sentences about components in which the rule says nothing: it would fire on noise."""
     null: Mapping[str, Any]
@@ -79,7 +79,7 @@ class Emergence:
         """The seeds that were searched."""
         return sorted({level.seed for level in self.levels})
 
-    def of(self, round: int) -> list[Level]:
+    def of(self, round: int) -> list[EmergedLevel]:
         """A level in every seed."""
         return sorted((level for level in self.levels if level.round == round), key=lambda level: level.seed)
 
@@ -113,17 +113,17 @@ def timetable(seen: Emergence) -> tuple[list[str], list[list[str]]]:
     return header, [[str(seed), *(text.get((seed, round), DASH) for round in rounds)] for seed in seen.seeds()]
 
 
-def _levels(cell: Result) -> Iterator[Level]:
+def _levels(cell: Result) -> Iterator[EmergedLevel]:
     for told in cell.early_bird.get("levels") or ():
         step = told.get("step")
         share = step / cell.steps if step is not None and cell.steps else None
-        yield Level(cell.seed, int(told["round"]), 1 - float(told["density"]), step, share, told.get("why"))
+        yield EmergedLevel(cell.seed, int(told["round"]), 1 - float(told["density"]), step, share, told.get("why"))
 
 
-def _looks(cell: Result) -> Iterator[Look]:
+def _looks(cell: Result) -> Iterator[MaskDistance]:
     for told in cell.early_bird.get("trace") or ():
         numbers = (told.get(name) for name in ("distance", "initial", "limit", "share", "share_limit"))
-        yield Look(cell.seed, int(told["round"]), str(told.get("component", "")), int(told["step"]), *numbers)
+        yield MaskDistance(cell.seed, int(told["round"]), str(told.get("component", "")), int(told["step"]), *numbers)
 
 
 def _vacuous(told: Any, component: str) -> Iterable[str]:

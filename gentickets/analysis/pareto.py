@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gentickets.analysis.costs import Cost
+from gentickets.analysis.costs import ArmCost
 from gentickets.analysis.rows import Row
 from gentickets.analysis.text.format import Spread, is_higher
 from gentickets.metrics import of_samples
@@ -30,7 +30,7 @@ class Choice:
     """The units in which no other sound choice is both cheaper and better."""
 
 
-def choices(rows: Sequence[Row], costs: Sequence[Cost], metric: str | None) -> tuple[Choice, ...]:
+def choices(rows: Sequence[Row], costs: Sequence[ArmCost], metric: str | None) -> tuple[Choice, ...]:
     """Every arm whose cost and figure are known, with the fronts that it stands on."""
     spent = {(cost.arm, cost.round): cost for cost in costs}
     found = []

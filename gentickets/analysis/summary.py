@@ -8,7 +8,7 @@ from typing import Any
 
 from gentickets.analysis.claim import judge
 from gentickets.analysis.contrast import plain
-from gentickets.analysis.costs import Cost, costs_of, levels, swept_name, totals, uncounted_in
+from gentickets.analysis.costs import ArmCost, costs_of, levels, swept_name, totals, uncounted_in
 from gentickets.analysis.early_bird import Emergence, emergence
 from gentickets.analysis.pareto import Choice, choices
 from gentickets.analysis.pending import awaited
@@ -67,7 +67,7 @@ class Summary:
     """Whether a sparsity is the removed share of channels, rather than of weights."""
     spent: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Arm -> phase -> FLOPs executed, as `seconds`; empty where nothing is told."""
-    costs: tuple[Cost, ...] = ()
+    costs: tuple[ArmCost, ...] = ()
     """What each arm took at each round, the search of early birds among them."""
     search_cost: tuple[Mapping[str, Any], ...] = ()
     """What a ticket of each level cost to find and to train, as `ledger.json` has it."""

@@ -34,7 +34,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Pair:
+class MatrixPair:
     """One source's ticket in one target."""
 
     source: str
@@ -63,7 +63,7 @@ class Pair:
 class Matrix:
     """Pairs of sources and targets; not every one need be there."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[MatrixPair, ...]
 
     @property
     def sources(self) -> list[str]:
@@ -75,7 +75,7 @@ class Matrix:
         """The columns."""
         return list(dict.fromkeys(pair.target for pair in self.pairs))
 
-    def at(self, source: str, target: str) -> Pair | None:
+    def at(self, source: str, target: str) -> MatrixPair | None:
         """The pair of a row and a column; None where it was not run."""
         return next((pair for pair in self.pairs if (pair.source, pair.target) == (source, target)), None)
 
@@ -113,22 +113,24 @@ def matrix_of(
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise TicketError(f"the matrix has {twice[0]} to {twice[1]} twice; each pair stands in it once")
     pairs = [_pair(source, target, summary, round) for source, target, summary in found]
-    pairs += [Pair(*name, UNDECIDED, f"Nothing is carried over: {why.rstrip('.')}.") for name, why in skipped.items()]
+    pairs += [
+        MatrixPair(*name, UNDECIDED, f"Nothing is carried over: {why.rstrip('.')}.") for name, why in skipped.items()
+    ]
     return Matrix(tuple(pairs))
 
 
-def _pair(source: str, target: str, summary: Summary, round: int | None) -> Pair:
+def _pair(source: str, target: str, summary: Summary, round: int | None) -> MatrixPair:
     whole = summary.transfer
     level = whole.at(summary.verdict.round if round is None else round) if whole else None
     if whole is None or level is None:
-        return Pair(source, target, UNDECIDED, "Nothing is carried over: the run has no transfer.")
-    return _of_level(Pair(source, target, level.word, level.sentence, whole.metric), level)
+        return MatrixPair(source, target, UNDECIDED, "Nothing is carried over: the run has no transfer.")
+    return _of_level(MatrixPair(source, target, level.word, level.sentence, whole.metric), level)
 
 
-def _of_level(pair: Pair, level: TransferLevel) -> Pair:
+def _of_level(pair: MatrixPair, level: TransferLevel) -> MatrixPair:
     trial, best, native = level.trial, level.opponent, level.spreads.get("ticket")
     dense = trial.dense if trial else None
-    return Pair(
+    return MatrixPair(
         pair.source,
         pair.target,
         pair.word,
@@ -149,13 +151,13 @@ def _of_level(pair: Pair, level: TransferLevel) -> Pair:
     )
 
 
-def _short(pair: Pair | None) -> str:
+def _short(pair: MatrixPair | None) -> str:
     if pair is None:
         return DASH
     return pair.word if pair.to_best is None else f"{pair.word} {signed_percent(pair.to_best)}"
 
 
-def _line(pair: Pair) -> list[str]:
+def _line(pair: MatrixPair) -> list[str]:
     places = decimals([pair.ticket, pair.dense, pair.native])
     return [
         pair.source,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gentickets.channels.group import Group, Groups, Member
-from gentickets.channels.slicing import _strided
+from gentickets.channels.slicing import strided_like
 from gentickets.errors import Status, TicketError, nearest
 
 READERS = "weight"
@@ -98,7 +98,7 @@ def _moved(value: Tensor, member: Member, source: Tensor) -> Tensor:
         order = member.index[source].flatten()
     moved = value.detach().index_select(member.dim, order.to(value.device))
     like = torch.empty_strided(moved.shape, value.stride(), dtype=value.dtype, device=value.device)
-    return _strided(moved, like)
+    return strided_like(moved, like)
 
 
 def _weighed(

@@ -33,7 +33,7 @@ def silenced(tensors: Mapping[str, Tensor], groups: Groups, channels: Channels) 
                 _require_length(name, value, dim, left)
                 shape = [len(left) if place == dim else 1 for place in range(value.ndim)]
                 value = torch.where(left.to(value.device).view(shape), value, value.new_zeros(()))
-        found[name] = _strided(value, tensors[name])
+        found[name] = strided_like(value, tensors[name])
     return found
 
 
@@ -54,7 +54,7 @@ def sliced(tensors: Mapping[str, Tensor], groups: Groups, channels: Channels) ->
         for dim, (left, _) in entries[name].items() if name and value.ndim else ():
             _require_length(key, narrow, dim, left)
             narrow = narrow.index_select(dim, left.nonzero().flatten().to(value.device))
-        found[key] = narrow if narrow is value else _strided(narrow, value)
+        found[key] = narrow if narrow is value else strided_like(narrow, value)
     return found
 
 
@@ -64,7 +64,7 @@ def _tensor_of(key: str, known: Mapping[str, object]) -> str | None:
     return next((name for name in (key, parameter, parameter.partition("/")[2]) if name in known), None)
 
 
-def _strided(value: Tensor, like: Tensor) -> Tensor:
+def strided_like(value: Tensor, like: Tensor) -> Tensor:
     """The values with their strides in the order of another tensor's."""
     corner = like[tuple(slice(0, size) for size in value.shape)]
     return torch.empty_like(corner, memory_format=torch.preserve_format, requires_grad=False).copy_(value.detach())

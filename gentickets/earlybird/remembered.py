@@ -16,7 +16,7 @@ Masks = dict[str, Packed]
 Distance = Callable[[Packed, Packed], float]
 
 
-class Level:
+class RememberedMasks:
     """One density: the mask before training, and the newest ones."""
 
     def __init__(self, density: float, patience: int) -> None:

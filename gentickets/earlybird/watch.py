@@ -12,7 +12,7 @@ from gentickets.earlybird.distances import corrected, hamming, members, packed
 from gentickets.earlybird.order import Order, most_followed, require_some_told
 from gentickets.earlybird.pace import Pace, supposed
 from gentickets.earlybird.ranks import Sample
-from gentickets.earlybird.remembered import Level, Masks
+from gentickets.earlybird.remembered import Masks, RememberedMasks
 from gentickets.earlybird.rules import Settings, Standing, emerged, missing, vacuous_by_chance
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Mask
@@ -69,7 +69,7 @@ class EarlyBird:
         self.trace: list[dict[str, Any]] = []
         """One entry for each look, density and component: see `look`."""
         self.looks, self.step = 0, 0
-        self._levels = {density: Level(density, patience) for density in self.settings.densities}
+        self._levels = {density: RememberedMasks(density, patience) for density in self.settings.densities}
         self._orders: dict[str, Order] = {}
         self._begun = False
 
@@ -95,7 +95,7 @@ class EarlyBird:
             orders[component] = Order(component, sample, ranks, self.settings)
         return orders
 
-    def _mask(self, level: Level) -> Masks | None:
+    def _mask(self, level: RememberedMasks) -> Masks | None:
         """The level's mask now, packed; None where it would leave nothing of a tensor, as early ones may."""
         try:
             level.refused = ""
@@ -132,7 +132,7 @@ class EarlyBird:
         self.emerged |= dict.fromkeys(found, step)
         return found
 
-    def _has_emerged(self, level: Level) -> bool:
+    def _has_emerged(self, level: RememberedMasks) -> bool:
         masks = self._mask(level)
         if masks is None:
             level.queue.clear()
@@ -144,7 +144,7 @@ class EarlyBird:
             self.trace.append({"step": self.step, "density": level.density, **told, "limit": self.settings.tolerance})
         return all(emerged(standing, self.settings) for standing in standings)
 
-    def _standings(self, level: Level) -> list[Standing]:
+    def _standings(self, level: RememberedMasks) -> list[Standing]:
         found = level.distances(corrected if self.settings.corrects else hamming)
         return [self._standing(component, *distances) for component, distances in found.items()]
 

@@ -21,7 +21,7 @@ from gentickets.runs.formats import read_snapshot, write_snapshot
 from gentickets.tickets import Snapshot, Tensors
 
 
-class Place(TypedDict):
+class StatePlace(TypedDict):
     """Where a stored state belongs."""
 
     run: str | None
@@ -131,7 +131,7 @@ class Notes:
         return {int(point["step"]) for point in self.curve}
 
 
-def save(folder: RoundFolder, snapshot: Snapshot, notes: Notes, place: Place) -> None:
+def save(folder: RoundFolder, snapshot: Snapshot, notes: Notes, place: StatePlace) -> None:
     """Store the state of an unfinished round, keeping the one before."""
     notes.until_now()
     told = {one.name: getattr(notes, one.name) for one in fields(notes) if one.name != "beside"}
@@ -141,7 +141,7 @@ def save(folder: RoundFolder, snapshot: Snapshot, notes: Notes, place: Place) ->
     write_snapshot(folder.progress, snapshot, told, notes.beside)
 
 
-def resume(folder: RoundFolder, place: Place) -> tuple[Snapshot | None, Notes]:
+def resume(folder: RoundFolder, place: StatePlace) -> tuple[Snapshot | None, Notes]:
     """The newest sound stored state of a round, or none and empty notes.
 
     Raises TicketError (status 3) where one is sound and another round's.

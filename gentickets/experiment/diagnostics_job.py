@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gentickets.experiment.job import Work
+from gentickets.experiment.job import Job
 from gentickets.experiment.plan import Key
 from gentickets.results import Result
 
 
-class LookingBeside(Work):
+class DiagnosticsJob(Job):
     """The unit of the arm ``beside``. It waits for all that it looks at, and looks at what has come of it."""
 
     def _required(self) -> Sequence[Key]:

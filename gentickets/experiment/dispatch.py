@@ -9,19 +9,19 @@ from gentickets.experiment.arms.base import Arm
 from gentickets.experiment.arms.early_bird import EmergedArm
 from gentickets.experiment.arms.transfer import TransferredArm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.diagnostics_job import LookingBeside
-from gentickets.experiment.early_bird_job import Searching
-from gentickets.experiment.job import Work
+from gentickets.experiment.diagnostics_job import DiagnosticsJob
+from gentickets.experiment.early_bird_job import EarlyBirdJob
+from gentickets.experiment.job import Job
 from gentickets.experiment.plan import Unit
 from gentickets.runs.folder import RunFolder
 
-WORKS: dict[str, type[Work]] = {SEARCH: Searching, BESIDE: LookingBeside}
-"""Arm -> what works on it; a `Work`, which trains a ticket, unless it stands here."""
+JOBS: dict[str, type[Job]] = {SEARCH: EarlyBirdJob, BESIDE: DiagnosticsJob}
+"""Arm -> what works on it; a `Job`, which trains a ticket, unless it stands here."""
 
 
-def work_of(assembly: Assembly, run: RunFolder, unit: Unit, **how: Any) -> Work:
+def job_of(assembly: Assembly, run: RunFolder, unit: Unit, **how: Any) -> Job:
     """The work on a unit of a run."""
-    return WORKS.get(unit.kind.name, Work)(assembly, run, unit, arm_of(assembly, run, unit), **how)
+    return JOBS.get(unit.kind.name, Job)(assembly, run, unit, arm_of(assembly, run, unit), **how)
 
 
 def arm_of(assembly: Assembly, run: RunFolder, unit: Unit) -> Arm:

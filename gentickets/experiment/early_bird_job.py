@@ -9,7 +9,7 @@ from gentickets.earlybird import EarlyBird
 from gentickets.experiment.arms.early_bird import EmergedArm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.checkpoint import resume
-from gentickets.experiment.job import Work
+from gentickets.experiment.job import Job
 from gentickets.experiment.plan import Unit
 from gentickets.optimizers import Schedule
 from gentickets.results import Result
@@ -18,7 +18,7 @@ from gentickets.search import Ranking, momentum_of, paces_of
 from gentickets.training import Losses, Plan, Training, train
 
 
-class Searching(Work):
+class EarlyBirdJob(Job):
     """The unit of the arm ``search``. It stores the dense state in which each level emerged, and the trace."""
 
     arm: EmergedArm

@@ -17,7 +17,7 @@ from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms.base import Arm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.checkpoint import Notes, Place, clear, resume, save
+from gentickets.experiment.checkpoint import Notes, StatePlace, clear, resume, save
 from gentickets.experiment.evaluation import Examiner, mean
 from gentickets.experiment.plan import Key, Unit
 from gentickets.files import split_header
@@ -39,7 +39,7 @@ class Stopped(Exception):  # noqa: N818 - it is no error: the round's state is s
     """The unit was asked to stop and has stored where it was."""
 
 
-class Work:
+class Job:
     """A unit being worked on: where it is, and what it has found so far."""
 
     def __init__(
@@ -95,10 +95,10 @@ class Work:
         return replace(result, run=self.place["run"], ticket=ticket, network=network, pictures=pictures)
 
     @cached_property
-    def place(self) -> Place:
+    def place(self) -> StatePlace:
         """What its stored states and its result say of where they belong."""
         owner = self.run.owner
-        return Place(run=owner and owner.identity, seed=self.unit.seed, arm=self.unit.arm, round=self.unit.round)
+        return StatePlace(run=owner and owner.identity, seed=self.unit.seed, arm=self.unit.arm, round=self.unit.round)
 
     def _required(self) -> Sequence[Key]:
         """The units without whose success this one cannot be; all that it needs, as a rule. Of twins one will do."""

@@ -18,7 +18,7 @@ from typing import Any
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.messages import Foreign, messages, send
 from gentickets.experiment.plan import Key, Unit
-from gentickets.experiment.schedule import Schedule
+from gentickets.experiment.schedule import UnitQueue
 
 Tell = Callable[[Unit, int, Mapping[str, Any] | None], object]
 """(unit, steps taken, message when done) -> whatever."""
@@ -125,7 +125,7 @@ class Pool:
         stall: float = STALL_SECONDS,
         lose: Callable[[Unit, str], object] = lambda unit, why: None,
     ) -> None:
-        self.schedule = Schedule(units, done)
+        self.schedule = UnitQueue(units, done)
         self.setup, self.tell, self.note, self.lose = setup, tell, note, lose
         self.stall, self.tick = stall, min(TICK_SECONDS, stall / 4)
         self.jobs = max(1, min(jobs, len(self.schedule.units)))

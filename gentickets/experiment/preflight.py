@@ -21,7 +21,7 @@ from gentickets.criteria import CRITERIA, Criterion
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms.early_bird import EmergedArm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.early_bird_job import Searching
+from gentickets.experiment.early_bird_job import EarlyBirdJob
 from gentickets.experiment.plan import Unit, unit_of
 from gentickets.experiment.plugin_errors import blame, figures_of_images
 from gentickets.masks import Mask, full_mask, keep_top
@@ -212,7 +212,7 @@ class _Trial:
     def _early_bird(self) -> None:
         """The networks with half of the channels, and whether the rule can tell anything from noise here."""
         unit = next(unit for unit in self.units if unit.arm == SEARCH)
-        work = Searching(self.assembly, self.run, unit, EmergedArm(self.assembly, self.run, unit))
+        work = EarlyBirdJob(self.assembly, self.run, unit, EmergedArm(self.assembly, self.run, unit))
         work.training = Training(work.arm.task(), work._plan())
         bird = work._bird()
         work.ranked.try_out()

@@ -166,7 +166,7 @@ def _here(
     run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], tell: Any, note: Callable[[str], object]
 ) -> None:
     """Work in this process, one unit after the other."""
-    from gentickets.experiment.dispatch import work_of
+    from gentickets.experiment.dispatch import job_of
     from gentickets.experiment.plugin_errors import blaming
     from gentickets.experiment.worker import assembled, tried
 
@@ -175,7 +175,7 @@ def _here(
         for sentence in tried(assembly, setup):
             note(sentence)
         for unit in units:
-            result = work_of(assembly, run, unit, save_every=setup["save_every"]).do()
+            result = job_of(assembly, run, unit, save_every=setup["save_every"]).do()
             tell(unit, unit.steps, {"status": result.status, "why": result.why})
 
 

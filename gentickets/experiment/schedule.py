@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from gentickets.experiment.plan import Key, Unit
 
 
-class Schedule:
+class UnitQueue:
     """Units in the order of their needs; of those whose needs are done the one with the most work behind it first.
 
     Behind a unit are the steps of those that need it, and a ticket's own steps twice, so that searches go before

@@ -19,7 +19,7 @@ from gentickets.errors import TicketError
 from gentickets.experiment.arms.early_bird import EmergedArm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.checkpoint import Notes
-from gentickets.experiment.early_bird_job import Searching
+from gentickets.experiment.early_bird_job import EarlyBirdJob
 from gentickets.experiment.evaluation import Examiner
 from gentickets.experiment.plan import Key, Unit
 from gentickets.masks import full_mask, keep_top
@@ -221,7 +221,7 @@ def _score(assembly: Assembly, units: Sequence[Unit]) -> float:
 def _early_bird(assembly: Assembly, unit: Unit, folder: Path) -> tuple[float, float]:
     """Beginning a search of early birds, and one of its checks."""
     run = RunFolder(folder)
-    work = Searching(assembly, run, unit, EmergedArm(assembly, run, unit))
+    work = EarlyBirdJob(assembly, run, unit, EmergedArm(assembly, run, unit))
     work.training = Training(work.arm.task(), work._plan())
     bird = work._bird()
     begin = _timed(assembly.device, bird.begin)

@@ -127,7 +127,7 @@ def tried(assembly: Assembly, setup: Mapping[str, Any]) -> list[str]:
 
 def work(channel: Channel, setup: Mapping[str, Any]) -> None:
     """Take units until told to stop."""
-    from gentickets.experiment.dispatch import work_of
+    from gentickets.experiment.dispatch import job_of
     from gentickets.experiment.job import Stopped
     from gentickets.experiment.plan import unit_of
     from gentickets.runs.folder import RunFolder
@@ -145,7 +145,7 @@ def work(channel: Channel, setup: Mapping[str, Any]) -> None:
     channel.tell(ready=True, notes=tried(assembly, setup))
     while "stop" not in (order := channel.orders.get()):
         unit = unit_of(order["do"])
-        job = work_of(assembly, run, unit, stop=channel.stop.is_set, report=report, save_every=setup["save_every"])
+        job = job_of(assembly, run, unit, stop=channel.stop.is_set, report=report, save_every=setup["save_every"])
         try:
             result = job.do()
         except Stopped:

@@ -22,7 +22,7 @@ open_ended = with_config(ConfigDict(extra="allow", strict=True))
 
 
 @open_ended
-class Checkpoint(TypedDict):
+class CheckpointFields(TypedDict):
     """An evaluation, or a point of a curve."""
 
     step: Count
@@ -31,7 +31,7 @@ class Checkpoint(TypedDict):
 
 
 @open_ended
-class Emerged(TypedDict):
+class LevelFields(TypedDict):
     """A level of an early bird."""
 
     round: Count
@@ -41,7 +41,7 @@ class Emerged(TypedDict):
 
 
 @open_ended
-class Looked(TypedDict):
+class LookFields(TypedDict):
     """A look of an early bird at its masks."""
 
     round: Count
@@ -55,7 +55,7 @@ class Looked(TypedDict):
 
 
 @open_ended
-class EarlyBird(TypedDict, total=False):
+class EarlyBirdFields(TypedDict, total=False):
     """Of the arm ``search``."""
 
     rule: str
@@ -64,14 +64,14 @@ class EarlyBird(TypedDict, total=False):
     tolerance: Number
     patience: Count
     gamma_l1: Number
-    levels: list[Emerged]
-    trace: list[Looked]
+    levels: list[LevelFields]
+    trace: list[LookFields]
     null: dict[str, Any]
     vacuous: list[str]
 
 
 @open_ended
-class Entry(TypedDict):
+class LayerFields(TypedDict):
     """What one layer got in a transfer."""
 
     target: str
@@ -83,7 +83,7 @@ class Entry(TypedDict):
 
 
 @open_ended
-class Transfer(TypedDict, total=False):
+class TransferFields(TypedDict, total=False):
     """Of the arms of a transfer."""
 
     source: str
@@ -97,7 +97,7 @@ class Transfer(TypedDict, total=False):
     match: str
     moves: str
     partial: bool
-    entries: list[Entry]
+    entries: list[LayerFields]
     left: list[str]
     covered: Number
     density: Number
@@ -105,7 +105,7 @@ class Transfer(TypedDict, total=False):
 
 
 @open_ended
-class Latents(TypedDict):
+class LatentFields(TypedDict):
     """Latents that carry something."""
 
     active: Number
@@ -113,7 +113,7 @@ class Latents(TypedDict):
 
 
 @open_ended
-class Nearest(TypedDict):
+class NearestFields(TypedDict):
     """How near samples come to training images."""
 
     samples: Number
@@ -122,16 +122,16 @@ class Nearest(TypedDict):
 
 
 @open_ended
-class Seen(TypedDict, total=False):
+class ArmFields(TypedDict, total=False):
     """What was looked at in one arm's networks."""
 
     classes: list[Number]
-    latents: Latents | None
-    nearest: Nearest | None
+    latents: LatentFields | None
+    nearest: NearestFields | None
 
 
 @open_ended
-class Between(TypedDict):
+class PathFields(TypedDict):
     """A path between two trained networks."""
 
     step: Count
@@ -142,17 +142,17 @@ class Between(TypedDict):
 
 
 @open_ended
-class Beside(TypedDict, total=False):
+class DiagnosticFields(TypedDict, total=False):
     """Of the arm ``beside``."""
 
-    arms: dict[str, Seen]
+    arms: dict[str, ArmFields]
     classes: list[Number]
-    paths: list[Between]
+    paths: list[PathFields]
     skipped: dict[str, str]
 
 
 @open_ended
-class Excluded(TypedDict):
+class ExcludedFields(TypedDict):
     """Parameters that no mask covers, for one reason."""
 
     why: str
@@ -161,7 +161,7 @@ class Excluded(TypedDict):
 
 
 @open_ended
-class Place(TypedDict):
+class CellFields(TypedDict):
     """What every result has."""
 
     arm: str
@@ -174,16 +174,16 @@ class Place(TypedDict):
 
 
 @open_ended
-class Fields(Place, total=False):
+class Fields(CellFields, total=False):
     """A whole result; see `gentickets.results.Result` for what each field means."""
 
     valid: Figures
     test: Figures
     provenance: dict[str, str]
     collapsed: str | None
-    checkpoints: list[Checkpoint]
+    checkpoints: list[CheckpointFields]
     train: Figures
-    curve: list[Checkpoint]
+    curve: list[CheckpointFields]
     losses: list[dict[str, Number]]
     densities: Figures
     tied: Figures
@@ -196,10 +196,10 @@ class Fields(Place, total=False):
     spent: Figures
     memory: int | None
     energy: Number | None
-    early_bird: EarlyBird
-    transfer: Transfer
-    excluded: list[Excluded]
-    beside: Beside
+    early_bird: EarlyBirdFields
+    transfer: TransferFields
+    excluded: list[ExcludedFields]
+    beside: DiagnosticFields
     status: Literal["done", "failed", "diverged", "not run"]
     why: str | None
     run: Hash | None

@@ -10,7 +10,7 @@ of real images and the data's own classifier, made once by whoever comes first, 
   or ``comparison`` (dense reference, controls, longer trainings).
 - ``totals``: part -> ``{"seconds", "flops", "phases": {phase: {"seconds", "flops"}}}``, and ``all`` of them.
 - ``rounds``: ``{"seed", "arm", "round", "status", "memory", "energy"}`` of every result: bytes and joules of training.
-- ``levels``: what a ticket of each round costs (`Level.as_dict`).
+- ``levels``: what a ticket of each round costs (`LevelCost.as_dict`).
 
 What is search depends on the method and the level. ``iterative``: the dense run and every round before, whole, and the
 scores of the level's own round. ``one_shot``: the dense run, and the scores. ``at_start``: the dense steps up to the
@@ -40,7 +40,7 @@ from gentickets.ledger.entries import (
     lower_bound,
     part_of,
 )
-from gentickets.ledger.levels import Level, beyond_search, break_even, levels_of, search_cost, trainings
+from gentickets.ledger.levels import LevelCost, beyond_search, break_even, levels_of, search_cost, trainings
 
 __all__ = [
     "ASIDE",
@@ -53,7 +53,7 @@ __all__ = [
     "WARM_UP",
     "Cost",
     "Entry",
-    "Level",
+    "LevelCost",
     "beyond_search",
     "break_even",
     "entries_of",

@@ -26,7 +26,7 @@ from gentickets.sparsity import share_to_say
 
 
 @dataclass(frozen=True)
-class Level:
+class LevelCost:
     """What a ticket of one round costs, the mean over the seeds that have one; evaluating and storing left out."""
 
     round: int
@@ -107,7 +107,7 @@ def trainings(search: float, dense: float, ticket: float) -> int | None:
     return None if uses is None else math.ceil(uses - 1e-9)
 
 
-def levels_of(results: Sequence[Result], recipe: Recipe) -> list[Level]:
+def levels_of(results: Sequence[Result], recipe: Recipe) -> list[LevelCost]:
     """What a ticket of each finished round costs; rounds without a dense run beside them are left out."""
     entries = entries_of(results, recipe)
     done = {(one.seed, one.arm, one.round): one for one in results if one.status == "done"}
@@ -116,14 +116,14 @@ def levels_of(results: Sequence[Result], recipe: Recipe) -> list[Level]:
     return [level for level in found if level is not None]
 
 
-def search_cost(results: Sequence[Result], recipe: Recipe, round: int) -> Level | None:
+def search_cost(results: Sequence[Result], recipe: Recipe, round: int) -> LevelCost | None:
     """What a ticket of this round costs; None where no seed has finished it."""
     return next((level for level in levels_of(results, recipe) if level.round == round), None)
 
 
 def _level(
     round: int, entries: Sequence[Entry], done: Mapping[tuple[int, str, int], Result], method: str
-) -> Level | None:
+) -> LevelCost | None:
     seeds = [seed for seed, arm, own in sorted(done) if (arm, own) == ("ticket", round) and (seed, "ticket", 0) in done]
     if not seeds:
         return None
@@ -145,7 +145,7 @@ def _level(
     phases = by_phase((phase, cost.times(part)) for costs in search for phase, cost in costs.items())
     ratios = [_needed(costs).in_units_of(whole) for costs, whole in zip(search, dense, strict=True)]
     ticket = done[seeds[0], "ticket", round]
-    return Level(
+    return LevelCost(
         round, ticket.sparsity, tuple(seeds), _needed(phases), phases, total_of(tickets).times(part),
         total_of(dense).times(part), {unit: _mean([ratio[unit] for ratio in ratios]) for unit in ("seconds", "flops")},
         again=(total_of(one for one, _ in again).times(part), total_of(one for _, one in again).times(part)),

@@ -18,7 +18,7 @@ _ASKED = 8
 
 
 @dataclass(eq=False)
-class Entry:
+class HeldWeight:
     """A parameter of a module with its mask, and what it was when it was last masked."""
 
     name: str
@@ -26,7 +26,7 @@ class Entry:
     key: str
     weight: Tensor
     kept: Tensor
-    source: Entry | None = None
+    source: HeldWeight | None = None
     """The held weight on whose memory this parameter lies, under another name or as a transpose: it is masked there."""
     seen: tuple[int, int] | None = None
     probe: Probe | None = None
@@ -132,7 +132,7 @@ def memory(tensor: Tensor) -> Hashable:
     return memory_of(local(tensor))
 
 
-def twins(root: nn.Module, entries: Sequence[Entry]) -> Iterator[Entry]:
+def twins(root: nn.Module, entries: Sequence[HeldWeight]) -> Iterator[HeldWeight]:
     """Other places of a module where a held weight stands, or a parameter on its memory, its mask laid out for it."""
     held = {memory(entry.weight): entry for entry in entries if entry.source is None}
     known = {(id(entry.owner), entry.key) for entry in entries}
@@ -143,7 +143,7 @@ def twins(root: nn.Module, entries: Sequence[Entry]) -> Iterator[Entry]:
             source = held.get(memory(parameter))
             if source is not None:
                 kept = laid_out(source.kept, source.weight, parameter)
-                yield Entry(f"{path}.{key}".lstrip("."), part, key, parameter, kept, source)
+                yield HeldWeight(f"{path}.{key}".lstrip("."), part, key, parameter, kept, source)
 
 
 def _mask_gradient(numbers: Tensor, weight: Tensor) -> None:

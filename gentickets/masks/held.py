@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from gentickets.errors import Status, TicketError, nearest
 
 from . import stepping
-from .entry import Entry, local, memory, twins
+from .entry import HeldWeight, local, memory, twins
 
 Link = tuple[nn.Module, str, nn.Module]
 """A module, and its part of some name."""
@@ -38,16 +38,16 @@ class Held:
         self._start()
 
     def _start(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[HeldWeight] = []
         self.own: WeakSet[Optimizer] = WeakSet()
         """Optimizers with a hook of their own for this Held."""
         self.hooks: list[Before] = []
         self.claims: dict[int, set[str]] = {}
         """Names by who holds them; those of nobody are held as long as anybody holds something."""
         self._bound = self._missing = False
-        self._below: dict[str, list[Entry]] = {}
+        self._below: dict[str, list[HeldWeight]] = {}
         self._links: dict[str, list[Link]] = {}
-        self._plans: WeakKeyDictionary[Optimizer, tuple[list[int], list[Entry]]] = WeakKeyDictionary()
+        self._plans: WeakKeyDictionary[Optimizer, tuple[list[int], list[HeldWeight]]] = WeakKeyDictionary()
         stepping.enter(self)
 
     def __getstate__(self) -> dict[str, object]:
@@ -131,7 +131,7 @@ class Held:
         found = list(self._found(strict))
         self._bound, self._missing = True, len(found) < len(self.places) - len(self.released)
         found = [known.get((id(new.owner), new.key, id(new.weight)), new) for new in found]
-        first: dict[Hashable, Entry] = {}
+        first: dict[Hashable, HeldWeight] = {}
         for entry in found:
             source = first.setdefault(memory(entry.weight), entry)
             entry.source = None if source is entry else source
@@ -143,14 +143,14 @@ class Held:
         if self.gradients:
             self.mask_gradients()
 
-    def _found(self, strict: bool) -> Iterator[Entry]:
+    def _found(self, strict: bool) -> Iterator[HeldWeight]:
         for name, kept in self.places.items():
             path, _, key = name.rpartition(".")
             owner = _part(self.root, path)
             weight = None if owner is None else owner._parameters.get(key)
             fits = weight is not None and weight.shape == kept.shape
             if owner is not None and weight is not None and fits and name not in self.released:
-                yield Entry(name, owner, key, weight, kept)
+                yield HeldWeight(name, owner, key, weight, kept)
             elif strict and not fits and name not in self.released:
                 raise self._gone(name, weight)
 
@@ -191,7 +191,7 @@ class Held:
             return True
         return any(entry.replaced() for entry in self._below.get(path, ()))
 
-    def _trained(self, optimizer: Optimizer) -> list[Entry]:
+    def _trained(self, optimizer: Optimizer) -> list[HeldWeight]:
         if self._stale(""):
             self.bind(strict=False)
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -203,7 +203,7 @@ class Held:
             plan = self._plans[optimizer] = ids, own
         return plan[1]
 
-    def _mask(self, entries: Iterable[Entry]) -> None:
+    def _mask(self, entries: Iterable[HeldWeight]) -> None:
         sources = {id(source): source for entry in entries for source in [entry.source or entry]}
         if sources:
             with torch.no_grad():

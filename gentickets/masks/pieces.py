@@ -25,7 +25,7 @@ _BLOCK_ELSEWHERE = 1 << 20
 Index = tuple[int | slice, ...]
 
 
-class Part:
+class ScoredTensor:
     """One tensor's scores and what may be kept of them. A weight's position is its index in logical order."""
 
     def __init__(self, name: str, scores: Tensor, within: Mask, *, magnitude: bool, seed: int) -> None:
@@ -104,7 +104,7 @@ class Piece:
     """A piece of a tensor: number in the group, first position, index, scores, what is kept (None: all)."""
 
     number: int
-    part: Part
+    part: ScoredTensor
     start: int
     index: Index
     numbers: Tensor
@@ -125,7 +125,7 @@ class Group:
     low: Number = -math.inf
     high: Number = math.inf
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[ScoredTensor]) -> None:
         self.parts = [part for part in parts if part.size]
         self.size = sum(part.size for part in parts)
         self.kept = sum(part.kept for part in parts)
@@ -174,7 +174,7 @@ class Ties:
         return joined(found)
 
 
-def _share(n: int, part: Part, group: Group) -> int:
+def _share(n: int, part: ScoredTensor, group: Group) -> int:
     return math.ceil(n * part.size / group.size)
 
 

@@ -14,7 +14,7 @@ from gentickets.seeds import derive
 from . import blockwise
 from .kth import Cut, kth_largest
 from .mask import Mask, component_of
-from .pieces import Group, Part, Piece, Ties
+from .pieces import Group, Piece, ScoredTensor, Ties
 
 Scores = Mapping[str, Tensor]
 """Tensor name -> score of each weight, of the weight's shape. The highest are kept."""
@@ -113,7 +113,7 @@ class _Choice:
             order = kth_largest(Ties(group, self.cut), missing, self.cut.tied, rng)
             self.lowest_hash, self.twins = int(order.value), missing - order.above
 
-    def masks(self, within: Mask) -> Iterator[tuple[Part, Tensor, int]]:
+    def masks(self, within: Mask) -> Iterator[tuple[ScoredTensor, Tensor, int]]:
         """Each tensor's mask, with the number of its kept weights; strides and device as in ``within``."""
         made = {part.name: part.empty_mask(within[part.name]) for part in self.group.parts}
         counts = dict.fromkeys(made, 0)
@@ -150,10 +150,10 @@ def _groups(scores: Scores, within: Mask, scope: str, seed: int) -> dict[str, Gr
     magnitude = isinstance(scores, Magnitudes)
     raw = scores.weights if isinstance(scores, Magnitudes) else scores
     within.require_same_names(raw, "the set of scores")
-    parts: dict[str, list[Part]] = {}
+    parts: dict[str, list[ScoredTensor]] = {}
     for name in sorted(within):
         key = {"layer": name, "component": component_of(name), "global": "the network"}[scope]
-        parts.setdefault(key, []).append(Part(name, raw[name], within, magnitude=magnitude, seed=seed))
+        parts.setdefault(key, []).append(ScoredTensor(name, raw[name], within, magnitude=magnitude, seed=seed))
     return {key: Group(members) for key, members in parts.items()}
 
 

@@ -22,7 +22,7 @@ _INSIDE = ("optimizer", "_optimizer", "base_optimizer")
 """Where wrappers keep the optimizer that they step (accelerate, Lightning, Lookahead, SAM)."""
 
 
-class Listener(Protocol):
+class StepListener(Protocol):
     """What is told of steps."""
 
     own: WeakSet[Optimizer]
@@ -35,7 +35,7 @@ class Listener(Protocol):
         """An optimizer has stepped."""
 
 
-_LIVE: WeakSet[Listener] = WeakSet()
+_LIVE: WeakSet[StepListener] = WeakSet()
 _HOOKS: list[RemovableHandle] = []
 
 
@@ -48,7 +48,7 @@ def elementwise(optimizer: Optimizer) -> bool:
     return type(optimizer) in _ELEMENTWISE
 
 
-def enter(listener: Listener) -> None:
+def enter(listener: StepListener) -> None:
     """Tell a listener of every optimizer's steps, as long as it lives."""
     _LIVE.add(listener)
     if not _HOOKS:
@@ -56,7 +56,7 @@ def enter(listener: Listener) -> None:
         _HOOKS.append(of_all.register_optimizer_step_post_hook(_after))
 
 
-def leave(listener: Listener) -> None:
+def leave(listener: StepListener) -> None:
     """Tell it no more."""
     _LIVE.discard(listener)
     while _HOOKS and not _LIVE:

@@ -26,7 +26,7 @@ Size = Annotated[int, Field(ge=1, le=LARGEST)]
 
 
 @with_config(ConfigDict(extra="ignore", strict=True))
-class Beside(TypedDict, total=False):
+class TicketFields(TypedDict, total=False):
     """What a ticket's recipe says besides a run's."""
 
     plugins: list[Annotated[str, Field(max_length=255)]]
@@ -72,7 +72,7 @@ def ticket_recipe(raw: Mapping[str, Any] | None, where: Path) -> Recipe:
     if raw is None:
         raise TicketError(f"{where} holds no recipe, so that its networks cannot be built; load it from Python")
     try:
-        beside = TypeAdapter(Beside).validate_python(dict(raw))
+        beside = TypeAdapter(TicketFields).validate_python(dict(raw))
     except ValidationError as error:
         message = f"{where}: {wrong_field(error)}: the recipe in this file is damaged"
         raise TicketError(message, Status.TICKET) from error

@@ -34,9 +34,9 @@ def pack_ticket(ticket: Ticket, recipe: Mapping[str, Any] | None = None) -> byte
     _refuse_infinite(ticket.weights, ticket.optim, ticket.ema, ticket.constants)
     tensors: dict[str, Tensor] = {}
     for name, kept in ticket.mask.items():
-        tensors[f"mask/{name}"] = _packed(kept)
+        tensors[f"mask/{name}"] = packed_bits(kept)
     for name, kept in (ticket.channels or {}).items():
-        tensors[f"channels/{name}"] = _packed(kept)
+        tensors[f"channels/{name}"] = packed_bits(kept)
     for name, value in ticket.weights.items():
         tensors |= _stored("weights", name, value, ticket.mask.get(name))
     for key, value in ticket.optim.items():
@@ -56,14 +56,14 @@ def read_ticket(path: Path) -> tuple[Ticket, dict[str, Any] | None]:
     """A ticket and the recipe stored with it; TicketError (status 3) where the file is damaged or is none."""
     tensors, header = read_tensors(path, "ticket")
     try:
-        masks = {name: _bits(tensors[f"mask/{name}"], shape) for name, shape in header["shapes"].items()}
+        masks = {name: unpacked_bits(tensors[f"mask/{name}"], shape) for name, shape in header["shapes"].items()}
         mask = Mask(masks)
         weights = dict(_restored("weights", tensors, mask))
         optim, ema = dict(_restored("optim", tensors, mask)), dict(_restored("ema", tensors, mask))
         channels = _channels(tensors, header.get("channels"))
         constants = _names(header.get("constants", []))
-        origin = _origin(header["origin"])
-        return Ticket(mask, weights, origin, optim, ema, channels, constants), _recipe(header["recipe"])
+        origin = origin_from(header["origin"])
+        return Ticket(mask, weights, origin, optim, ema, channels, constants), recipe_from(header["recipe"])
     except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, IndexError) as error:
         raise TicketError(f"{path} is no sound ticket: {error}", Status.TICKET) from error
 
@@ -117,7 +117,8 @@ def _names(raw: Any) -> frozenset[str]:
     return frozenset(raw)
 
 
-def _origin(raw: Mapping[str, Any]) -> Origin:
+def origin_from(raw: Mapping[str, Any]) -> Origin:
+    """The origin in a file's header; TypeError where it holds values of wrong kinds."""
     origin = Origin(**raw)
     numbers, names = (origin.rewind_to, origin.round, origin.seed), (origin.method, origin.rewind, origin.arm)
     if not all(type(number) is int for number in numbers) or not all(isinstance(name, str) for name in names):
@@ -125,7 +126,8 @@ def _origin(raw: Mapping[str, Any]) -> Origin:
     return origin
 
 
-def _recipe(raw: Any) -> dict[str, Any] | None:
+def recipe_from(raw: Any) -> dict[str, Any] | None:
+    """The recipe in a file's header, if there is one; TypeError where it lacks sections."""
     sections = ("task", "data", "train", "search", "quality")
     if raw is not None and not (isinstance(raw, dict) and all(isinstance(raw.get(key), dict) for key in sections)):
         raise TypeError("its recipe lacks sections")
@@ -167,14 +169,16 @@ def _mask_of_slot(mask: Mask, key: str, value: Tensor) -> Tensor | None:
 def _channels(tensors: Tensors, sizes: Any) -> Channels | None:
     if sizes is None:
         return None
-    return Channels({name: _bits(tensors[f"channels/{name}"], [size]) for name, size in sizes.items()})
+    return Channels({name: unpacked_bits(tensors[f"channels/{name}"], [size]) for name, size in sizes.items()})
 
 
-def _packed(kept: Tensor) -> Tensor:
+def packed_bits(kept: Tensor) -> Tensor:
+    """A boolean tensor as bytes of eight bits, in logical order."""
     return torch.from_numpy(np.packbits(kept.cpu().contiguous().numpy().reshape(-1)))
 
 
-def _bits(packed: Tensor, shape: list[int]) -> Tensor:
+def unpacked_bits(packed: Tensor, shape: list[int]) -> Tensor:
+    """A boolean tensor from bytes of eight bits; ValueError where there are too many or too few for its shape."""
     count = prod(shape)
     if packed.numel() != (count + 7) // 8:
         raise ValueError(f"{packed.numel()} bytes of mask for {count} weights")

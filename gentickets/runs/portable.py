@@ -19,7 +19,7 @@ from gentickets.files import read_header
 from gentickets.files.belonging import RESULT, TICKET, foreign
 from gentickets.masks import Mask
 from gentickets.portable import Portable
-from gentickets.runs.formats import _bits, _origin, _packed, _recipe, read_ticket
+from gentickets.runs.formats import origin_from, packed_bits, read_ticket, recipe_from, unpacked_bits
 from gentickets.tensorfile import pack, read_tensors
 
 KIND = "portable"
@@ -39,8 +39,8 @@ def pack_portable(portable: Portable, recipe: Mapping[str, Any] | None = None) -
     """
     tensors: dict[str, Tensor] = {}
     for name, kept in portable.mask.items():
-        tensors[f"mask/{name}"] = _compressed(_packed(kept))
-        tensors[f"signs/{name}"] = _packed(portable.positive[name].cpu()[kept.cpu()])
+        tensors[f"mask/{name}"] = _compressed(packed_bits(kept))
+        tensors[f"signs/{name}"] = packed_bits(portable.positive[name].cpu()[kept.cpu()])
     for name, value in portable.norms.items():
         tensors[f"norms/{name}"] = value
     shapes = {name: list(kept.shape) for name, kept in portable.mask.items()}
@@ -60,8 +60,8 @@ def read_portable(path: Path) -> tuple[Portable, dict[str, Any] | None]:
         _check(tensors, shapes, norms)
         mask = Mask({name: _mask(tensors[f"mask/{name}"], shape) for name, shape in shapes.items()})
         positive = {name: _signs(tensors[f"signs/{name}"], mask[name]) for name in shapes}
-        portable = Portable(mask, positive, norms, _origin(header["origin"]))
-        recipe = _recipe(header["recipe"])
+        portable = Portable(mask, positive, norms, origin_from(header["origin"]))
+        recipe = recipe_from(header["recipe"])
     except (AttributeError, KeyError, TypeError, RuntimeError, ValueError, IndexError, zlib.error) as error:
         raise TicketError(f"{path} is no sound portable ticket: {error}", Status.TICKET) from error
     _check_beside(path, portable)
@@ -125,8 +125,8 @@ def _signs(packed: Tensor, kept: Tensor) -> Tensor:
 
 def _whole(packed: Tensor, shape: list[int]) -> Tensor:
     """Unpacked bits; what fills up the last byte must be zero, so that equal content has one form."""
-    bits = _bits(packed, shape)
-    if not torch.equal(_packed(bits), packed):
+    bits = unpacked_bits(packed, shape)
+    if not torch.equal(packed_bits(bits), packed):
         raise ValueError("there are bits behind the last one")
     return bits
 

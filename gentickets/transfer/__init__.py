@@ -4,12 +4,12 @@ from .alignment import Match, aligned, alignment, alignment_report, matches, mov
 from .carrying import MOVES, carried, transfer
 from .codes import code_group
 from .pairing import Pair, Pairing, default_routes, paired
-from .table import Entry, Table
+from .table import LayerTransfer, Table
 from .widths import fitted, perturbed, shrunk, stretched
 
 __all__ = [
     "MOVES",
-    "Entry",
+    "LayerTransfer",
     "Match",
     "Pair",
     "Pairing",

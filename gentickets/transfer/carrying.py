@@ -26,7 +26,7 @@ from gentickets.tasks import Task
 from gentickets.tickets import Origin, Tensors, Ticket, check_fit, copied, state_of, zeroed
 
 from .pairing import Pairing, paired
-from .table import Entry, Table
+from .table import LayerTransfer, Table
 from .widths import fitted, perturbed
 
 MOVES = ("weights", "mask", "signs", "trained")
@@ -235,7 +235,7 @@ def _table(
         got = "nothing" if giver is None else _GOT[moves]
         if density == 1.0 and moves in ("weights", "trained"):
             got = "weights"
-        entries.append(Entry(name, giver, got, kept.numel(), made.mask.kept_in(name), density))
+        entries.append(LayerTransfer(name, giver, got, kept.numel(), made.mask.kept_in(name), density))
     pruned = made.mask.components
     outside = [name for name in prunable(target) if name not in made.mask and component_of(name) in pruned]
     left = (*pairing.left, *(f"'{name}' is exempt from pruning in the target" for name in outside))

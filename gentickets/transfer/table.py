@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Entry:
+class LayerTransfer:
     """One prunable weight of the target."""
 
     target: str
@@ -34,7 +34,7 @@ class Table:
     moves: str
     partial: bool
     """Whether leaving out layers that do not fit was asked for; default routes always leave them out, see ``left``."""
-    entries: tuple[Entry, ...]
+    entries: tuple[LayerTransfer, ...]
     """In the target's order."""
     left: tuple[str, ...] = ()
     """Sentences on the layers that got nothing, on either side."""

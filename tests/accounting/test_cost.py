@@ -22,7 +22,7 @@ from gentickets.channels import compact, full_channels, groups_of, keep_channels
 from gentickets.disk import write_whole
 from gentickets.experiment.options import Options
 from gentickets.experiment.run import find
-from gentickets.ledger import Cost, Level
+from gentickets.ledger import Cost, LevelCost
 from gentickets.masks import Channels, Mask, full_mask
 from gentickets.recipe import load_recipe
 from gentickets.results import Result, read_results
@@ -136,9 +136,9 @@ def test_a_compact_ticket_is_told_as_it_is_and_repays_its_search(run: Path, tmp_
 
 
 def narrow(path: Path) -> tuple[Any, Channels]:
-    from gentickets.actions.train_ticket import Place, open_ticket
+    from gentickets.actions.train_ticket import Environment, open_ticket
 
-    ticket, assembly = open_ticket(path, Place(device="cpu"))
+    ticket, assembly = open_ticket(path, Environment(device="cpu"))
     task = assembly.task(ticket.origin.seed)
     batch = torch.zeros(2, *task.image)
     groups = groups_of(task, batch)
@@ -237,7 +237,7 @@ def test_flops_of_a_sample_are_those_of_what_makes_it(case: str) -> None:
     assert 0.4 < sample_flops(task, Mask(half)) / sample_flops(task) < 0.75
 
 
-LEVEL = Level(
+LEVEL = LevelCost(
     1, 0.5, (0, 1), Cost(2.0, 20.0), {}, Cost(), Cost(8.0, 40.0), {"seconds": 0.25, "flops": 0.5}, (Cost(), Cost()),
     smaller=True,
 )  # fmt: skip

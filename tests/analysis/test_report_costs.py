@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from helpers import Page, made_up_run, reading
 
-from gentickets.analysis.costs import Cost
+from gentickets.analysis.costs import ArmCost
 from gentickets.analysis.early_bird import emergence, timetable
 from gentickets.analysis.pareto import Choice, front
 from gentickets.analysis.results import Cells
@@ -142,7 +142,7 @@ def early_birds(**losses: float) -> list[Result]:
     return found
 
 
-def of(summary: Summary, arm: str, round: int) -> Cost:
+def of(summary: Summary, arm: str, round: int) -> ArmCost:
     return next(cost for cost in summary.costs if (cost.arm, cost.round) == (arm, round))
 
 

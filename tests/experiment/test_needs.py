@@ -12,7 +12,7 @@ from helpers import EVERY_STEP, content, small_recipe
 
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.dispatch import work_of
+from gentickets.experiment.dispatch import job_of
 from gentickets.experiment.plan import Unit, plan_units
 from gentickets.experiment.run import find, results_of
 from gentickets.recipe import Recipe
@@ -64,7 +64,7 @@ def test_nothing_is_stored_of_a_unit_whose_need_has_no_result(missing: tuple[str
     run.round(*unit.key).result.unlink()
     run.round(0, *missing).result.unlink()
     with pytest.raises(TicketError, match=f"needs {missing[0]} round {missing[1]} of seed 0, which has no result yet"):
-        work_of(Assembly(wanted, root=Path("data")), run, unit).do()
+        job_of(Assembly(wanted, root=Path("data")), run, unit).do()
     assert not run.round(*unit.key).result.exists()
 
 

@@ -15,7 +15,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment import job as work
 from gentickets.experiment import run as finding
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.dispatch import work_of
+from gentickets.experiment.dispatch import job_of
 from gentickets.experiment.options import Options
 from gentickets.experiment.plan import Unit
 from gentickets.experiment.pool import Worker
@@ -63,9 +63,9 @@ def test_two_rounds_of_one_arm_run_side_by_side(tmp_path: Path, monkeypatch: pyt
     assembly = Assembly(recipe, root=Path("data"))
     units = [Unit(0, "shuffle", round, 8, 3) for round in (1, 2)]
     with locked(run.round(0, "shuffle", 1).path):
-        assert work_of(assembly, run, units[1]).do().status == "done"
+        assert job_of(assembly, run, units[1]).do().status == "done"
         with pytest.raises(TicketError, match="another process"):
-            work_of(assembly, run, units[0]).do()
+            job_of(assembly, run, units[0]).do()
 
 
 def test_threads_and_jobs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from gentickets.experiment.plan import Key, Unit, plan_units
-from gentickets.experiment.schedule import Schedule
+from gentickets.experiment.schedule import UnitQueue
 from gentickets.recipe import Recipe, load_recipe, shipped_recipes
 
 
@@ -30,7 +30,7 @@ def by_the_book(waiting: Sequence[Unit], done: set[Key]) -> Unit | None:
 
 def played(units: Sequence[Unit], done: set[Key], jobs: int, seed: int) -> list[Key]:
     """What is handed out in a play of ``jobs`` workers that end in a random order, checked by the book."""
-    rng, schedule, waiting = random.Random(seed), Schedule(units, done), [u for u in units if u.key not in done]
+    rng, schedule, waiting = random.Random(seed), UnitQueue(units, done), [u for u in units if u.key not in done]
     done, at_work, order = set(done), list[Unit](), list[Key]()
     while True:
         while len(at_work) < jobs and (unit := schedule.next()) is not None:
@@ -60,7 +60,7 @@ def test_the_order_is_that_of_looking_at_all_of_them(name: str, jobs: int) -> No
 
 def test_a_unit_that_is_lost_keeps_back_what_needs_it_and_nothing_else() -> None:
     units = planned(load_recipe("tiny"))
-    schedule, handed = Schedule(units, set()), list[Unit]()
+    schedule, handed = UnitQueue(units, set()), list[Unit]()
     while (unit := schedule.next()) is not None:
         handed.append(unit)
         if unit.key != (0, "ticket", 1):
@@ -71,7 +71,7 @@ def test_a_unit_that_is_lost_keeps_back_what_needs_it_and_nothing_else() -> None
 
 
 def test_a_unit_that_is_put_back_is_the_next_again() -> None:
-    schedule = Schedule(planned(load_recipe("tiny")), set())
+    schedule = UnitQueue(planned(load_recipe("tiny")), set())
     first = schedule.next()
     assert first is not None
     schedule.put_back(first)
@@ -84,7 +84,7 @@ def test_ten_thousand_units_are_planned_and_handed_out_in_seconds() -> None:
     started = time.process_time()
     units = planned(recipe)
     assert len(units) > 10_000
-    schedule, count = Schedule(units, set()), 0
+    schedule, count = UnitQueue(units, set()), 0
     while (unit := schedule.next()) is not None:
         schedule.finish(unit.key)
         count += 1

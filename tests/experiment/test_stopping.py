@@ -152,7 +152,7 @@ def test_a_look_that_was_stopped_goes_on_by_the_same_command(tmp_path: Path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("gentickets.experiment.job.Work.do", stopped)
+        patch.setattr("gentickets.experiment.job.Job.do", stopped)
         with pytest.raises(KeyboardInterrupt):
             find(wanted, run, EVERY_STEP)
     assert recipe_of(RunFolder(run)).search.seeds == 6

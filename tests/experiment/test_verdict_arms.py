@@ -22,7 +22,7 @@ from gentickets.criteria import CRITERIA
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import base as arms
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.dispatch import work_of
+from gentickets.experiment.dispatch import job_of
 from gentickets.experiment.extend import grown, grows, keeping_levels
 from gentickets.experiment.job import Stopped
 from gentickets.experiment.options import Options
@@ -234,7 +234,7 @@ def test_a_fork_in_its_own_order_at_the_rewind_step_is_the_ticket(
     """What the plan leaves out would have been the same bytes; and so is a fork of a later step in its own order."""
     recipe, run = judged
     arm = Unit(0, "fork-4", 2, STEPS, STEPS - REWIND, ((0, "ticket", 2),))
-    work_of(assembled(recipe), run, arm).do()
+    job_of(assembled(recipe), run, arm).do()
     made = run.round(0, "fork-4", 2)
     assert made.trained.read_bytes() == run.round(0, "ticket", 2).trained.read_bytes()
     for path in made.path.iterdir():
@@ -392,7 +392,7 @@ def test_arms_of_a_verdict_that_keep_dying_end_with_the_same_bytes(
     for unit in units:
         for _ in range(40):
             try:
-                work_of(assembly, again, unit, stop=lambda: True).do()
+                job_of(assembly, again, unit, stop=lambda: True).do()
                 break
             except Stopped:
                 stops[unit.arm] += 1

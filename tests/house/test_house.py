@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,51 @@ def test_recipes_are_read_by_key_in_their_own_room_alone() -> None:
 def test_a_recipe_read_by_key_would_be_seen() -> None:
     assert keys_read('steps = recipe["train"]["steps"]\nrecipe.get("claim") or {}\n') == {"train", "steps", "claim"}
     assert not keys_read('recipe.train.steps\nrecord["train"] = 1\n')
+
+
+MOST_FILES = 2
+"""In how many files a class name may stand for different things."""
+
+
+def class_files(paths: Iterable[Path]) -> dict[str, set[Path]]:
+    """Class name -> the files that define a class of that name, at any depth."""
+    found: dict[str, set[Path]] = {}
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, set()).add(path)
+    return found
+
+
+def private_imports(code: str) -> list[str]:
+    """The private names that a module takes from other modules of the house."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        ours = isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("gentickets"))
+        if isinstance(node, ast.ImportFrom) and ours:
+            found += [alias.name for alias in node.names if alias.name.startswith("_") and alias.name != "__version__"]
+    return found
+
+
+def test_no_class_name_stands_in_more_than_two_files() -> None:
+    assert not {name: paths for name, paths in class_files(MODULES).items() if len(paths) > MOST_FILES}
+
+
+def test_a_third_class_of_one_name_would_be_seen(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.py" for number in range(3)]
+    for path in paths:
+        path.write_text("class Level:\n    pass\n")
+    assert class_files(paths) == {"Level": set(paths)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_private_names_stay_in_their_file(path: Path) -> None:
+    assert not private_imports(path.read_text(encoding="utf-8"))
+
+
+def test_a_private_import_would_be_seen() -> None:
+    assert private_imports("from gentickets.masks.mask import Mask, _bits\nfrom .kth import _cut\n") == [
+        "_bits",
+        "_cut",
+    ]
+    assert not private_imports("from torch.nn.utils.parametrizations import _SpectralNorm\n")

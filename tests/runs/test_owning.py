@@ -13,7 +13,7 @@ import pytest
 from helpers import EVERY_STEP, SMALL, Killed, content, small_recipe
 
 from gentickets import disk
-from gentickets.actions.train_ticket import Place, train_ticket
+from gentickets.actions.train_ticket import Environment, train_ticket
 from gentickets.disk import clear_drafts, is_draft, recording, write_new, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.options import Options
@@ -186,23 +186,23 @@ def test_a_training_refuses_a_folder_of_somebody_elses(name: str, ticket: Path, 
     (tmp_path / "out" / name).write_bytes(b"mine")
     before = seen(tmp_path)
     with pytest.raises(TicketError, match="choose another --out"):
-        train_ticket(ticket, tmp_path / "out", Place(device="cpu"))
+        train_ticket(ticket, tmp_path / "out", Environment(device="cpu"))
     assert seen(tmp_path) == before
 
 
 def test_a_training_that_fails_at_its_start_leaves_nothing(ticket: Path, tmp_path: Path) -> None:
     elsewhere = {"data": {"name": "mnist", "size": 8}}
     with pytest.raises(TicketError, match="mnist"):
-        train_ticket(ticket, tmp_path / "some" / "out", Place(tmp_path / "nothing", "cpu"), changes=elsewhere)
+        train_ticket(ticket, tmp_path / "some" / "out", Environment(tmp_path / "nothing", "cpu"), changes=elsewhere)
     assert seen(tmp_path) == {}
-    train_ticket(ticket, tmp_path / "out", Place(device="cpu"))
+    train_ticket(ticket, tmp_path / "out", Environment(device="cpu"))
     result = RunFolder(tmp_path / "out").round(0, "train", 1).read_result()
     assert result is not None
     assert result.run == RunFolder(tmp_path / "out").owner.identity  # type: ignore[union-attr]
     other = RunFolder(tmp_path / "out").round(0, "train", 1).result
     (tmp_path / "copy").mkdir()
     shutil.copytree(tmp_path / "out", tmp_path / "two")
-    train_ticket(ticket, tmp_path / "longer", Place(device="cpu"), changes={"train": {"steps": 8}})
+    train_ticket(ticket, tmp_path / "longer", Environment(device="cpu"), changes={"train": {"steps": 8}})
     shutil.copyfile(RunFolder(tmp_path / "longer").round(0, "train", 1).result, other)
     with pytest.raises(TicketError, match="another run") as caught:
         RunFolder(tmp_path / "out").round(0, "train", 1).read_result()

@@ -20,7 +20,7 @@ from helpers import FAMILY_CASES, HOUSE, REWIND, call, make_task, make_training
 from torch import Tensor, nn
 
 from gentickets.actions.portable import CONTROLS, check_portable, train_portable, write_portables
-from gentickets.actions.train_ticket import Place
+from gentickets.actions.train_ticket import Environment
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.job import Stopped
@@ -537,7 +537,7 @@ def test_train_plants_it_in_the_next_seed_and_names_the_control(
 def test_the_fresh_network_is_the_one_that_find_trains(runs: Path, tmp_path: Path) -> None:
     """So its dense control ends where the dense run of that seed ended, bit for bit."""
     path = runs / "own/seed-0/ticket/round-03/portable.safetensors"
-    train_portable(path, tmp_path / "dense", Place(device="cpu"), seed=1, control="dense")
+    train_portable(path, tmp_path / "dense", Environment(device="cpu"), seed=1, control="dense")
     ours = read_snapshot(tmp_path / "dense/seed-1/train/round-00/trained.safetensors")[0].weights
     theirs = read_snapshot(runs / "own/seed-1/ticket/round-00/trained.safetensors")[0].weights
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -563,7 +563,7 @@ def test_controls_are_what_they_say(runs: Path, tmp_path: Path) -> None:
 
 def test_a_stopped_planting_goes_on_to_the_same_bytes(runs: Path, tmp_path: Path) -> None:
     path = runs / "own/seed-0/ticket/round-03/portable.safetensors"
-    place, taken = Place(device="cpu"), []
+    place, taken = Environment(device="cpu"), []
     train_portable(path, tmp_path / "whole", place, seed=4)
     for stop_at in (2, 3):
         taken.clear()

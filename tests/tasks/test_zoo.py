@@ -503,7 +503,7 @@ def test_the_penaltys_gradients_are_those_of_finite_differences() -> None:
         assert gradients["0.weight"].flatten()[index].item() == pytest.approx(slope, rel=1e-4, abs=1e-8)
 
 
-class Work(TorchDispatchMode):
+class Job(TorchDispatchMode):
     """Counts FLOPs; the counter of PyTorch's own, by its module hooks, does not follow a gradient inside a loss."""
 
     done = 0
@@ -522,7 +522,7 @@ def test_the_penalty_does_no_convolutions_on_zeros(network: str) -> None:
     images = (noise(2, *CIFAR), noise(2, *CIFAR, seed=1), torch.full((2, 1, 1, 1), 0.5))
     work = []
     for network in (plain_way(critic), critic):
-        with Work() as counter:
+        with Job() as counter:
             of_penalty(network, images)
         work.append(counter.done)
     assert work[0] / work[1] > 1.25

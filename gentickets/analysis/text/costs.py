@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gentickets.analysis.costs import Cost
+from gentickets.analysis.costs import ArmCost
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import (
     DASH,
@@ -138,30 +138,30 @@ def ratio(value: float | None) -> str:
     return DASH if value is None else fixed(value, 2 if value < 10 else 1)
 
 
-def _shown(summary: Summary) -> list[Cost]:
+def _shown(summary: Summary) -> list[ArmCost]:
     """The costs that stand in a table: of controls those at the claim's level, of single levels every ticket."""
     last = max((cost.round for cost in summary.costs if cost.arm == "ticket"), default=0)
     level = summary.verdict.round or last
     alone = not summary.how.goes_round_by_round
 
-    def is_shown(cost: Cost) -> bool:
+    def is_shown(cost: ArmCost) -> bool:
         name = ArmName.of(cost.arm)
         once = name.at_no_level or name.longer or cost.arm == SEARCH
         return once or cost.round == level or (alone and cost.arm == "ticket")
 
-    def place(cost: Cost) -> tuple[bool, int]:
+    def place(cost: ArmCost) -> tuple[bool, int]:
         name, first = ArmName.of(cost.arm), ("search", "dense", "ticket")
         return name.longer, first.index(name.kind.role) if name.kind.role in first else len(first)
 
     return sorted(filter(is_shown, summary.costs), key=place)
 
 
-def _name(summary: Summary, cost: Cost) -> str:
+def _name(summary: Summary, cost: ArmCost) -> str:
     row = summary.row(cost.arm, cost.round)
     return f"{cost.name} at {percent(row.sparsity)}" if row and cost.arm == "ticket" else cost.name
 
 
-def _kept(cost: Cost) -> str:
+def _kept(cost: ArmCost) -> str:
     kept, total = cost.weights.get("kept"), cost.weights.get("total")
     return _counts(kept, total) if kept is not None and total is not None else DASH
 
@@ -170,12 +170,12 @@ def _counts(kept: float, of: float) -> str:
     return f"{kept:,.0f} of {of:,.0f}"
 
 
-def _flops(cost: Cost, key: str) -> str:
+def _flops(cost: ArmCost, key: str) -> str:
     at_least = _AT_LEAST if cost.uncounted.get("step" if key == "step" else "forward") else ""
     return f"{at_least}{engineering(cost.flops[key])}" if key in cost.flops else DASH
 
 
-def _executed(cost: Cost) -> str:
+def _executed(cost: ArmCost) -> str:
     at_least = _AT_LEAST if any(map(cost.uncounted.get, cost.spent)) else ""
     return f"{at_least}{engineering(sum(cost.spent.values()))}" if cost.spent else DASH
 
@@ -184,7 +184,7 @@ def _seconds(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else fixed(value, 1 if value >= 1 else 2)
 
 
-def _total(cost: Cost) -> float:
+def _total(cost: ArmCost) -> float:
     return sum(cost.seconds.values())
 
 

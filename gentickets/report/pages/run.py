@@ -50,7 +50,7 @@ _TONES = {
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """One row of a table: its style, its cells and what must be said beside them."""
 
     kind: str
@@ -59,7 +59,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Section:
+class RunSection:
     """One run as the template shows it."""
 
     anchor: str
@@ -67,9 +67,9 @@ class Section:
     summary: Summary
     tiles: list[tuple[str, str, str]]
     header: list[str]
-    tables: list[tuple[str, list[Line]]]
+    tables: list[tuple[str, list[TableLine]]]
     """Title and lines; the first table is open, the others fold."""
-    everything: tuple[list[str], list[Line]] | None
+    everything: tuple[list[str], list[TableLine]] | None
     """The table of every figure with its spread, where the first one leaves something out."""
     measured: list[tuple[str, str, str]]
     """How each figure was measured: heading, which way is good, provenance."""
@@ -148,7 +148,7 @@ def _unbroken(text: str) -> str:
     return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def _section(run: Run, anchor: str) -> Section:
+def _section(run: Run, anchor: str) -> RunSection:
     summary = run.summary
     header, lines = table(summary, most=MOST_FIGURES)
     whole_header, whole = every_figure(summary)
@@ -171,7 +171,7 @@ def _section(run: Run, anchor: str) -> Section:
         (title, pictures(run, f"{kind}.png", seed))
         for kind, title in (("samples", "Samples"), ("reconstructions", "Reconstructions"))
     ]
-    return Section(
+    return RunSection(
         anchor,
         summary.name,
         summary,
@@ -216,17 +216,17 @@ def _measured(summary: Summary) -> list[tuple[str, str, str]]:
     ]
 
 
-def _tables(summary: Summary, lines: Sequence[list[str]]) -> list[tuple[str, list[Line]]]:
+def _tables(summary: Summary, lines: Sequence[list[str]]) -> list[tuple[str, list[TableLine]]]:
     """Ticket and what it is compared with, and apart from them the controls at other rounds."""
-    first: list[Line] = []
-    rest: list[Line] = []
+    first: list[TableLine] = []
+    rest: list[TableLine] = []
     for row, line in zip(summary.rows, _lines(summary, lines), strict=True):
         (first if ArmName.of(row.arm).is_ticket or _is_shown(row, summary) else rest).append(line)
     return [(title, found) for title, found in (("", first), ("Controls at other rounds", rest)) if found]
 
 
-def _lines(summary: Summary, lines: Sequence[list[str]]) -> list[Line]:
-    return [Line(_kind(row), cells[:-1], notes(row)) for row, cells in zip(summary.rows, lines, strict=True)]
+def _lines(summary: Summary, lines: Sequence[list[str]]) -> list[TableLine]:
+    return [TableLine(_kind(row), cells[:-1], notes(row)) for row, cells in zip(summary.rows, lines, strict=True)]
 
 
 def _kind(row: Row) -> str:

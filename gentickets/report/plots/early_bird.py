@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gentickets.analysis.early_bird import Emergence, Look
+from gentickets.analysis.early_bird import Emergence, MaskDistance
 from gentickets.analysis.text.format import percent
 from gentickets.report.plots.svg import CONTROLS, INK, MUTED, TICKET, logarithmic, styled, to_svg
 
 COLOURS = (TICKET, *CONTROLS)
 COLUMNS = 3
 """Panels beside each other."""
-Pick = Callable[[Look], float | None]
+Pick = Callable[[MaskDistance], float | None]
 
 
 def distances(seen: Emergence | None, of_channels: bool, name: str = "distances") -> str:
@@ -80,7 +80,7 @@ def _settling(axes: Axes, seen: Emergence) -> None:
     axes.set_ylabel("recent share of all movement")
 
 
-def _lines(axes: Axes, seen: Emergence, looks: Sequence[Look], value: Pick, limit: Pick) -> None:
+def _lines(axes: Axes, seen: Emergence, looks: Sequence[MaskDistance], value: Pick, limit: Pick) -> None:
     strong = strong_seed(seen)
     for place, component in enumerate(dict.fromkeys(look.component for look in seen.trace)):
         colour = COLOURS[place % len(COLOURS)]

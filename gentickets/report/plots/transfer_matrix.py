@@ -16,7 +16,7 @@ from gentickets.analysis.transfer_levels import UNDECIDED
 from gentickets.report.plots.svg import INK, LINE, MUTED, styled, to_svg
 
 if TYPE_CHECKING:
-    from gentickets.analysis.transfer_matrix import Matrix, Pair
+    from gentickets.analysis.transfer_matrix import Matrix, MatrixPair
 
 COLOURS = "RdBu_r"
 """Blue: better than the best random ticket; red: worse; white between them. The colour-blind can tell them apart."""
@@ -71,7 +71,7 @@ def _scale(matrix: Matrix) -> SymLogNorm:
     return SymLogNorm(LINEAR, vmin=-most, vmax=most, base=10)
 
 
-def _cell(axes: Axes, pair: Pair | None, column: int, row: int, norm: SymLogNorm) -> None:
+def _cell(axes: Axes, pair: MatrixPair | None, column: int, row: int, norm: SymLogNorm) -> None:
     """One pair: coloured by its loss against the best random ticket where it is decided, with word and numbers."""
     coloured = pair is not None and pair.to_best is not None and pair.word != UNDECIDED
     face, ink = ("none", INK) if not coloured or pair is None else _colours(pair.to_best or 0.0, norm)
@@ -85,7 +85,7 @@ def _cell(axes: Axes, pair: Pair | None, column: int, row: int, norm: SymLogNorm
               linespacing=1.35)  # fmt: skip
 
 
-def _told(pair: Pair) -> list[str]:
+def _told(pair: MatrixPair) -> list[str]:
     if pair.to_best is None and pair.to_dense is None:
         return [f"n = {pair.n}"]
     at = f"at {percent(pair.sparsity)}, " if pair.sparsity is not None else ""

@@ -97,7 +97,7 @@ def _asked(
 def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
     """The recipe with everything that a verdict asks for, and with the seeds of the look that is asked for."""
     from gentickets.actions.locate import recipe_of
-    from gentickets.analysis.interim_analyses import look_of, seeds_for
+    from gentickets.analysis.interim_analyses import interim_analysis_of, with_seeds_for
     from gentickets.experiment.extend import unfinished
     from gentickets.recipe.asked import complete
     from gentickets.runs.folder import RunFolder
@@ -113,10 +113,10 @@ def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
         return complete(asked.recipe)
     record = run.read_record()
     stored = recipe_of(run)
-    have, look = stored.search.seeds, look_of(stored, record)
+    have, look = stored.search.seeds, interim_analysis_of(stored, record)
     # a look that was begun and stopped is taken before the next one is: the same command goes on
     more = more and not (have > look.seeds[0] and unfinished(run, stored))
-    return seeds_for(complete(asked.recipe), look, have, more=more, seeds=seeds)
+    return with_seeds_for(complete(asked.recipe), look, have, more=more, seeds=seeds)
 
 
 def _run(recipe: Recipe, folder: Path, options: Options) -> None:

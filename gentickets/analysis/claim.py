@@ -17,15 +17,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gentickets.analysis.contrast import ALPHA
-from gentickets.analysis.levels import Terms, judge_levels, trial
-from gentickets.analysis.results import Cells
+from gentickets.analysis.levels import ClaimTerms, judge_levels, trial_at
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.text import claim as say
-from gentickets.analysis.text.cautions import cautions, collapsed_seeds, collapses, ties
-from gentickets.analysis.text.controls import explained
-from gentickets.analysis.text.format import Spread, figure_name
+from gentickets.analysis.text.cautions import collapsed_seeds, collapses, ties, warnings_of
+from gentickets.analysis.text.controls import explained_sentence
+from gentickets.analysis.text.format import Spread, metric_name
 from gentickets.analysis.text.recipe import how_found
 from gentickets.analysis.verdict import NO_CLAIM, LevelVerdict, Trial, Verdict
-from gentickets.analysis.width_sweep import swept
+from gentickets.analysis.width_sweep import sweep_sentence
 from gentickets.arms import BUDGET, kind_of
 from gentickets.errors import nearest
 from gentickets.metrics import better, of_samples, says_nothing
@@ -45,16 +45,16 @@ def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None
     claim = recipe.claim
     cells, unlooked = _looked_at(results, recipe, declared)
     if not recipe.prunes:
-        return Verdict(word=NO_CLAIM, sentence=swept(cells), seeds=len(cells.seeds))
+        return Verdict(word=NO_CLAIM, sentence=sweep_sentence(cells), seeds=len(cells.seeds))
     found = how_found(recipe)
     if claim is None or says_nothing(claim.metric):
         others = _unclaimed(cells)
-        text = " ".join([_no_claim(cells), *([explained(others, str(cells.metric))] if others else [])])
+        text = " ".join([_no_claim(cells), *([explained_sentence(others, str(cells.metric))] if others else [])])
         noted = tuple(ties(cells))
         return Verdict(
             word=NO_CLAIM, sentence=text, found=found, explained_by=others, notes=noted, partial=cells.partial
         )
-    terms = Terms.of(claim)
+    terms = ClaimTerms.of(claim)
     metric = terms.metric
     budget = Spread.of(cells.values(BUDGET, 0, metric, "test"))
     blank = Verdict(
@@ -80,30 +80,30 @@ def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None
     return _judged(cells, blank, round, terms)
 
 
-def _looked_at(results: Sequence[Result], recipe: Recipe, declared: int | None) -> tuple[Cells, tuple[str, ...]]:
+def _looked_at(results: Sequence[Result], recipe: Recipe, declared: int | None) -> tuple[RunResults, tuple[str, ...]]:
     """The cells of the seeds that the claim is judged by, and a sentence where there are others.
 
     Sizes of looks are declared beforehand: seeds that are added until a test passes would find false wins.
     """
-    claim, whole, asked = recipe.claim, Cells(results, recipe), recipe.search.seeds
+    claim, whole, asked = recipe.claim, RunResults(results, recipe), recipe.search.seeds
     if claim is None or not declared or asked <= declared:
         return whole, ()
-    sizes = look_sizes(declared, Terms.of(claim).looks)
+    sizes = look_sizes(declared, ClaimTerms.of(claim).looks)
     judged = seeds_judged(asked, declared, len(sizes))
     if judged == asked:
         return whole, ()
     first = set(whole.seeds[:judged])
     fewer = recipe.model_copy(update={"search": recipe.search.model_copy(update={"seeds": judged})})
-    told = say.not_looked_at(sizes, judged, asked)
-    return Cells([result for result in results if result.seed in first], fewer), (told,)
+    told = say.seeds_not_tested(sizes, judged, asked)
+    return RunResults([result for result in results if result.seed in first], fewer), (told,)
 
 
-def judged_rounds(cells: Cells, claimed: int) -> list[int]:
+def judged_rounds(cells: RunResults, claimed: int) -> list[int]:
     """The rounds that get a word: those nearest to the declared sparsities, and the claim's."""
     return sorted({*cells.recipe.declared_rounds, claimed})
 
 
-def _judged(cells: Cells, blank: Verdict, round: int, terms: Terms) -> Verdict:
+def _judged(cells: RunResults, blank: Verdict, round: int, terms: ClaimTerms) -> Verdict:
     """The verdict on the claim's round, beside the other levels."""
     chosen = cells.recipe.claim is not None and cells.recipe.claim.declared is None
     rounds = judged_rounds(cells, round)
@@ -113,7 +113,7 @@ def _judged(cells: Cells, blank: Verdict, round: int, terms: Terms) -> Verdict:
     # A collapse stands in the sentence itself: it may flatter the figures beside it.
     said = [*own.reasons, *collapses(cells, round)]
     told = short.unfinished if short else ()
-    notes = tuple(dict.fromkeys([*said, *cautions(cells, round, terms.metric, told), *blank.notes]))
+    notes = tuple(dict.fromkeys([*said, *warnings_of(cells, round, terms.metric, told), *blank.notes]))
     verdict = replace(
         blank,
         word=own.word,
@@ -162,40 +162,40 @@ def claim_round(results: Sequence[Result], recipe: Recipe) -> int | None:
     A declared level: the round nearest to it. `level = "validation"`: the sparsest round whose claim holds on
     the validation figures of every seed; None while no round does, or where no claim is declared.
     """
-    return _claim_round(Cells(results, recipe))
+    return _claim_round(RunResults(results, recipe))
 
 
-def _claim_round(cells: Cells) -> int | None:
+def _claim_round(cells: RunResults) -> int | None:
     claim = cells.recipe.claim
     if claim is None:
         return None
     if claim.declared is not None:
         return cells.recipe.nearest_round(claim.declared)
     for round in sorted(cells.levels, key=cells.sparsity, reverse=True):
-        found = trial(cells, round, Terms.of(claim), split="valid")
+        found = trial_at(cells, round, ClaimTerms.of(claim), split="valid")
         if found is not None and found.loss.n == len(cells.seeds) and found.holds:
             return round
     return None
 
 
-def _no_claim(cells: Cells) -> str:
+def _no_claim(cells: RunResults) -> str:
     """Why there is no verdict, and why a claim would not do."""
     text = "The recipe declares no claim, so there is nothing to hold or to win."
     if claim := cells.recipe.claim:
-        text = f"The {figure_name(claim.metric)} says nothing of quality by itself, so it can carry no claim."
+        text = f"The {metric_name(claim.metric)} says nothing of quality by itself, so it can carry no claim."
     return f"{text} {say.more_steps(cells.goes_on)}" if cells.goes_on else text
 
 
-def _unclaimed(cells: Cells) -> tuple[str, ...]:
+def _unclaimed(cells: RunResults) -> tuple[str, ...]:
     """Without a claim, the controls that explain the narrowest ticket all the same (Trap 21a)."""
     round, metric = cells.last_round, cells.metric
     if not cells.of_channels or metric is None or better(metric) is None:
         return ()
     flattered = of_samples(metric) and any(collapsed_seeds(cells, round))
-    return () if flattered else _narrower(True, trial(cells, round, Terms(metric, 0.0, ALPHA, 1)))
+    return () if flattered else _narrower(True, trial_at(cells, round, ClaimTerms(metric, 0.0, ALPHA, 1)))
 
 
-def _without_level(cells: Cells, verdict: Verdict) -> Verdict:
+def _without_level(cells: RunResults, verdict: Verdict) -> Verdict:
     """The verdict where validation has named no level: none will come, or the run is not that far."""
     # What every level rests on: the dense run, and where each round prunes the last one's, the first round.
     if broken := cells.first_broken([0, 1] if cells.recipe.method.goes_round_by_round else [0]):
@@ -207,11 +207,11 @@ def _without_level(cells: Cells, verdict: Verdict) -> Verdict:
     if len(cells.seeds) < LEAST_SEEDS:
         text = f"The claim is UNDECIDED: no level holds on validation. {say.few_seeds(len(cells.seeds), LEAST_SEEDS)}"
         return replace(verdict, sentence=text)
-    text = f"The ticket LOSES: at no level is the ticket's {figure_name(str(verdict.metric))} "
+    text = f"The ticket LOSES: at no level is the ticket's {metric_name(str(verdict.metric))} "
     text += "on validation within the margin of the dense model's."
     if broken := cells.first_broken([0, *cells.levels]):
         text += f" {say.broken(broken)}."
-    return replace(verdict, word=LOSES, sentence=f"{text} {say.with_budget(verdict)}".strip())
+    return replace(verdict, word=LOSES, sentence=f"{text} {say.budget_sentence(verdict)}".strip())
 
 
 def _narrower(tested: bool, short: Trial | None) -> tuple[str, ...]:

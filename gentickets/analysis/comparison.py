@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gentickets.analysis.contrast import ALPHA, paired
-from gentickets.analysis.results import Cells
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.text import claim as say
-from gentickets.analysis.text.format import Spread, is_higher
+from gentickets.analysis.text.format import Spread, higher_is_better
 from gentickets.analysis.verdict import Comparison
 from gentickets.arms import variants
 
 
-def against(cells: Cells, control: str, round: int, metric: str, values: Mapping[int, float]) -> Comparison | str:
+def compare_with_control(
+    cells: RunResults, control: str, round: int, metric: str, values: Mapping[int, float]
+) -> Comparison | str:
     """An arm's `values` on test against a control's better twin on validation; a string says why there is none."""
-    found = twins(cells, control, round, metric, values, either=True)
+    found = compare_variants(cells, control, round, metric, values, either=True)
     return found if isinstance(found, str) else found[0]
 
 
-def twins(
-    cells: Cells,
+def compare_variants(
+    cells: RunResults,
     control: str,
     round: int,
     metric: str,
@@ -48,11 +50,11 @@ def twins(
                 return why
         elif cells.rounds(arm):
             if seeds := cells.apart(arm, round, metric):
-                return say.apart(seeds)
+                return say.not_comparable(seeds)
             if len(found) == len(cells.seeds):
                 return f"its figure is not there in {say.seeds_of(sorted({*cells.seeds} - {*tested}))}"
             return f"{len(found)} of {len(cells.seeds)} seeds are done"
-    higher = is_higher(metric)
+    higher = higher_is_better(metric)
     compared = []
     for arm in sorted(complete, key=lambda name: complete[name], reverse=higher):
         own = cells.values(arm, round, metric, "test")

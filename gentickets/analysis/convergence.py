@@ -5,15 +5,15 @@ from __future__ import annotations
 import statistics
 
 from gentickets.analysis.contrast import ALPHA, paired
-from gentickets.analysis.levels import Terms
-from gentickets.analysis.results import Cells
+from gentickets.analysis.levels import ClaimTerms
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.run_verdict import Convergence
 from gentickets.analysis.verdict import trial_of, values_of
 from gentickets.arms import TWICE
 from gentickets.statistics import LEAST_SEEDS, shown
 
 
-def schooling(cells: Cells, terms: Terms) -> Convergence | None:
+def convergence_of(cells: RunResults, terms: ClaimTerms) -> Convergence | None:
     """How much better the dense model gets by twice the steps, and how steep its last quarter is; None if unknown.
 
     It is trained where the gain is shown to be under the claim's margin, and not trained where it is shown to be above
@@ -37,7 +37,7 @@ def schooling(cells: Cells, terms: Terms) -> Convergence | None:
     return Convergence(better_by=gain, relative=relative, slope=slope, trained=trained)
 
 
-def _slope(cells: Cells, terms: Terms) -> float | None:
+def _slope(cells: RunResults, terms: ClaimTerms) -> float | None:
     """The mean change on validation over the last quarter of the dense run, as a share of its end; below zero: better.
 
     It is read along the training twice as long, which is the dense run itself up to its end where the learning rate

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gentickets.analysis.results import Cells
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.text.format import arm_name
 from gentickets.arms import FORK, SEARCH, WIDTH, kind_of, told_as
 from gentickets.ledger import ASIDE, LevelCost, levels_of
@@ -45,7 +45,7 @@ class ArmCost:
     """Phase of ``spent``, or ``forward`` and ``step`` of ``flops`` -> operators of which no count is known."""
 
 
-def costs_of(results: Sequence[Result], cells: Cells, levels: Iterable[LevelCost]) -> tuple[ArmCost, ...]:
+def costs_of(results: Sequence[Result], cells: RunResults, levels: Iterable[LevelCost]) -> tuple[ArmCost, ...]:
     """What every arm took, search first and then as the arms come, without those that nothing finished of."""
     search = {level.round: _needed(level) for level in levels}
     arms = [SEARCH, *cells.arms()] if any(cell.arm == SEARCH for cell in results) else cells.arms()
@@ -53,12 +53,12 @@ def costs_of(results: Sequence[Result], cells: Cells, levels: Iterable[LevelCost
     return tuple(_cost(cells, arm, round, done, search) for arm, round in places if (done := cells.done(arm, round)))
 
 
-def levels(results: Sequence[Result], cells: Cells) -> list[LevelCost]:
+def ticket_costs(results: Sequence[Result], cells: RunResults) -> list[LevelCost]:
     """What a ticket of each finished round costs, by the ledger; none of a run without tickets."""
     return levels_of(results, cells.recipe)
 
 
-def totals(results: Iterable[Result], cells: Cells, kind: str) -> dict[str, dict[str, float]]:
+def totals(results: Iterable[Result], cells: RunResults, kind: str) -> dict[str, dict[str, float]]:
     """Arm -> phase -> ``seconds`` or FLOPs (``spent``), over all rounds and seeds, in the order of `order`.
 
     The dense run stands apart from the ticket's rounds; a sweep is told by width.
@@ -73,7 +73,7 @@ def totals(results: Iterable[Result], cells: Cells, kind: str) -> dict[str, dict
     return total
 
 
-def swept_name(cells: Cells, width: int | None) -> str:
+def swept_name(cells: RunResults, width: int | None) -> str:
     """A sweep's arm: the keyword that is varied, and its value."""
     return f"{cells.search.widen} {width}"
 
@@ -83,7 +83,7 @@ def _told_name(arm: str, round: int) -> str:
 
 
 def _cost(
-    cells: Cells, arm: str, round: int, done: Sequence[Result], search: Mapping[int, Mapping[str, Any]]
+    cells: RunResults, arm: str, round: int, done: Sequence[Result], search: Mapping[int, Mapping[str, Any]]
 ) -> ArmCost:
     told = _told_name(arm, round)
     width = {place: wide for wide, place in cells.widths}.get(round) if arm == WIDTH else None

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gentickets.analysis.results import Cells
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.run_verdict import ArmDiagnostics, Diagnostics, Interpolation
 from gentickets.analysis.stability import connected_from
 from gentickets.analysis.text.format import Spread
@@ -16,7 +16,7 @@ Recorded = Mapping[str, Any]
 """A result's ``beside``."""
 
 
-def aside(cells: Cells, round: int) -> Diagnostics | None:
+def diagnostics_of(cells: RunResults, round: int) -> Diagnostics | None:
     """What stands beside the verdict on a level; None where nothing was looked at, and no sample was measured."""
     seen = {cell.seed: cell.beside for cell in cells.done(BESIDE, round) if cell.beside}
     arms = list(dict.fromkeys(["dense", "ticket", *(name for one in seen.values() for name in one.get("arms", {}))]))
@@ -36,7 +36,7 @@ def aside(cells: Cells, round: int) -> Diagnostics | None:
     )
 
 
-def _line(cells: Cells, arm: str, round: int, seen: Sequence[Recorded]) -> ArmDiagnostics:
+def _line(cells: RunResults, arm: str, round: int, seen: Sequence[Recorded]) -> ArmDiagnostics:
     place = ("ticket", 0) if arm == "dense" else (arm, round)
     latents, nearest = _of(arm, seen, "latents"), _of(arm, seen, "nearest")
     active = [one["active"] for one in latents]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gentickets.analysis.results import Cells
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.text.format import DASH, percent
 from gentickets.arms import SEARCH
 from gentickets.results import Result
@@ -84,7 +84,7 @@ class Emergence:
         return sorted((level for level in self.levels if level.round == round), key=lambda level: level.seed)
 
 
-def emergence(cells: Cells) -> Emergence | None:
+def emergence(cells: RunResults) -> Emergence | None:
     """What the searches of a run saw; None where none has ended."""
     found = [cell for cell in cells.of(SEARCH, 0) if cell.early_bird]
     if not found:
@@ -105,7 +105,7 @@ def emergence(cells: Cells) -> Emergence | None:
     )
 
 
-def timetable(seen: Emergence) -> tuple[list[str], list[list[str]]]:
+def emergence_table(seen: Emergence) -> tuple[list[str], list[list[str]]]:
     """Header and rows: a row for each seed, a column for each level."""
     rounds = seen.rounds()
     header = ["seed", *(percent(seen.of(round)[0].sparsity) for round in rounds)]

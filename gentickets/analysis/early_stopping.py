@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gentickets.analysis.results import Cells
-from gentickets.analysis.text.format import Spread, is_higher
+from gentickets.analysis.results import RunResults
+from gentickets.analysis.text.format import Spread, higher_is_better
 from gentickets.metrics import better
 from gentickets.results import Result
 
@@ -16,7 +16,7 @@ Curve = Sequence[tuple[int, float]]
 
 
 @dataclass(frozen=True)
-class Stops:
+class StoppingSteps:
     """When an arm's trainings would have stopped, over its seeds."""
 
     steps: Spread
@@ -55,7 +55,7 @@ def _improves(best: float, value: float, tolerance: float, higher: bool) -> bool
     return gain > tolerance * abs(best)
 
 
-def stops(cells: Cells, arm: str, round: int) -> Stops | None:
+def stopping_steps(cells: RunResults, arm: str, round: int) -> StoppingSteps | None:
     """When an arm's trainings at a round would have stopped; None where no curve was taken."""
     quality = cells.recipe.quality
     done = [cell for cell in cells.done(arm, round) if cell.curve]
@@ -66,12 +66,14 @@ def stops(cells: Cells, arm: str, round: int) -> Stops | None:
     never = 0
     for cell in done:
         curve = curve_of(cell, figure)
-        step = early_stop(curve, patience=quality.patience, tolerance=quality.tolerance, higher=is_higher(figure))
+        step = early_stop(
+            curve, patience=quality.patience, tolerance=quality.tolerance, higher=higher_is_better(figure)
+        )
         if curve:
             found[cell.seed] = float(curve[-1][0] if step is None else step)
             never += step is None
     steps = Spread.of(found)
-    return Stops(steps, never, figure) if steps is not None else None
+    return StoppingSteps(steps, never, figure) if steps is not None else None
 
 
 def curve_of(cell: Result, figure: str) -> list[tuple[int, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gentickets.analysis.levels import Terms
+from gentickets.analysis.levels import ClaimTerms
 from gentickets.analysis.run_verdict import InterimAnalysis
 from gentickets.analysis.text.format import listed
 from gentickets.errors import TicketError
@@ -14,16 +14,16 @@ from gentickets.recipe.asked import require_claim
 from gentickets.statistics import look_sizes
 
 
-def look_of(recipe: Recipe, record: Mapping[str, Any]) -> InterimAnalysis:
+def interim_analysis_of(recipe: Recipe, record: Mapping[str, Any]) -> InterimAnalysis:
     """Which of the declared looks a run's seeds make; ``record`` is what `run.json` holds. Needs a claim."""
-    terms, asked = Terms.of(require_claim(recipe)), recipe.search.seeds
+    terms, asked = ClaimTerms.of(require_claim(recipe)), recipe.search.seeds
     declared = ((record.get("claim") or {}).get("declared") or {}).get("seeds")
     sizes = look_sizes(int(declared or asked), terms.looks)
     number = sum(size <= asked for size in sizes)
     return InterimAnalysis(number=number, of=terms.looks, alpha=terms.alpha, seeds=sizes)
 
 
-def seeds_for(
+def with_seeds_for(
     recipe: Recipe, look: InterimAnalysis, have: int, *, more: bool = False, seeds: int | None = None
 ) -> Recipe:
     """The recipe of a run that goes on, with the seeds of the next look (``more``), or of the one that has ``seeds``.

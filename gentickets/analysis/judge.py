@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from gentickets.analysis.convergence import schooling
-from gentickets.analysis.diagnostics import aside
-from gentickets.analysis.interim_analyses import look_of
-from gentickets.analysis.levels import Terms
-from gentickets.analysis.power import outlook
-from gentickets.analysis.results import Cells
+from gentickets.analysis.convergence import convergence_of
+from gentickets.analysis.diagnostics import diagnostics_of
+from gentickets.analysis.interim_analyses import interim_analysis_of
+from gentickets.analysis.levels import ClaimTerms
+from gentickets.analysis.power import power_forecast
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.run import facts_of, read_run
 from gentickets.analysis.run_verdict import RunVerdict
 from gentickets.analysis.text import verdict as words
@@ -38,11 +38,11 @@ def judge_run(path: Path) -> RunVerdict:
     stored = check_declared(RunFolder(path).read_record())
     run = read_run(path)
     recipe = stored_recipe(dict(run.record["recipe"]), where=str(RunFolder(path).record))
-    verdict, cells = run.summary.verdict, Cells(run.results, recipe)
+    verdict, cells = run.summary.verdict, RunResults(run.results, recipe)
     lacking = _lacking(recipe, cells, verdict.seeds)
     withheld = _why_withheld(lacking, stored, path)
-    terms = Terms.of(require_claim(recipe))
-    look = look_of(recipe, run.record)
+    terms = ClaimTerms.of(require_claim(recipe))
+    look = interim_analysis_of(recipe, run.record)
     told = [_withheld(level, withheld) for level in verdict.levels]
     whole = next((level for level in told if level.declared), None) or _withheld(verdict, withheld)
     round = next(iter(cells.rounds(BESIDE)), verdict.round if verdict.round is not None else cells.last_round)
@@ -59,16 +59,16 @@ def judge_run(path: Path) -> RunVerdict:
         word=whole.word,
         sentence=whole.sentence,
         levels=tuple(told),
-        more=outlook(verdict, run.results, run.record, terms, look, path),
-        trained=schooling(cells, terms),
-        beside=aside(cells, round),
+        more=power_forecast(verdict, run.results, run.record, terms, look, path),
+        trained=convergence_of(cells, terms),
+        beside=diagnostics_of(cells, round),
         missing=tuple(lacking),
         facts=tuple(facts_of(run.record)),
         notes=verdict.notes,
     )
 
 
-def _lacking(recipe: Recipe, cells: Cells, seeds: int) -> list[str]:
+def _lacking(recipe: Recipe, cells: RunResults, seeds: int) -> list[str]:
     """The standard arms that the recipe leaves out, and the dense model trained twice as long where it is not there."""
     lacking = missing(recipe)
     if TWICE not in lacking and len(cells.done(TWICE, 0)) < seeds:
@@ -81,7 +81,7 @@ def _why_withheld(lacking: Sequence[str], stored: bool, path: Path) -> str:
     reasons = []
     if lacking:
         reasons.append(
-            f"{words.not_run(lacking)} To run it: {shlex.join(['gentickets', 'verdict', str(path), '--run'])}."
+            f"{words.not_run_text(lacking)} To run it: {shlex.join(['gentickets', 'verdict', str(path), '--run'])}."
         )
     if not stored:
         reasons.append(

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gentickets.analysis.comparison import twins
-from gentickets.analysis.results import Cells, Split
+from gentickets.analysis.comparison import compare_variants
+from gentickets.analysis.results import RunResults, Split
 from gentickets.analysis.text import claim as say
 from gentickets.analysis.text.cautions import collapsed_seeds
 from gentickets.analysis.verdict import Comparison, LevelVerdict, Trial, trial_of, values_of
@@ -36,7 +36,7 @@ from gentickets.statistics import (
 
 
 @dataclass(frozen=True)
-class Terms:
+class ClaimTerms:
     """What a claim declares of its tests."""
 
     metric: str
@@ -46,9 +46,9 @@ class Terms:
     looks: int
 
     @staticmethod
-    def of(claim: Claim) -> Terms:
+    def of(claim: Claim) -> ClaimTerms:
         """Those of a recipe's [claim]."""
-        return Terms(claim.metric, claim.margin, claim.alpha / claim.looks, claim.looks)
+        return ClaimTerms(claim.metric, claim.margin, claim.alpha / claim.looks, claim.looks)
 
     @property
     def higher(self) -> bool:
@@ -56,7 +56,9 @@ class Terms:
         return better(self.metric) == "higher"
 
 
-def judge_levels(cells: Cells, rounds: Sequence[int], claimed: int, terms: Terms, chosen: bool) -> list[LevelVerdict]:
+def judge_levels(
+    cells: RunResults, rounds: Sequence[int], claimed: int, terms: ClaimTerms, chosen: bool
+) -> list[LevelVerdict]:
     """The level of each round; ``claimed`` is the one that longer arms are about, ``chosen`` whether by validation."""
     first = [_untested(cells, round, terms, chosen and round == claimed) for round in rounds]
     seen = [_shown(level.short, terms) if level.tested else not_known({}) for level in first]
@@ -73,10 +75,10 @@ def judge_levels(cells: Cells, rounds: Sequence[int], claimed: int, terms: Terms
     return found
 
 
-def trial(
-    cells: Cells,
+def trial_at(
+    cells: RunResults,
     round: int,
-    terms: Terms,
+    terms: ClaimTerms,
     *,
     longer: bool = False,
     split: Split = "test",
@@ -98,17 +100,17 @@ def trial(
     compared: list[list[Comparison]] = []
     unfinished: dict[str, str] = {}
     for name in cells.opponents:
-        outcome = twins(cells, name, round, metric, ticket, of_controls, longer=longer)
+        outcome = compare_variants(cells, name, round, metric, ticket, of_controls, longer=longer)
         if isinstance(outcome, str):
             unfinished[name] = outcome
         else:
             compared.append(outcome)
-    matched = twins(cells, MATCHED, round, metric, ticket, of_controls, longer=longer)
+    matched = compare_variants(cells, MATCHED, round, metric, ticket, of_controls, longer=longer)
     found = replace(found, unfinished=unfinished, matched=None if isinstance(matched, str) else matched[0])
     return _with_opponents(found, compared, terms)
 
 
-def _with_opponents(trial: Trial, compared: Sequence[Sequence[Comparison]], terms: Terms) -> Trial:
+def _with_opponents(trial: Trial, compared: Sequence[Sequence[Comparison]], terms: ClaimTerms) -> Trial:
     """The trial with each control's opponent: both versions must be beaten, and the one that is not is told.
 
     The one with the better mean alone would be no fair opponent where the other scatters far more.
@@ -126,9 +128,9 @@ def _opponent(versions: Sequence[Comparison]) -> Comparison:
     return replace(told, variant=next((one for one in versions if one is not told), None))
 
 
-def _untested(cells: Cells, round: int, terms: Terms, chosen: bool) -> LevelVerdict:
+def _untested(cells: RunResults, round: int, terms: ClaimTerms, chosen: bool) -> LevelVerdict:
     """The level before any test: what its arms reached, and where they cannot be tested, its word and why."""
-    short = trial(cells, round, terms)
+    short = trial_at(cells, round, terms)
     level = LevelVerdict(
         round=round, sparsity=cells.sparsity(round), word=UNDECIDED, short=short, share=cells.share(round)
     )
@@ -141,9 +143,9 @@ def _untested(cells: Cells, round: int, terms: Terms, chosen: bool) -> LevelVerd
         later = [place for place in cells.levels if place >= round]
         waiting = sorted({seed for place in later for seed in cells.ticket_troubles(place)[1]})
     if apart := sorted({*cells.apart("ticket", 0, terms.metric), *cells.apart("ticket", round, terms.metric)}):
-        return replace(level, reasons=(say.odd_seeds(terms.metric, apart),))
+        return replace(level, reasons=(say.measured_differently(terms.metric, apart),))
     if waiting or seeds < cells.wanted_seeds or short is None or short.loss.n < seeds:
-        return replace(level, reasons=(say.waiting(waiting, seeds, cells.wanted_seeds),))
+        return replace(level, reasons=(say.seeds_missing(waiting, seeds, cells.wanted_seeds),))
     if seeds < LEAST_SEEDS:
         return replace(level, reasons=(say.few_seeds(seeds, LEAST_SEEDS),))
     alone, both = collapsed_seeds(cells, round) if cells.claims_samples else ([], [])
@@ -155,7 +157,7 @@ def _untested(cells: Cells, round: int, terms: Terms, chosen: bool) -> LevelVerd
     return replace(level, tested=True)
 
 
-def _shown(short: Trial | None, terms: Terms) -> Shown:
+def _shown(short: Trial | None, terms: ClaimTerms) -> Shown:
     """What a trial shows; a control that is not there is not beaten."""
     if short is None:
         return not_known({})
@@ -164,12 +166,12 @@ def _shown(short: Trial | None, terms: Terms) -> Shown:
 
 
 def _decided(
-    cells: Cells, level: LevelVerdict, seen: Shown, decided: Decided, place: int, terms: Terms
+    cells: RunResults, level: LevelVerdict, seen: Shown, decided: Decided, place: int, terms: ClaimTerms
 ) -> LevelVerdict:
     """The level with its word, everything in it at the size at which Holm's correction has tested it."""
     word = str(decided.words[place])
     holds = float(decided.holds[place])
-    short = trial(
+    short = trial_at(
         cells, level.round, terms, sizes=(float(decided.sizes.holds[place]), float(decided.sizes.equal[place]))
     )
     reasons = tuple(say.not_compared(short.unfinished)) if short else ()
@@ -180,7 +182,7 @@ def _decided(
     return replace(level, word=word, short=short, reasons=reasons, p_wins=float(decided.wins[place]), p_holds=holds)
 
 
-def _longer(cells: Cells, round: int, terms: Terms) -> tuple[Shown | None, tuple[str, ...]]:
+def _longer(cells: RunResults, round: int, terms: ClaimTerms) -> tuple[Shown | None, tuple[str, ...]]:
     """What the longer arms show, and what is wrong with them; None where there are none."""
     arms = [str(ArmName(arm, longer=True)) for arm in (TICKET, DENSE)]
     there = [cell for arm in arms for place in cells.rounds(arm) for cell in cells.of(arm, place)]
@@ -196,7 +198,7 @@ def _longer(cells: Cells, round: int, terms: Terms) -> tuple[Shown | None, tuple
         return gone, (say.collapsed("the ticket, trained longer,", alone),)
     if both:
         return not_known({}), (say.both_collapsed(both, longer=True),)
-    found = trial(cells, round, terms, longer=True)
+    found = trial_at(cells, round, terms, longer=True)
     if found is None or found.loss.n < len(cells.seeds):
         return not_known({}), ("The longer arms are not finished.",)
     missing = {str(ArmName(name, longer=True)): why for name, why in found.unfinished.items()}
@@ -204,10 +206,12 @@ def _longer(cells: Cells, round: int, terms: Terms) -> tuple[Shown | None, tuple
 
 
 def _with_longer(
-    cells: Cells, level: LevelVerdict, why: tuple[str, ...], terms: Terms, decided: Decided, place: int
+    cells: RunResults, level: LevelVerdict, why: tuple[str, ...], terms: ClaimTerms, decided: Decided, place: int
 ) -> LevelVerdict:
     size = float(decided.sizes.longer[place]) if level.tested else terms.alpha
     told = why if level.word in (WINS, EQUAL_STEPS, FASTER) else ()
     return replace(
-        level, longer=trial(cells, level.round, terms, longer=True, sizes=(size, size)), reasons=(*level.reasons, *told)
+        level,
+        longer=trial_at(cells, level.round, terms, longer=True, sizes=(size, size)),
+        reasons=(*level.reasons, *told),
     )

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from gentickets.analysis.costs import ArmCost
 from gentickets.analysis.rows import Row
-from gentickets.analysis.text.format import Spread, is_higher
+from gentickets.analysis.text.format import Spread, higher_is_better
 from gentickets.metrics import of_samples
 
 UNITS = ("flops", "seconds")
 
 
 @dataclass(frozen=True)
-class Choice:
+class ParetoPoint:
     """One arm at one round: what it costs as a whole, and how good it is on test."""
 
     arm: str
@@ -30,7 +30,7 @@ class Choice:
     """The units in which no other sound choice is both cheaper and better."""
 
 
-def choices(rows: Sequence[Row], costs: Sequence[ArmCost], metric: str | None) -> tuple[Choice, ...]:
+def pareto_points(rows: Sequence[Row], costs: Sequence[ArmCost], metric: str | None) -> tuple[ParetoPoint, ...]:
     """Every arm whose cost and figure are known, with the fronts that it stands on."""
     spent = {(cost.arm, cost.round): cost for cost in costs}
     found = []
@@ -40,17 +40,17 @@ def choices(rows: Sequence[Row], costs: Sequence[ArmCost], metric: str | None) -
             continue
         whole = row.failed + row.diverged + row.not_run == 0
         sound = whole and not (row.collapsed and of_samples(metric))
-        found.append(Choice(row.arm, row.round, row.name, row.sparsity, cost.whole, quality, sound))
-    fronts = {unit: front(found, unit, is_higher(metric)) for unit in UNITS}
+        found.append(ParetoPoint(row.arm, row.round, row.name, row.sparsity, cost.whole, quality, sound))
+    fronts = {unit: pareto_front(found, unit, higher_is_better(metric)) for unit in UNITS}
     return tuple(_placed(choice, fronts) for choice in found)
 
 
-def front(found: Sequence[Choice], unit: str, higher: bool) -> list[Choice]:
+def pareto_front(found: Sequence[ParetoPoint], unit: str, higher: bool) -> list[ParetoPoint]:
     """The sound choices that no other one beats in cost and quality together, from the cheapest on."""
     sign = -1.0 if higher else 1.0
     known = [(choice.cost.get(unit), sign * choice.quality.mean, choice) for choice in found if choice.sound]
     priced = [(cost, loss, choice) for cost, loss, choice in known if cost is not None]
-    best: list[Choice] = []
+    best: list[ParetoPoint] = []
     least = float("inf")
     for _, loss, choice in sorted(priced, key=lambda one: one[:2]):
         if loss < least:
@@ -59,8 +59,8 @@ def front(found: Sequence[Choice], unit: str, higher: bool) -> list[Choice]:
     return best
 
 
-def _placed(choice: Choice, fronts: Mapping[str, Sequence[Choice]]) -> Choice:
+def _placed(choice: ParetoPoint, fronts: Mapping[str, Sequence[ParetoPoint]]) -> ParetoPoint:
     units = tuple(unit for unit, best in fronts.items() if any(choice is other for other in best))
-    return Choice(
+    return ParetoPoint(
         choice.arm, choice.round, choice.name, choice.sparsity, choice.cost, choice.quality, choice.sound, units
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gentickets.analysis.results import Cells
+from gentickets.analysis.results import RunResults
 from gentickets.arms import BUDGET, DENSE, SEARCH, TICKET, TRANSFER, WIDTH, ArmName, kind_of, variants
 
 
-def awaited(cells: Cells, level: int | None) -> list[str]:
+def pending_results(cells: RunResults, level: int | None) -> list[str]:
     """Sentences about what is still to come by the recipe; `level` is the claim's round."""
     found = []
     if len(cells.seeds) < cells.wanted_seeds:
@@ -29,7 +29,7 @@ def awaited(cells: Cells, level: int | None) -> list[str]:
     return found
 
 
-def _wanted(cells: Cells) -> dict[str, list[int]]:
+def _wanted(cells: RunResults) -> dict[str, list[int]]:
     """Arm -> the rounds that the recipe asks of it."""
     rounds = cells.recipe.control_rounds
     wanted = {SEARCH: [0]} if cells.recipe.method.watches else {}
@@ -39,11 +39,11 @@ def _wanted(cells: Cells) -> dict[str, list[int]]:
     return wanted | ({BUDGET: [0]} if cells.recipe.budget else {})
 
 
-def _broken(cells: Cells, round: int) -> list[int]:
+def _broken(cells: RunResults, round: int) -> list[int]:
     return cells.ticket_troubles(round)[0]
 
 
-def _open(cells: Cells, name: str, twins: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
+def _open(cells: RunResults, name: str, twins: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
     """A sentence where rounds (round, seed) of an arm and its twin are still to come."""
     left = [pair for pair in pairs if all(cells.get(twin, *pair) is None for twin in twins)]
     return [f"{name}: {len(pairs) - len(left)} of {len(pairs)} rounds are done"] if left else []

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gentickets.analysis.levels import Terms
+from gentickets.analysis.levels import ClaimTerms
 from gentickets.analysis.run_verdict import InterimAnalysis, PowerForecast
 from gentickets.analysis.verdict import Trial, Verdict, values_of
 from gentickets.results import Result
@@ -18,11 +18,11 @@ STEPS = (1, 2, 3, 5, 8, 12, 20)
 """How many more seeds the outlook is told for."""
 
 
-def outlook(
+def power_forecast(
     verdict: Verdict,
     results: Sequence[Result],
     record: Mapping[str, Any],
-    terms: Terms,
+    terms: ClaimTerms,
     look: InterimAnalysis,
     path: Path,
 ) -> PowerForecast | None:
@@ -47,7 +47,7 @@ def outlook(
     bought = following or total
     return PowerForecast(
         seeds=total - have if total else None,
-        minutes=minutes(results, record, bought - have) if bought else None,
+        minutes=minutes_for(results, record, bought - have) if bought else None,
         curve=tuple((one.seeds, one.words.get("WINS", 0.0)) for one in curve),
         decided=tuple((one.seeds, one.decided) for one in curve),
         command=shlex.join(["gentickets", "verdict", str(path), "--more"]) if following else "",
@@ -63,7 +63,7 @@ def _known(trial: Trial | None, higher: bool, seeds: int) -> Values | None:
     return found if len(found.ticket) == seeds else None
 
 
-def minutes(results: Sequence[Result], record: Mapping[str, Any], seeds: int) -> float | None:
+def minutes_for(results: Sequence[Result], record: Mapping[str, Any], seeds: int) -> float | None:
     """What so many more seeds take by the ledger, in minutes: those so far, over as many workers as the run has cores.
 
     None where no seed has told its seconds.

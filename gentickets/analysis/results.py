@@ -19,7 +19,7 @@ from gentickets.sparsity import is_partial, removed_of_all
 Split = Literal["train", "valid", "test"]
 
 
-class Cells:
+class RunResults:
     """The results of one run, by arm, round and seed, beside the recipe that asked for them."""
 
     def __init__(self, results: Sequence[Result], recipe: Recipe) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gentickets.analysis.costs import swept_name
-from gentickets.analysis.early_stopping import Stops, stops
-from gentickets.analysis.results import Cells, Split
+from gentickets.analysis.early_stopping import StoppingSteps, stopping_steps
+from gentickets.analysis.results import RunResults, Split
 from gentickets.analysis.text.cautions import tied
 from gentickets.analysis.text.format import Spread, arm_name
 from gentickets.arms import BUDGET, WIDTH, told_as
@@ -47,7 +47,7 @@ class Row:
     """The networks' width where it is not the recipe's: of a sweep, or of a narrow model (its first seed's)."""
     train: Mapping[str, Spread] = field(default_factory=dict)
     """Figures on the training split, where the recipe asks for them."""
-    stops: Stops | None = None
+    stops: StoppingSteps | None = None
     """When the trainings would have stopped, where the recipe asks for a curve."""
     tied: Mapping[str, float] = field(default_factory=dict)
     """Group -> the largest share of its weights that tie at the cut, where it matters."""
@@ -60,7 +60,7 @@ class Row:
         return 1 - self.weights["kept"] / self.weights["total"] if {"kept", "total"} <= self.weights.keys() else None
 
 
-def row_of(cells: Cells, arm: str, round: int, figures: Iterable[str], level: int | None) -> Row:
+def row_of(cells: RunResults, arm: str, round: int, figures: Iterable[str], level: int | None) -> Row:
     """The row of an arm at a round; `level` is the claim's."""
     found, done = cells.of(arm, round), cells.done(arm, round)
     # Where every seed failed, the failed ones still tell sparsity and steps.
@@ -88,13 +88,13 @@ def row_of(cells: Cells, arm: str, round: int, figures: Iterable[str], level: in
         swept_name(cells, width) if arm == WIDTH else arm_name(name),
         width,
         _spreads(cells, arm, round, figures, "train"),
-        stops(cells, arm, round),
+        stopping_steps(cells, arm, round),
         _most_tied(done),
         {figure: len(seeds) for figure in figures if (seeds := cells.apart(arm, round, figure))},
     )
 
 
-def _spreads(cells: Cells, arm: str, round: int, figures: Iterable[str], split: Split) -> dict[str, Spread]:
+def _spreads(cells: RunResults, arm: str, round: int, figures: Iterable[str], split: Split) -> dict[str, Spread]:
     found = {figure: Spread.of(cells.values(arm, round, figure, split)) for figure in figures}
     return {figure: spread for figure, spread in found.items() if spread is not None}
 

@@ -51,7 +51,7 @@ def read_run(path: Path) -> Run:
         raise TicketError(message, Status.TICKET) from error
 
 
-def kept(record: Mapping[str, Any]) -> dict[str, Any]:
+def integrity_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """What a report tells of how a run's figures are kept: whether by checksums, and with what it went on."""
     return {"checksums": has_checksums(record), "attempts": record.get("attempts", [])}
 

@@ -8,17 +8,17 @@ from typing import Any
 
 from gentickets.analysis.claim import judge
 from gentickets.analysis.contrast import plain
-from gentickets.analysis.costs import ArmCost, costs_of, levels, swept_name, totals, uncounted_in
+from gentickets.analysis.costs import ArmCost, costs_of, swept_name, ticket_costs, totals, uncounted_in
 from gentickets.analysis.early_bird import Emergence, emergence
-from gentickets.analysis.pareto import Choice, choices
-from gentickets.analysis.pending import awaited
-from gentickets.analysis.results import Cells
+from gentickets.analysis.pareto import ParetoPoint, pareto_points
+from gentickets.analysis.pending import pending_results
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.rows import Row, row_of
-from gentickets.analysis.text.cautions import troubles
+from gentickets.analysis.text.cautions import failure_sentences
 from gentickets.analysis.text.format import heading
 from gentickets.analysis.text.recipe import facts
-from gentickets.analysis.transfer import transferred
-from gentickets.analysis.transfer_levels import Transferred
+from gentickets.analysis.transfer import judge_transfer
+from gentickets.analysis.transfer_levels import TransferVerdict
 from gentickets.analysis.verdict import Verdict
 from gentickets.arms import SEARCH, TICKET, WIDTH, ArmName, told_as
 from gentickets.ledger import lower_bound
@@ -71,13 +71,13 @@ class Summary:
     """What each arm took at each round, the search of early birds among them."""
     search_cost: tuple[Mapping[str, Any], ...] = ()
     """What a ticket of each level cost to find and to train, as `ledger.json` has it."""
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[ParetoPoint, ...] = ()
     """Quality against the whole cost, and what stands on the Pareto fronts."""
     emergence: Emergence | None = None
     """When early birds emerged; None of another method."""
     uncounted: tuple[str, ...] = ()
     """Operators of which no count is known: where there are any, FLOPs are lower bounds."""
-    transfer: Transferred | None = None
+    transfer: TransferVerdict | None = None
     """What came of a ticket from another model; None of a run that was given none."""
     excluded: tuple[Mapping[str, Any], ...] = ()
     """Parameters that no mask covers, by reason: ``{"why", "parameters", "names"}``; empty where it is not known."""
@@ -127,13 +127,13 @@ class Summary:
 
 def summarize(results: Sequence[Result], recipe: Recipe, name: str = "run", declared: int | None = None) -> Summary:
     """Gather a run's results, finished or not, under its recipe; ``declared`` as `judge` has it."""
-    cells = Cells(results, recipe)
+    cells = RunResults(results, recipe)
     verdict = judge(results, recipe, declared)
     figures = _ordered(cells.figures(), cells.metric)
     places = [(arm, round) for arm in cells.arms() for round in cells.rounds(arm)]
     rows = [row_of(cells, arm, round, figures, verdict.round) for arm, round in places]
     rows.sort(key=lambda row: (*_place(row.arm), row.width or 0 if row.arm == WIDTH else 0))
-    billed = levels(results, cells)
+    billed = ticket_costs(results, cells)
     uncounted = tuple(sorted({name for names in uncounted_in(results).values() for name in names}))
     costs = costs_of(results, cells, billed)
     return Summary(
@@ -144,9 +144,9 @@ def summarize(results: Sequence[Result], recipe: Recipe, name: str = "run", decl
         verdict=verdict,
         seconds=_in_order(totals(results, cells, "seconds"), cells),
         provenance=_provenance(results, figures),
-        missing=tuple(awaited(cells, verdict.round)),
+        missing=tuple(pending_results(cells, verdict.round)),
         seeds=tuple(cells.seeds),
-        troubles=(*troubles(cells), *_lower_bound(uncounted)),
+        troubles=(*failure_sentences(cells), *_lower_bound(uncounted)),
         pruned=cells.pruned,
         goes_on=cells.goes_on,
         method=recipe.search.method,
@@ -157,10 +157,10 @@ def summarize(results: Sequence[Result], recipe: Recipe, name: str = "run", decl
         spent=_in_order(totals(results, cells, "spent"), cells),
         costs=costs,
         search_cost=tuple(level.as_dict() for level in billed),
-        choices=choices(rows, costs, cells.metric),
+        choices=pareto_points(rows, costs, cells.metric),
         emergence=emergence(cells),
         uncounted=uncounted,
-        transfer=transferred(results, recipe),
+        transfer=judge_transfer(results, recipe),
         excluded=next((tuple(result.excluded) for result in results if result.excluded), ()),
     )
 
@@ -170,7 +170,7 @@ def _lower_bound(uncounted: Iterable[str]) -> list[str]:
     return [f"{why}. Networks of equal FLOPs are equal in what is counted."] if why else []
 
 
-def alike(summaries: Sequence[Summary]) -> list[list[Summary]]:
+def comparable_groups(summaries: Sequence[Summary]) -> list[list[Summary]]:
     """The runs in groups of which the numbers compare: the same figure, measured in the same way."""
     groups: list[list[Summary]] = []
     for summary in summaries:
@@ -202,7 +202,7 @@ def _place(arm: str) -> tuple[bool, int]:
     return name.longer, name.kind.place
 
 
-def _in_order(total: Mapping[str, Mapping[str, float]], cells: Cells) -> dict[str, Mapping[str, float]]:
+def _in_order(total: Mapping[str, Mapping[str, float]], cells: RunResults) -> dict[str, Mapping[str, float]]:
     """Arms as the rows have them, the search of early birds among the first; a sweep by width."""
     known = ["dense", SEARCH, *cells.arms()]
     arms = sorted(total, key=lambda arm: (*_place(arm), known.index(arm) if arm in known else len(known)))

@@ -21,14 +21,14 @@ from dataclasses import replace
 from typing import Any
 
 from gentickets.analysis.claim import claim_round
-from gentickets.analysis.comparison import against
+from gentickets.analysis.comparison import compare_with_control
 from gentickets.analysis.contrast import ALPHA, paired
-from gentickets.analysis.results import Cells
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.text import claim as say
 from gentickets.analysis.text.cautions import collapsed_seeds, collapses, of_arm
-from gentickets.analysis.text.format import Spread, is_higher
+from gentickets.analysis.text.format import Spread, higher_is_better
 from gentickets.analysis.text.transfer import TICKET, sentence
-from gentickets.analysis.transfer_levels import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel, Transferred
+from gentickets.analysis.transfer_levels import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel, TransferVerdict
 from gentickets.analysis.verdict import Comparison, Trial, trial_of
 from gentickets.arms import DENSE, MASK_ALONE, TRANSFER, UNMASKED, ArmName, kind_of, variants
 from gentickets.metrics import of_samples, says_nothing
@@ -43,13 +43,13 @@ SOURCE = ("source", "family", "data", "seed", "round", "sparsity")
 """What a result tells of the ticket that was carried over."""
 
 
-def transferred(results: Sequence[Result], recipe: Recipe) -> Transferred | None:
+def judge_transfer(results: Sequence[Result], recipe: Recipe) -> TransferVerdict | None:
     """Judge every level of a transfer; None of a run without one, and never an error where results are missing.
 
     Metric and margin are the claim's; without a claim the first figure that says
     something of quality, and 2 % of the dense mean.
     """
-    cells = Cells(results, recipe)
+    cells = RunResults(results, recipe)
     rounds = cells.transfer_rounds
     if not rounds:
         return None
@@ -57,7 +57,7 @@ def transferred(results: Sequence[Result], recipe: Recipe) -> Transferred | None
     metric = cells.metric if cells.metric is not None and not says_nothing(cells.metric) else None
     told = _told(cells, level if level in rounds else rounds[-1])
     asked = recipe.transfer or Transfer()
-    whole = Transferred(
+    whole = TransferVerdict(
         metric,
         MARGIN if claim is None else claim.margin,
         claim is not None,
@@ -75,7 +75,7 @@ def transferred(results: Sequence[Result], recipe: Recipe) -> Transferred | None
     return replace(whole, levels=tuple(_level(cells, whole, round, native) for round in rounds))
 
 
-def _told(cells: Cells, round: int) -> Mapping[str, Any]:
+def _told(cells: RunResults, round: int) -> Mapping[str, Any]:
     """What the first seed that has one tells of its transfer, at a round or else at any."""
     places = [round, *(place for place in cells.rounds(TRANSFER) if place != round)]
     found = (cell.transfer for place in places for cell in cells.done(TRANSFER, place) if cell.transfer)
@@ -86,7 +86,7 @@ def _source(told: Mapping[str, Any]) -> dict[str, Any]:
     return {name: told[name] for name in SOURCE if name in told}
 
 
-def _level(cells: Cells, whole: Transferred, round: int, native: Sequence[int]) -> TransferLevel:
+def _level(cells: RunResults, whole: TransferVerdict, round: int, native: Sequence[int]) -> TransferLevel:
     """One level: what stands beside the transferred ticket, the word, and the sentence."""
     done, told, metric = cells.done(TRANSFER, round), _told(cells, round), whole.metric
     sparsity = math.fsum(cell.sparsity for cell in done) / len(done) if done else None
@@ -112,7 +112,7 @@ def _share(done: Sequence[Result]) -> float | None:
     return share_to_say(done[0].weights) if done else None
 
 
-def _opponents(cells: Cells, moves: str, round: int, native: Sequence[int]) -> list[str]:
+def _opponents(cells: RunResults, moves: str, round: int, native: Sequence[int]) -> list[str]:
     """The sparse random tickets that stand beside a transferred one at a round, as asked for or as they ran.
 
     The mask alone is one of them only where signs are carried: where weights are, it says what they are worth.
@@ -130,15 +130,17 @@ def _opponents(cells: Cells, moves: str, round: int, native: Sequence[int]) -> l
     return [*own, *there]
 
 
-def _compared(cells: Cells, level: TransferLevel, metric: str, margin: float, wanted: Iterable[str]) -> TransferLevel:
+def _compared(
+    cells: RunResults, level: TransferLevel, metric: str, margin: float, wanted: Iterable[str]
+) -> TransferLevel:
     """The level with everything that stands beside its transferred ticket."""
     round = level.round
     own, native, dense = (
         cells.values(arm, place, metric, "test") for arm, place in ((TRANSFER, round), ("ticket", round), ("ticket", 0))
     )
-    outcomes = {name: against(cells, name, round, metric, own) for name in (*wanted, UNMASKED, MASK_ALONE)}
+    outcomes = {name: compare_with_control(cells, name, round, metric, own) for name in (*wanted, UNMASKED, MASK_ALONE)}
     there = {name: other for name, other in outcomes.items() if isinstance(other, Comparison)}
-    trial = trial_of(own, dense, margin, higher=is_higher(metric))
+    trial = trial_of(own, dense, margin, higher=higher_is_better(metric))
     if trial is not None:
         missing = {name: why for name in wanted if isinstance(why := outcomes[name], str)}
         trial = replace(trial, controls=tuple(there[name] for name in wanted if name in there), unfinished=missing)
@@ -148,14 +150,14 @@ def _compared(cells: Cells, level: TransferLevel, metric: str, margin: float, wa
     return replace(
         level,
         trial=trial,
-        native=paired(own, native, higher=is_higher(metric)),
+        native=paired(own, native, higher=higher_is_better(metric)),
         unmasked=there.get(UNMASKED),
         mask=there.get(MASK_ALONE),
         longer=trial_of(
             cells.values(long, round, metric, "test"),
             cells.values(dense_long, cells.round_of(dense_long, round), metric, "test"),
             margin,
-            higher=is_higher(metric),
+            higher=higher_is_better(metric),
         ),
         best=_best(cells, trial, round, metric),
         hurt_by=tuple(_hurt_by(cells, trial, round, metric)),
@@ -163,17 +165,17 @@ def _compared(cells: Cells, level: TransferLevel, metric: str, margin: float, wa
     )
 
 
-def _best(cells: Cells, trial: Trial | None, round: int, metric: str) -> str | None:
+def _best(cells: RunResults, trial: Trial | None, round: int, metric: str) -> str | None:
     """The random ticket's arm that is best on validation, where all of them are complete by construction."""
     means = {}
     for other in trial.controls if trial else ():
         if (valid := Spread.of(cells.values(other.arm, round, metric, "valid"))) is not None:
             means[other.arm] = valid.mean
-    choose = max if is_higher(metric) else min
+    choose = max if higher_is_better(metric) else min
     return choose(means, key=lambda arm: means[arm]) if means else None
 
 
-def _hurt_by(cells: Cells, trial: Trial | None, round: int, metric: str) -> Iterable[str]:
+def _hurt_by(cells: RunResults, trial: Trial | None, round: int, metric: str) -> Iterable[str]:
     """Arms of random tickets that are shown to be better; not by samples that collapsed, which can score well."""
     if trial is None:
         return
@@ -181,12 +183,12 @@ def _hurt_by(cells: Cells, trial: Trial | None, round: int, metric: str) -> Iter
     tests = sum(max(1, sum(bool(cells.of(arm, round)) for arm in variants(name))) for name in names)
     for other in trial.controls:
         flattered = of_samples(metric) and cells.collapsed(other.arm, round)
-        ahead = paired(other.spread.values, trial.ticket.values, higher=is_higher(metric))
+        ahead = paired(other.spread.values, trial.ticket.values, higher=higher_is_better(metric))
         if ahead is not None and ahead.n >= LEAST_SEEDS and ahead.p < ALPHA / tests and not flattered:
             yield other.arm
 
 
-def _word(cells: Cells, level: TransferLevel, metric: str | None, opponents: int) -> tuple[str, list[str]]:
+def _word(cells: RunResults, level: TransferLevel, metric: str | None, opponents: int) -> tuple[str, list[str]]:
     """The word, and why it is undecided."""
     if reason := _undecided(cells, level, metric, opponents):
         return UNDECIDED, [reason]
@@ -198,7 +200,7 @@ def _word(cells: Cells, level: TransferLevel, metric: str | None, opponents: int
     return (TRANSFERS if trial.holds and all(other.beaten for other in trial.controls) else NEUTRAL), []
 
 
-def _undecided(cells: Cells, level: TransferLevel, metric: str | None, opponents: int) -> str:
+def _undecided(cells: RunResults, level: TransferLevel, metric: str | None, opponents: int) -> str:
     """Why nothing can be said of a level, whatever the values are; empty where something can."""
     round, seeds = level.round, len(cells.seeds)
     both = (("ticket", 0), (TRANSFER, round))
@@ -207,10 +209,10 @@ def _undecided(cells: Cells, level: TransferLevel, metric: str | None, opponents
     if metric is None:
         return "No figure that says something of quality is there."
     if apart := sorted({seed for place in both for seed in cells.apart(*place, metric)}):
-        return say.odd_seeds(metric, apart)
+        return say.measured_differently(metric, apart)
     waiting = [seed for seed in cells.seeds if any(cells.get(*place, seed) is None for place in both)]
     if waiting or seeds < cells.wanted_seeds or level.seeds < seeds:
-        return say.waiting(waiting, seeds, cells.wanted_seeds)
+        return say.seeds_missing(waiting, seeds, cells.wanted_seeds)
     if seeds < LEAST_SEEDS:
         return say.few_seeds(seeds, LEAST_SEEDS)
     alone, both_collapsed = collapsed_seeds(cells, round, arm=TRANSFER) if of_samples(metric) else ([], [])

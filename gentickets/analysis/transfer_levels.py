@@ -80,7 +80,7 @@ class TransferLevel:
 
 
 @dataclass(frozen=True)
-class Transferred:
+class TransferVerdict:
     """What came of a transfer: a verdict for each level, and what every layer got."""
 
     metric: str | None

@@ -13,7 +13,7 @@ from gentickets.analysis.text.format import (
     Spread,
     Table,
     decimals,
-    figure_name,
+    metric_name,
     percent,
     plus_minus,
     signed_percent,
@@ -26,7 +26,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Best:
+class BestRandom:
     """The random ticket that is best on validation."""
 
     arm: str
@@ -53,7 +53,7 @@ class MatrixPair:
     ticket: Spread | None = None
     dense: Spread | None = None
     native: Spread | None = None
-    best: Best | None = None
+    best: BestRandom | None = None
     to_dense: float | None = None
     to_native: float | None = None
     to_best: float | None = None
@@ -144,7 +144,7 @@ def _of_level(pair: MatrixPair, level: TransferLevel) -> MatrixPair:
         trial.ticket if trial else None,
         dense,
         native,
-        Best(best.arm, best.spread) if best else None,
+        BestRandom(best.arm, best.spread) if best else None,
         relative(trial.loss if trial else None, dense),
         relative(level.native, native),
         relative(best.loss if best else None, best.spread if best else None),
@@ -165,7 +165,7 @@ def _line(pair: MatrixPair) -> list[str]:
         pair.word,
         percent(pair.sparsity) if pair.sparsity is not None else DASH,
         str(pair.n),
-        figure_name(pair.metric) if pair.metric else DASH,
+        metric_name(pair.metric) if pair.metric else DASH,
         plus_minus(pair.ticket, places),
         with_loss(pair.dense, pair.to_dense, places),
         with_loss(pair.native, pair.to_native, places),

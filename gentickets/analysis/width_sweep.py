@@ -5,21 +5,29 @@ from __future__ import annotations
 from itertools import pairwise
 
 from gentickets.analysis.contrast import paired
-from gentickets.analysis.results import Cells, Split
-from gentickets.analysis.text.format import Spread, decimals, figure_name, is_higher, listed, numbered, plus_minus
+from gentickets.analysis.results import RunResults, Split
+from gentickets.analysis.text.format import (
+    Spread,
+    decimals,
+    higher_is_better,
+    listed,
+    metric_name,
+    numbered,
+    plus_minus,
+)
 from gentickets.arms import WIDTH
 from gentickets.metrics import of_samples
 from gentickets.statistics import LEAST_SEEDS
 
 
-def swept(cells: Cells) -> str:
+def sweep_sentence(cells: RunResults) -> str:
     """What a sweep came to: counts of increases, and no more than they say (after Balaji et al., 2021)."""
     keyword, metric = cells.search.widen, cells.metric
     found = [str(width) for width, _ in cells.widths]
     if metric is None or not found:
         return f"A sweep of the keyword '{keyword}': nothing is done yet."
     parts = [f"Dense models with {keyword} = {listed(found)} were trained, and nothing was pruned."]
-    parts.append(_counted(cells, metric, "test", f"The {figure_name(metric)} on test, averaged over seeds,"))
+    parts.append(_counted(cells, metric, "test", f"The {metric_name(metric)} on test, averaged over seeds,"))
     parts.append(_counted(cells, metric, "train", "On the training images it"))
     for width, place in cells.widths:
         if (seeds := cells.collapsed(WIDTH, place)) and of_samples(metric):
@@ -27,7 +35,7 @@ def swept(cells: Cells) -> str:
     return " ".join(filter(None, parts))
 
 
-def _counted(cells: Cells, metric: str, split: Split, subject: str) -> str:
+def _counted(cells: RunResults, metric: str, split: Split, subject: str) -> str:
     """At how many increases the mean improves, and how many of them the paired test at 5 % shows; empty under two."""
     values = {width: cells.values(WIDTH, place, metric, split) for width, place in cells.widths}
     # Collapsed samples can score well: a step to them is no improvement.
@@ -36,14 +44,14 @@ def _counted(cells: Cells, metric: str, split: Split, subject: str) -> str:
     if len(known) < 2:
         return ""
     losses = {
-        wide: paired(values[wide], values[narrow], higher=is_higher(metric))
+        wide: paired(values[wide], values[narrow], higher=higher_is_better(metric))
         for narrow, wide in pairwise(known)
         if wide not in collapsed
     }
     gains = [loss for loss in losses.values() if loss is not None and loss.mean < 0]
     spreads = [Spread.of(values[known[0]]), Spread.of(values[known[-1]])]
     first, last = (plus_minus(spread, decimals(spreads)) for spread in spreads)
-    whole = paired(values[known[-1]], values[known[0]], higher=is_higher(metric))
+    whole = paired(values[known[-1]], values[known[0]], higher=higher_is_better(metric))
     worse = ", worse in all" if gains and whole is not None and whole.mean > 0 else ""
     ends = f"from {first} at {known[0]} to {last} at {known[-1]}{worse}"
     text = f"{subject} improves at {_share(len(gains), len(known) - 1)}: {ends}"

@@ -74,12 +74,12 @@ from pathlib import Path
 
 from gentickets.analysis.claim import claim_round, judge
 from gentickets.analysis.contrast import Contrast, paired
-from gentickets.analysis.early_stopping import Stops, early_stop
+from gentickets.analysis.early_stopping import StoppingSteps, early_stop
 from gentickets.analysis.rows import Row
-from gentickets.analysis.run import kept, read_run
+from gentickets.analysis.run import integrity_of, read_run
 from gentickets.analysis.summary import Summary, summarize
 from gentickets.analysis.text.format import Spread
-from gentickets.analysis.transfer_levels import TransferLevel, Transferred
+from gentickets.analysis.transfer_levels import TransferLevel, TransferVerdict
 from gentickets.analysis.transfer_matrix import Matrix, matrix_of
 from gentickets.analysis.verdict import Comparison, Trial, Verdict
 from gentickets.disk import write_whole
@@ -96,16 +96,16 @@ __all__ = [
     "Report",
     "Row",
     "Spread",
-    "Stops",
+    "StoppingSteps",
     "Summary",
     "TransferLevel",
-    "Transferred",
+    "TransferVerdict",
     "Trial",
     "Verdict",
     "claim_round",
     "early_stop",
+    "integrity_of",
     "judge",
-    "kept",
     "matrix_of",
     "paired",
     "read_run",
@@ -150,7 +150,7 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:
     if page.parent.exists() and not page.parent.is_dir():
         raise TicketError(f"{page.parent} is a file, not a folder for a report")
     require_own(page, data, "format", "runs", inside=out is None)
-    entries = [{"path": str(run.path), **run.summary.as_dict(), **kept(run.record)} for run in read]
+    entries = [{"path": str(run.path), **run.summary.as_dict(), **integrity_of(run.record)} for run in read]
     document = json.dumps({"format": FORMAT, "runs": entries}, indent=1, allow_nan=False, ensure_ascii=False)
     html = render(read)
     try:

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from helpers import made_up_run, reading
 
-from gentickets.analysis.results import Cells
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.text.recipe import facts, how_found
-from gentickets.analysis.width_sweep import swept
+from gentickets.analysis.width_sweep import sweep_sentence
 from gentickets.report import Summary, early_stop, summarize, table, write_report
 from gentickets.report.plots.quality import comparison, quality
 from gentickets.report.tables.run import every_figure
 from gentickets.results import Result
 
-summarize, how_found, facts, Cells = map(reading, (summarize, how_found, facts, Cells))
+summarize, how_found, facts, RunResults = map(reading, (summarize, how_found, facts, RunResults))
 
 HOW = "features a; N = 500 samples against 500 test images; evaluation-mode batch norm"
 SEARCH: dict[str, Any] = {"rounds": 2, "keep": 0.8, "seeds": 3, "controls": [], "budget": False, "scaling": "off"}
@@ -174,20 +174,20 @@ def test_a_sweep_over_another_keyword_is_named_by_it() -> None:
 def test_a_sweep_counts_the_increases_that_improve(values: Sequence[float], said: str) -> None:
     widths = (8, 16, 32)
     results = sweep(dict(zip(widths, values, strict=True)))
-    assert said in swept(Cells(results, sweeping(widths)))
+    assert said in sweep_sentence(RunResults(results, sweeping(widths)))
     higher = [
         replace(r, test={"recall": -r.test["frechet"]}, valid={}, train={}, provenance={"recall": HOW}) for r in results
     ]
     minus = "\N{MINUS SIGN}"
-    assert said in swept(Cells(higher, sweeping(widths))).replace(minus, "")
+    assert said in sweep_sentence(RunResults(higher, sweeping(widths))).replace(minus, "")
 
 
 def test_a_sweep_claims_no_more_than_its_seeds_and_its_samples_allow() -> None:
-    few = swept(Cells(sweep({8: 20.0, 16: 18.0}, seeds=2), sweeping([8, 16], seeds=2)))
+    few = sweep_sentence(RunResults(sweep({8: 20.0, 16: 18.0}, seeds=2), sweeping([8, 16], seeds=2)))
     assert "improves at the one increase: from 20.12 ± 0.18 at 8 to 18.12 ± 0.18 at 16 (not tested" in few
     assert "shows" not in few
     gone = [replace(r, collapsed="all alike") if r.round == 1 else r for r in sweep({8: 20.0, 16: 18.0, 32: 19.0})]
-    said = swept(Cells(gone, sweeping([8, 16, 32])))
+    said = sweep_sentence(RunResults(gone, sweeping([8, 16, 32])))
     assert "improves at none of the 2 increases" in said, "a step to collapsed samples is no improvement"
     assert "At width = 16 the samples collapsed in 3 seeds." in said
     assert table(summarize(gone, sweeping([8, 16, 32])))[1][1][-1] == "3 collapsed"

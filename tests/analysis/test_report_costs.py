@@ -15,11 +15,11 @@ import pytest
 from helpers import Page, made_up_run, reading
 
 from gentickets.analysis.costs import ArmCost
-from gentickets.analysis.early_bird import emergence, timetable
-from gentickets.analysis.pareto import Choice, front
-from gentickets.analysis.results import Cells
+from gentickets.analysis.early_bird import emergence, emergence_table
+from gentickets.analysis.pareto import ParetoPoint, pareto_front
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.text.captions import tiles
-from gentickets.analysis.text.costs import searches, sentence, sizes, work
+from gentickets.analysis.text.costs import search_table, sentence, size_table, work_table
 from gentickets.analysis.text.format import engineering
 from gentickets.analysis.text.recipe import facts, how_found
 from gentickets.report import Report, Summary, judge, summarize, table, write_report
@@ -30,7 +30,7 @@ from gentickets.report.plots.layers import densities
 from gentickets.report.plots.quality import comparison
 from gentickets.results import Result
 
-summarize, judge, how_found, facts, Cells = map(reading, (summarize, judge, how_found, facts, Cells))
+summarize, judge, how_found, facts, RunResults = map(reading, (summarize, judge, how_found, facts, RunResults))
 
 STEPS, FOUND = 400, 100
 """Steps of a dense training, and the step at which the first level emerges."""
@@ -289,7 +289,7 @@ def test_the_table_tells_channels_and_has_no_row_for_the_search(whole: Summary) 
 def test_a_search_is_awaited_but_is_no_control() -> None:
     results = without(early_birds(), "search", 2)
     assert summarize(results, RECIPE).missing == ("search: 2 of 3 rounds are done",)
-    cells = Cells(early_birds(), RECIPE)
+    cells = RunResults(early_birds(), RECIPE)
     assert cells.controls == list(CONTROLS)
     assert cells.way(2) == [0, 2]
     assert summarize(early_birds(), RECIPE).missing == ()
@@ -301,7 +301,7 @@ def test_a_level_that_did_not_emerge_is_told_with_its_reason(page: Page) -> None
     assert summary.missing == ()
     assert summary.troubles == (f"ticket at 75.0 %: failed in seed 1: {WHY}.",)
     assert summary.emergence is not None
-    header, lines = timetable(summary.emergence)
+    header, lines = emergence_table(summary.emergence)
     assert header == ["seed", "50.0 %", "75.0 %"]
     assert lines[1] == ["1", "step 100 (25.0 %)", f"did not emerge: {WHY}."]
     assert f"did not emerge: {WHY}." in page.text
@@ -344,14 +344,14 @@ def test_what_emerged_is_told_as_data(whole: Summary) -> None:
     ]  # fmt: skip
     assert seen.vacuous == ("'encoder' has 6 units to rank, too few.",)
     assert {look.limit for look in seen.trace} == {0.2}
-    assert emergence(Cells(without(early_birds(), "search"), RECIPE)) is None
+    assert emergence(RunResults(without(early_birds(), "search"), RECIPE)) is None
 
 
 def test_a_rule_that_is_vacuous_says_so_whatever_way_it_is_told() -> None:
     result = searched(0, {1: FOUND})
     bird = {**result.early_bird, "vacuous": ["the published rule says nothing at 97.0 % sparsity"]}
     bird["null"] = {"generator": {"0.5": {"vacuous": True}}, "critic": {"vacuous": None}, "odd": 3}
-    seen = emergence(Cells([replace(result, early_bird=bird)], RECIPE))
+    seen = emergence(RunResults([replace(result, early_bird=bird)], RECIPE))
     assert seen is not None
     assert seen.vacuous == (
         "the published rule says nothing at 97.0 % sparsity.",
@@ -403,14 +403,14 @@ def test_the_front_is_what_no_other_network_beats_in_cost_and_quality(whole: Sum
     assert set(on["flops"]) == {("scratch", 1), ("scratch-flops", 1), ("ticket", 1), ("budget", 0)}
     assert "dense" not in {arm for arm, _ in on["seconds"]}
     for higher in (False, True):
-        best = front(whole.choices, "flops", higher)
+        best = pareto_front(whole.choices, "flops", higher)
         for one in whole.choices:
             # Brute force: nothing is at least as cheap and better, or cheaper and as good.
             beaten = any(_beats(other, one, higher) for other in whole.choices)
             assert beaten != any(one is kept for kept in best), (one.name, higher)
 
 
-def _beats(other: Choice, one: Choice, higher: bool) -> bool:
+def _beats(other: ParetoPoint, one: ParetoPoint, higher: bool) -> bool:
     sign = -1 if higher else 1
     loss = sign * (other.quality.mean - one.quality.mean)
     cost = (other.cost["flops"] or 0) - (one.cost["flops"] or 0)
@@ -440,7 +440,7 @@ def test_the_bill_in_a_sentence(whole: Summary) -> None:
     assert f"The ticket at 50.0 % of the channels removed cost {found:.2f} dense trainings in FLOPs (" in said
     assert f", and {both:.2f} dense trainings in FLOPs (" in said
     assert "it repays its search after 1 training by FLOPs and after" in said
-    header, lines = searches(whole)
+    header, lines = search_table(whole)
     assert header[0] == "ticket at"
     assert [line[0] for line in lines] == ["50.0 %", "75.0 %"]
     assert dict(zip(header, lines[0], strict=True))["to find, by FLOPs"] == f"{found:.2f}"
@@ -460,7 +460,7 @@ def test_a_ticket_that_is_no_cheaper_never_repays_its_search() -> None:
     ]
     summary = summarize(slow, RECIPE)
     assert "no cheaper to train than the dense model, so that the search is never repaid" in sentence(summary)
-    header, lines = searches(summary)
+    header, lines = search_table(summary)
     assert dict(zip(header, lines[0], strict=True))["repaid after, by FLOPs"] == "never"
 
 
@@ -469,11 +469,11 @@ def test_a_run_that_tells_no_flops_is_billed_in_seconds(whole: Summary) -> None:
     said = sentence(older)
     assert "dense trainings in seconds to find" in said
     assert "FLOPs" not in said
-    header, _ = searches(older)
+    header, _ = search_table(older)
     assert not any("FLOPs" in name for name in header)
-    assert "FLOPs executed" not in work(older)[0]
-    assert "peak memory" not in work(older)[0]
-    assert "FLOPs executed" in work(whole)[0]
+    assert "FLOPs executed" not in work_table(older)[0]
+    assert "peak memory" not in work_table(older)[0]
+    assert "FLOPs executed" in work_table(whole)[0]
     assert all(one.cost["flops"] is None for one in older.choices)
     assert "FLOPs executed" not in drawn_front(older)
     assert "FLOPs executed" in drawn_front(whole)
@@ -483,21 +483,21 @@ def test_a_run_that_tells_no_flops_is_billed_in_seconds(whole: Summary) -> None:
 
 
 def test_tables_of_cost_say_what_is_theoretical_and_what_was_executed(whole: Summary) -> None:
-    header, lines = sizes(whole)
+    header, lines = size_table(whole)
     row = dict(zip(header, next(line for line in lines if line[0] == "ticket at 50.0 %"), strict=True))
     assert row == {
         "arm": "ticket at 50.0 %", "channels kept": "96 of 192", "prunable weights kept": "10,240 of 40,960",
         "FLOPs dense": "30 M", "FLOPs masked, theoretical": "7.5 M", "FLOPs as trained": "7.5 M",
         "FLOPs of a training step": "1.5 G",
     }  # fmt: skip
-    header, lines = work(whole)
+    header, lines = work_table(whole)
     assert [line[0] for line in lines][:3] == ["early-bird search", "dense", "dense, whole budget"]
     took = dict(zip(header, lines[0], strict=True))
     assert (took["steps"], took["FLOPs executed"]) == ("160", "960 G")
     assert (took["checks"], took["peak memory"]) == ("0.20", "200 MB")
     assert "energy" not in header
     told = [replace(r, energy=2500.0) for r in early_birds()]
-    header, lines = work(summarize(told, RECIPE))
+    header, lines = work_table(summarize(told, RECIPE))
     assert dict(zip(header, lines[0], strict=True))["energy"] == "2.5 kJ"
 
 
@@ -624,10 +624,10 @@ def test_lower_bounds_are_marked_and_compared_with_nothing(tmp_path: Path) -> No
     assert summary.as_dict()["uncounted"] == [UNKNOWN]
     said = f"FLOPs are at least what they say, and compared with nothing: no count is known of the operator {UNKNOWN}."
     assert any(trouble.startswith(said) for trouble in summary.troubles)
-    marked = {**columns(sizes(summary)), **columns(work(summary))}
+    marked = {**columns(size_table(summary)), **columns(work_table(summary))}
     for name in ("FLOPs executed", "FLOPs dense", "FLOPs masked, theoretical", "FLOPs of a training step"):
         assert all(cell.startswith("\N{GREATER-THAN OR EQUAL TO} ") for cell in marked[name]), name
-    assert not any("FLOPs" in name for name in searches(summary)[0])
+    assert not any("FLOPs" in name for name in search_table(summary)[0])
     assert "FLOPs" not in sentence(summary)
     assert " in seconds to find" in sentence(summary)
     assert all(cost.whole["flops"] is None and cost.whole["seconds"] is not None for cost in summary.costs)
@@ -644,9 +644,9 @@ def test_lower_bounds_are_marked_and_compared_with_nothing(tmp_path: Path) -> No
 def test_an_unknown_operator_in_evaluating_spoils_no_cost_of_training(whole: Summary) -> None:
     summary = with_unknown("evaluate")
     assert [cost.whole for cost in summary.costs] == [cost.whole for cost in whole.costs]
-    assert searches(summary) == searches(whole)
-    assert columns(sizes(summary)) == columns(sizes(whole))
-    cells = columns(work(summary))["FLOPs executed"]
+    assert search_table(summary) == search_table(whole)
+    assert columns(size_table(summary)) == columns(size_table(whole))
+    cells = columns(work_table(summary))["FLOPs executed"]
     assert all(cell.startswith("\N{GREATER-THAN OR EQUAL TO} ") for cell in cells[1:]), (
         "all but the search, without one"
     )

@@ -17,8 +17,8 @@ from scipy import stats
 
 from gentickets import report as report_room
 from gentickets.analysis.contrast import paired
-from gentickets.analysis.text.captions import remarks
-from gentickets.analysis.transfer import transferred
+from gentickets.analysis.text.captions import captions
+from gentickets.analysis.transfer import judge_transfer
 from gentickets.analysis.transfer_levels import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel
 from gentickets.errors import Status, TicketError
 from gentickets.report import Matrix, matrix_of, read_run, summarize, table, write_matrix, write_report
@@ -30,7 +30,7 @@ from gentickets.report.plots.quality import quality
 from gentickets.report.plots.transfer_matrix import heat_map, heat_svg
 from gentickets.results import Result
 
-summarize, transferred = map(reading, (summarize, transferred))
+summarize, judge_transfer = map(reading, (summarize, judge_transfer))
 
 DENSE = (100.0, 100.5, 99.5)
 GOOD = (99.0, 99.6, 98.4)
@@ -96,7 +96,7 @@ def run(own: Sequence[float] = GOOD, round: int = LEVEL, **arms: Sequence[float]
 
 def level(results: Sequence[Result], asked: Mapping[str, Any] | None = None) -> TransferLevel:
     """The one level of a transfer."""
-    found = transferred(results, asked or recipe())
+    found = judge_transfer(results, asked or recipe())
     assert found is not None
     (only,) = found.levels
     return only
@@ -424,7 +424,7 @@ def test_trained_longer_is_told() -> None:
 
 def test_without_a_claim_figure_and_margin_are_said_to_be_the_reports() -> None:
     asked = recipe(claim=None)
-    whole = transferred(run(), asked)
+    whole = judge_transfer(run(), asked)
     assert whole is not None
     assert (whole.metric, whole.margin, whole.claimed) == ("negative_elbo", 0.02, False)
     assert whole.levels[0].word == TRANSFERS
@@ -582,7 +582,7 @@ def test_the_table_of_the_terminal_has_transferred_arms_before_the_controls() ->
 
 
 def test_remarks_say_what_steps_lie_behind_transferred_arms() -> None:
-    said = {moves: " ".join(remarks(summarize(*moving(moves)))) for moves in ("weights", "trained", "signs", "mask")}
+    said = {moves: " ".join(captions(summarize(*moving(moves)))) for moves in ("weights", "trained", "signs", "mask")}
     assert "the source's early steps lie behind them, and take all steps of the target" in said["weights"]
     assert "the source's whole training lies behind them" in said["trained"]
     assert "from new weights with the signs of the source's trained ones" in said["signs"]

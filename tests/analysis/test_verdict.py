@@ -12,7 +12,7 @@ import pytest
 from helpers import call
 
 from gentickets.actions.locate import recipe_of
-from gentickets.analysis.interim_analyses import look_of, seeds_for
+from gentickets.analysis.interim_analyses import interim_analysis_of, with_seeds_for
 from gentickets.analysis.judge import judge_run
 from gentickets.arms import told_as
 from gentickets.errors import Status, TicketError
@@ -203,17 +203,17 @@ def test_a_run_of_an_earlier_version_is_judged_and_said_to_have_stored_no_claim(
 
 def test_looks_are_the_declared_ones(tmp_path: Path) -> None:
     path = make_run(tmp_path / "run", complete(recipe(3)))
-    look = look_of(recipe_of(RunFolder(path)), RunFolder(path).read_record())
+    look = interim_analysis_of(recipe_of(RunFolder(path)), RunFolder(path).read_record())
     assert (look.number, look.of, look.alpha, look.seeds) == (1, 2, 0.025, (3, 6))
     three = complete(recipe(3))
-    assert seeds_for(three, look, 3, more=True).search.seeds == 6
-    assert seeds_for(complete(recipe(2)), look, 3, more=True).search.seeds == 6, "the run counts, not the recipe"
-    assert seeds_for(three, look, 3, seeds=6).search.seeds == 6
-    assert seeds_for(three, look, 3, seeds=3).search.seeds == 3
+    assert with_seeds_for(three, look, 3, more=True).search.seeds == 6
+    assert with_seeds_for(complete(recipe(2)), look, 3, more=True).search.seeds == 6, "the run counts, not the recipe"
+    assert with_seeds_for(three, look, 3, seeds=6).search.seeds == 6
+    assert with_seeds_for(three, look, 3, seeds=3).search.seeds == 3
     with pytest.raises(TicketError, match="at 3 and 6 seeds; --seeds 5 is none of them"):
-        seeds_for(three, look, 3, seeds=5)
+        with_seeds_for(three, look, 3, seeds=5)
     with pytest.raises(TicketError, match="no further look was declared"):
-        seeds_for(three, look, 6, more=True)
+        with_seeds_for(three, look, 6, more=True)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from gentickets import arms
 from gentickets.actions.transfer import gather
 from gentickets.analysis.costs import totals
 from gentickets.analysis.judge import judge_run
-from gentickets.analysis.results import Cells
+from gentickets.analysis.results import RunResults
 from gentickets.arms import (
     CONTROLS,
     FORK,
@@ -180,7 +180,7 @@ def _is_billed(name: str, result: Result, runs: dict[str, Path]) -> None:
     own = [one for one in ledger["entries"] if (one["arm"], one["round"]) == (result.arm, result.round)]
     assert own
     assert {one["part"] for one in own} <= {"search", "ticket", "comparison"}
-    cells = Cells(read_results(runs[name]), recipe_of(name))
+    cells = RunResults(read_results(runs[name]), recipe_of(name))
     assert sum(sum(phases.values()) for phases in totals([result], cells, "spent").values()) > 0
 
 

@@ -15,7 +15,7 @@ import pytest
 from helpers import HOUSE
 
 from gentickets.analysis.judge import judge_run
-from gentickets.analysis.text.format import direction, figure_name, heading
+from gentickets.analysis.text.format import direction, heading, metric_name
 from gentickets.data import Splits, load
 from gentickets.errors import TicketError
 from gentickets.experiment.plan import plan_units
@@ -205,7 +205,7 @@ def test_the_verdict_of_a_worse_ticket_is_that_it_loses(tmp_path: Path, row: Met
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 def test_words_know_every_row(row: Metric) -> None:
-    assert figure_name(row.name) == row.title
+    assert metric_name(row.name) == row.title
     assert heading(row.name).removeprefix(row.title).strip() == {"lower": "↓", "higher": "↑", None: ""}[row.better]
     assert direction(row.name).startswith(row.better or "says nothing")
     assert of_samples(row.name) == (row.of == "samples")

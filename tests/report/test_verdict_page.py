@@ -377,7 +377,7 @@ def test_the_json_holds_everything_as_plain_finite_values(tmp_path: Path) -> Non
     assert short["ticket"] == {"mean": 100.0, "sd": 1.0, "n": 3, "values": {"0": 99, "1": 100, "2": 101}}
     assert [other["beaten"] for other in short["controls"]] == [True, False, True, True, True]
     assert told["beside"]["paths"][0]["relative"] == {"0": 0.3, "1": None}, "infinite"
-    assert told["more"]["sentence"] == (whole.more and words.more(whole.more, 3, False))
+    assert told["more"]["sentence"] == (whole.more and words.power_text(whole.more, 3, False))
     assert told["trained"]["sentence"]
     assert len(told["beside"]["sentences"]) == 2
 
@@ -453,12 +453,12 @@ def test_nothing_is_said_twice() -> None:
 
 def test_looks_are_told() -> None:
     first = "Look 1 of 2, at 3 seeds (next: 6); each tests at 2.5 %, so that all of them together stay under 5 %."
-    assert words.looked(InterimAnalysis(1, 2, 0.025, (3, 6))) == first
-    assert words.looked(InterimAnalysis(2, 2, 0.025, (3, 6))).startswith(
+    assert words.interim_analysis_text(InterimAnalysis(1, 2, 0.025, (3, 6))) == first
+    assert words.interim_analysis_text(InterimAnalysis(2, 2, 0.025, (3, 6))).startswith(
         "Look 2 of 2, at 6 seeds (before: 3); each tests at 2.5 %"
     )
-    assert words.looked(InterimAnalysis(1, 1, 0.05, (5,))) == "Look 1 of 1, at 5 seeds; it tests at 5 %."
-    assert words.looked(InterimAnalysis(3, 2, 0.025)).endswith(
+    assert words.interim_analysis_text(InterimAnalysis(1, 1, 0.05, (5,))) == "Look 1 of 1, at 5 seeds; it tests at 5 %."
+    assert words.interim_analysis_text(InterimAnalysis(3, 2, 0.025)).endswith(
         "no more were declared, so that nothing is left to test with."
     )
 
@@ -493,30 +493,30 @@ def test_more_seeds_are_told_with_what_they_would_buy() -> None:
 
 
 def test_whether_dense_is_trained_is_told() -> None:
-    assert words.trained(Convergence(estimate(-0.3), -0.003, 0.002, False), "negative_elbo") == (
+    assert words.convergence_text(Convergence(estimate(-0.3), -0.003, 0.002, False), "negative_elbo") == (
         "The dense model is not trained to its end, so that a ticket ahead of it may only be quicker: one trained "
         "twice as long is better by 0.3 % of its mean (3 seeds); over the last quarter of its training it lost 0.2 %."
     )
-    assert words.trained(Convergence(estimate(0.25)), "negative_elbo").endswith(
+    assert words.convergence_text(Convergence(estimate(0.25)), "negative_elbo").endswith(
         "worse by 0.25 in negative ELBO (3 seeds)."
     )
 
 
 def test_copies_and_classes_are_told() -> None:
-    copies, classes = words.beside(judged().beside or Diagnostics())
+    copies, classes = words.diagnostics_text(judged().beside or Diagnostics())
     assert copies.endswith("of which 1 % is expected: ticket (7.0 %).")
     assert classes.endswith("dense 0.0 % and ticket 30.0 %."), "half of |0.8 - 0.5| + |0.2 - 0.5|"
-    assert words.beside(Diagnostics((ArmDiagnostics("ticket", copies=0.01),)))[0].startswith(
+    assert words.diagnostics_text(Diagnostics((ArmDiagnostics("ticket", copies=0.01),)))[0].startswith(
         "In no arm are 5 % or more"
     )
-    assert words.off_classes((1.0,), (0.5, 0.5)) is None
+    assert words.class_distance((1.0,), (0.5, 0.5)) is None
 
 
 def test_connected_trainings_are_told() -> None:
     beside = judged().beside or Diagnostics()
-    assert "from step 50 on; looked at: 0 and 50. The ticket is rewound to step 50." in words.connected(beside)
-    assert "from no step on" in words.connected(replace(beside, connected=None))
-    assert words.connected(Diagnostics()) == ""
+    assert "from step 50 on; looked at: 0 and 50. The ticket is rewound to step 50." in words.connected_text(beside)
+    assert "from no step on" in words.connected_text(replace(beside, connected=None))
+    assert words.connected_text(Diagnostics()) == ""
 
 
 def test_the_barrier_and_power_plots_show_their_steps_and_marks() -> None:

@@ -7,17 +7,17 @@ from collections.abc import Collection, Iterator
 
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.claim import more_steps
-from gentickets.analysis.text.costs import bill_of
+from gentickets.analysis.text.costs import search_cost_of
 from gentickets.analysis.text.format import (
     confidence,
     decimals,
     fixed,
-    is_higher,
+    higher_is_better,
     numbered,
     percent,
     plus_minus,
 )
-from gentickets.analysis.transfer_levels import Transferred
+from gentickets.analysis.transfer_levels import TransferVerdict
 from gentickets.arms import KINDS, MASK_ALONE, MATCHED, UNMASKED, ArmName
 from gentickets.metrics import known
 from gentickets.sparsity import in_brackets, of_all
@@ -40,7 +40,7 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
         ),
     ]
     if short.loss.n >= LEAST_SEEDS:
-        loss = "dense minus ticket" if is_higher(verdict.metric) else "ticket minus dense"
+        loss = "dense minus ticket" if higher_is_better(verdict.metric) else "ticket minus dense"
         note = f"{confidence(short.loss.size)} bound of {loss}; the margin is {fixed(short.limit, places)}"
         found.append(("bound", fixed(short.bound, places), note))
     found += _emerged(summary)
@@ -50,7 +50,7 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
     return found
 
 
-def remarks(summary: Summary) -> list[str]:
+def captions(summary: Summary) -> list[str]:
     """What must be known to read the table, sentence by sentence."""
     where = "" if summary.is_sweep else "Test split. "
     found = [f"{where}Mean ± standard deviation over (n) finished seeds; an arrow says which way a figure is good."]
@@ -98,7 +98,7 @@ def _emerged(summary: Summary) -> Iterator[tuple[str, str, str]]:
         note = f"in {len(steps)} of {numbered(len(levels), 'seed')}, mean"
         note += f"; {percent(share)} of the training" if share is not None else ""
         yield "early bird emerged at", f"step {statistics.mean(steps):,.0f}", note
-    bill = bill_of(summary)
+    bill = search_cost_of(summary)
     if bill and (ratio := bill["search_in_dense_trainings"]["flops"]) is not None:
         yield "search cost", f"{fixed(100 * ratio, 1)} %", "of the FLOPs of one dense training"
 
@@ -115,7 +115,7 @@ def _of_channels(summary: Summary) -> str:
     return f"{text}."
 
 
-def _transferred(transfer: Transferred, arms: Collection[str]) -> Iterator[str]:
+def _transferred(transfer: TransferVerdict, arms: Collection[str]) -> Iterator[str]:
     """What steps lie behind transferred arms, and what is not charged to them."""
     if transfer.moves in ("weights", "trained"):
         behind = "whole training lies" if transfer.moves == "trained" else "early steps lie"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from gentickets.analysis.results import Cells
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.text import claim as say
 from gentickets.analysis.text.format import arm_name, listed, numbered, percent
 from gentickets.analysis.text.recipe import scores_say
@@ -15,7 +15,7 @@ TIED = 0.05
 """Share of a group's weights from which on ties at the cut are told."""
 
 
-def collapses(cells: Cells, round: int, arm: str = "ticket", name: str = "the ticket") -> list[str]:
+def collapses(cells: RunResults, round: int, arm: str = "ticket", name: str = "the ticket") -> list[str]:
     """Sentences about collapsed samples of the ticket (or an arm of another name) at `round` and of the dense model."""
     alone, both = collapsed_seeds(cells, round, arm=arm)
     healthy = sorted(set(cells.collapsed("ticket", 0)) - set(both))
@@ -27,7 +27,7 @@ def collapses(cells: Cells, round: int, arm: str = "ticket", name: str = "the ti
 
 
 def collapsed_seeds(
-    cells: Cells, round: int, *, longer: bool = False, arm: str = TICKET
+    cells: RunResults, round: int, *, longer: bool = False, arm: str = TICKET
 ) -> tuple[list[int], list[int]]:
     """Seeds in which the ticket (or another arm) collapsed alone, and those in which the dense model did so too."""
     ticket, dense = set(cells.collapsed(str(ArmName(arm, longer=longer)), round)), set(cells.collapsed(TICKET, 0))
@@ -37,7 +37,7 @@ def collapsed_seeds(
     return sorted(ticket - dense), sorted(ticket & dense)
 
 
-def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) -> list[str]:
+def warnings_of(cells: RunResults, round: int, metric: str, told: Collection[str] = ()) -> list[str]:
     """Notes that do not change the word: other arms that collapsed, failed or were measured in another way.
 
     `told` are controls of which the verdict already says that they broke.
@@ -59,7 +59,7 @@ def cautions(cells: Cells, round: int, metric: str, told: Collection[str] = ()) 
     return [*notes, say.incomparable(metric, others)] if others else notes
 
 
-def of_arm(cells: Cells, arm: str, round: int, told: Collection[str] = ()) -> list[str]:
+def of_arm(cells: RunResults, arm: str, round: int, told: Collection[str] = ()) -> list[str]:
     """Sentences about collapses and failures of an arm that stands beside the one that is judged."""
     own = ArmName.of(arm)
     name = f"the control '{arm_name(arm)}'" if own.kind.role in ("control", "transfer") else f"'{arm_name(arm)}'"
@@ -70,7 +70,7 @@ def of_arm(cells: Cells, arm: str, round: int, told: Collection[str] = ()) -> li
     return [*notes, f"{say.broken(broken)}."] if broken and own.base not in told else notes
 
 
-def ties(cells: Cells) -> list[str]:
+def ties(cells: RunResults) -> list[str]:
     """A sentence for each group of which many weights tie at the cut in some round of the ticket."""
     most: dict[str, float] = {}
     for round in cells.levels:
@@ -85,7 +85,7 @@ def tied(cell: Result) -> dict[str, float]:
     return {group: share for group, share in cell.tied.items() if share >= TIED}
 
 
-def troubles(cells: Cells) -> tuple[str, ...]:
+def failure_sentences(cells: RunResults) -> tuple[str, ...]:
     """A sentence for each way in which cells failed or diverged, and one for those not run behind them."""
     broken: dict[tuple[str, str, str], list[int]] = {}
     idle: dict[str, int] = {}
@@ -106,7 +106,7 @@ def troubles(cells: Cells) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _undone(cells: Cells) -> Iterable[Result]:
+def _undone(cells: RunResults) -> Iterable[Result]:
     for arm in [SEARCH, *cells.arms()]:
         for round in cells.rounds(arm):
             yield from (cell for cell in cells.of(arm, round) if cell.status != "done")

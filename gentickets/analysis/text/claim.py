@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from gentickets.analysis.text.controls import against_controls, beside_ticket, explained, matched
+from gentickets.analysis.text.controls import (
+    budget_against_ticket,
+    controls_sentence,
+    explained_sentence,
+    matched_sentence,
+)
 from gentickets.analysis.text.format import (
     arm_name,
     confidence,
     decimals,
-    figure_name,
     fixed,
-    is_higher,
+    higher_is_better,
     listed,
+    metric_name,
     numbered,
     percent,
     plus_minus,
@@ -43,7 +48,7 @@ def sentence(verdict: Verdict, times: int, said: Sequence[str] = (), hollow: boo
     parts = [f"At {_level(verdict)} {_HEADS[verdict.word]}"]
     places, decided = _places(verdict), verdict.tested
     if verdict.short is not None:
-        parts[0] += f": {against_dense(verdict.short, str(verdict.metric), places, decided)}"
+        parts[0] += f": {dense_sentence(verdict.short, str(verdict.metric), places, decided)}"
     parts[0] += "."
     parts += said
     if verdict.short is not None and not hollow:
@@ -54,7 +59,7 @@ def sentence(verdict: Verdict, times: int, said: Sequence[str] = (), hollow: boo
     elif verdict.word == EQUAL_STEPS:
         parts.append("Whether the lead lasts in longer training was not tried.")
     if verdict.budget is not None:
-        parts.append(with_budget(replace(verdict, short=None) if hollow else verdict, decided))
+        parts.append(budget_sentence(replace(verdict, short=None) if hollow else verdict, decided))
     return " ".join(parts)
 
 
@@ -75,9 +80,9 @@ def _level(verdict: Verdict) -> str:
 
 
 def _beside_controls(verdict: Verdict, trial: Trial, places: int, decided: bool) -> list[str]:
-    found = [against_controls(trial, places, decided)] if trial.controls else []
-    found += [explained(verdict.explained_by, str(verdict.metric))] if verdict.explained_by else []
-    return [*found, *filter(None, [matched(trial, places, decided, is_higher(verdict.metric))])]
+    found = [controls_sentence(trial, places, decided)] if trial.controls else []
+    found += [explained_sentence(verdict.explained_by, str(verdict.metric))] if verdict.explained_by else []
+    return [*found, *filter(None, [matched_sentence(trial, places, decided, higher_is_better(verdict.metric))])]
 
 
 def _places(verdict: Verdict) -> int:
@@ -85,11 +90,11 @@ def _places(verdict: Verdict) -> int:
     return decimals([short.ticket, short.dense, verdict.budget] if short else [verdict.budget])
 
 
-def against_dense(trial: Trial, metric: str, places: int, decided: bool) -> str:
+def dense_sentence(trial: Trial, metric: str, places: int, decided: bool) -> str:
     """Both means with their spreads, and where it is decided the bound of the loss beside the margin."""
     spread = " (mean ± sd on test)" if trial.ticket.sd is not None else " (on test)"
     text = (
-        f"{figure_name(metric)} {plus_minus(trial.ticket, places)} against {plus_minus(trial.dense, places)} "
+        f"{metric_name(metric)} {plus_minus(trial.ticket, places)} against {plus_minus(trial.dense, places)} "
         f"for the dense model{spread} over {numbered(trial.loss.n, 'seed')}"
     )
     if not decided or trial.loss.n < LEAST_SEEDS:
@@ -121,7 +126,7 @@ def _when_longer(trial: Trial, times: int, places: int, decided: bool, beaten: C
     return f"{text}{', and every control is still beaten' if trial.controls and trial.holds and not level else ''}."
 
 
-def with_budget(verdict: Verdict, decided: bool = True) -> str:
+def budget_sentence(verdict: Verdict, decided: bool = True) -> str:
     """What the dense model reaches with the compute of the whole search: the honest comparison."""
     budget, trial = verdict.budget, verdict.short
     if budget is None:
@@ -130,7 +135,7 @@ def with_budget(verdict: Verdict, decided: bool = True) -> str:
     text = f"A dense model given the whole search's compute reaches {plus_minus(budget, places)}"
     if trial is None:
         return f"{text}."
-    return f"{text}{beside_ticket(budget, trial.ticket, decided, is_higher(verdict.metric))}."
+    return f"{text}{budget_against_ticket(budget, trial.ticket, decided, higher_is_better(verdict.metric))}."
 
 
 def more_steps(way: str) -> str:
@@ -183,7 +188,7 @@ def _subject(cell: Result) -> str:
     return f"'{arm_name(cell.arm)}'"
 
 
-def waiting(seeds: Sequence[int], started: int, wanted: int) -> str:
+def seeds_missing(seeds: Sequence[int], started: int, wanted: int) -> str:
     """Why an unfinished run decides nothing."""
     if started < wanted:
         return f"{started} of {wanted} seeds have started."
@@ -197,7 +202,7 @@ def few_seeds(seeds: int, least: int) -> str:
     return f"{seeds} seed{' is' if seeds == 1 else 's are'} too few to decide: at least {least} are needed."
 
 
-def not_looked_at(sizes: Sequence[int], judged: int, there: int) -> str:
+def seeds_not_tested(sizes: Sequence[int], judged: int, there: int) -> str:
     """Why seeds that are there are not tested."""
     return (
         f"The claim declares {numbered(len(sizes), 'look')}, at {listed([str(size) for size in sizes])} seeds: it is "
@@ -228,17 +233,17 @@ def not_compared(unfinished: Mapping[str, str]) -> list[str]:
 def incomparable(metric: str, arms: Sequence[str]) -> str:
     """Figures compare only under one extractor and one N."""
     how = "was measured in another way than the dense model's (see provenance)"
-    return f"The {figure_name(metric)} of {listed(arms)} {how}."
+    return f"The {metric_name(metric)} of {listed(arms)} {how}."
 
 
-def apart(seeds: Sequence[int]) -> str:
+def not_comparable(seeds: Sequence[int]) -> str:
     """Why a control is not compared: its figure was measured otherwise."""
     return f"its figure was measured in another way in {seeds_of(seeds)} (see provenance)"
 
 
-def odd_seeds(metric: str, seeds: Sequence[int]) -> str:
+def measured_differently(metric: str, seeds: Sequence[int]) -> str:
     """Why a claim is undecided where the dense model or the ticket is not measured alike in every seed."""
-    text = f"In {seeds_of(seeds)} the {figure_name(metric)} was measured in another way than in the rest"
+    text = f"In {seeds_of(seeds)} the {metric_name(metric)} was measured in another way than in the rest"
     return f"{text} (see provenance), and such values do not compare."
 
 

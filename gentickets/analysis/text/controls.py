@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gentickets.analysis.contrast import paired
-from gentickets.analysis.text.format import Spread, arm_name, figure_name, listed, numbered, plus_minus
+from gentickets.analysis.text.format import Spread, arm_name, listed, metric_name, numbered, plus_minus
 from gentickets.analysis.verdict import Comparison, Trial
 from gentickets.statistics import LEAST_SEEDS
 
 
-def against_controls(trial: Trial, places: int, decided: bool, whole: str = "every control") -> str:
+def controls_sentence(trial: Trial, places: int, decided: bool, whole: str = "every control") -> str:
     """Which controls the ticket beats (all: `whole`), and which not; on average only, where nothing is tested."""
     beaten = [other for other in trial.controls if other.beaten]
     level = [other for other in trial.controls if not other.beaten]
@@ -48,7 +48,7 @@ def _ahead_or_behind(trial: Trial, names: Callable[[Sequence[Comparison]], str])
     return f"On average it is {found}; {few} is not tested."
 
 
-def matched(trial: Trial, places: int, decided: bool, higher: bool) -> str:
+def matched_sentence(trial: Trial, places: int, decided: bool, higher: bool) -> str:
     """What the narrow network from scratch reaches with the compute of search and ticket; empty without it.
 
     It takes more steps than the ticket, so that a claim at equal steps is not judged by it.
@@ -58,20 +58,20 @@ def matched(trial: Trial, places: int, decided: bool, higher: bool) -> str:
         return ""
     text = "The same narrow network from scratch, trained for as many FLOPs as search and ticket together"
     text += f", reaches {plus_minus(other.spread, places)}"
-    return f"{text}{beside_ticket(other.spread, trial.ticket, decided, higher)}."
+    return f"{text}{budget_against_ticket(other.spread, trial.ticket, decided, higher)}."
 
 
-def explained(controls: Sequence[str], metric: str) -> str:
+def explained_sentence(controls: Sequence[str], metric: str) -> str:
     """Where controls that are as narrow do as well, the choice of channels explains nothing (Trap 21a)."""
     names = listed([arm_name(control) for control in controls])
     do = "do" if len(controls) > 1 or names.endswith("channels") else "does"
     return (
-        f"As far as these seeds tell, a narrower network explains the ticket's {figure_name(metric)}, "
+        f"As far as these seeds tell, a narrower network explains the ticket's {metric_name(metric)}, "
         f"not the choice of channels: {names} {do} as well."
     )
 
 
-def beside_ticket(budget: Spread, ticket: Spread, decided: bool, higher: bool) -> str:
+def budget_against_ticket(budget: Spread, ticket: Spread, decided: bool, higher: bool) -> str:
     """By the same paired bound as the claim's: one of the two is better, or they are not told apart."""
     first = paired(budget.values, ticket.values, higher=higher)
     second = paired(ticket.values, budget.values, higher=higher)

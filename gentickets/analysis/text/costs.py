@@ -31,7 +31,7 @@ SMALL = 0.01
 """Share of an arm's seconds under which a phase has no column of its own, if it is no larger anywhere."""
 
 
-def sizes(summary: Summary) -> Told:
+def size_table(summary: Summary) -> Told:
     """What each arm's networks are: channels, weights, FLOPs of a forward pass and of a training step."""
     costs = [cost for cost in _shown(summary) if cost.weights or cost.flops]
     columns = [
@@ -51,7 +51,7 @@ def sizes(summary: Summary) -> Told:
     return _told(columns, len(costs))
 
 
-def work(summary: Summary) -> Told:
+def work_table(summary: Summary) -> Told:
     """What each arm took: steps, executed FLOPs, seconds by phase, memory and energy; means over seeds."""
     costs = _shown(summary)
     phases = in_order(phase for cost in costs for phase, own in cost.seconds.items() if own >= SMALL * _total(cost))
@@ -68,7 +68,7 @@ def work(summary: Summary) -> Told:
     return _told(columns, len(costs))
 
 
-def searches(summary: Summary) -> Told:
+def search_table(summary: Summary) -> Told:
     """What a ticket of each level cost to find and to train, in dense trainings, and when that is repaid."""
     levels = summary.search_cost
     columns: list[Column] = [("ticket at", [percent(level["sparsity"]) for level in levels])]
@@ -80,7 +80,7 @@ def searches(summary: Summary) -> Told:
 
 def sentence(summary: Summary) -> str:
     """What the claim's ticket (else the last) cost in dense trainings, and when that is repaid; empty without one."""
-    level = bill_of(summary)
+    level = search_cost_of(summary)
     if level is None or set(level["search_in_dense_trainings"].values()) == {None}:
         return ""
     what = f"at {percent(level['sparsity'])}" + (" of the channels removed" if summary.of_channels else " sparsity")
@@ -101,7 +101,7 @@ def sentence(summary: Summary) -> str:
     return " ".join(parts)
 
 
-def bill_of(summary: Summary) -> Mapping[str, Any] | None:
+def search_cost_of(summary: Summary) -> Mapping[str, Any] | None:
     """What the ticket at the claim's level cost, else that of the last round."""
     levels = {level["round"]: level for level in summary.search_cost}
     return levels.get(summary.verdict.round or max(levels, default=0))

@@ -101,7 +101,7 @@ def signed_percent(share: float | None) -> str:
     return f"{text if text.startswith(MINUS) else '+' + text} %"
 
 
-def figure_name(name: str) -> str:
+def metric_name(name: str) -> str:
     """A figure's name as a person writes it."""
     row = known(name)
     return row.title if row else name.replace("_", " ")
@@ -109,10 +109,10 @@ def figure_name(name: str) -> str:
 
 def heading(name: str) -> str:
     """A figure's name with an arrow that says which way is good; none for one that says nothing of quality."""
-    return f"{figure_name(name)}{_ARROWS[way(name)]}"
+    return f"{metric_name(name)}{_ARROWS[way(name)]}"
 
 
-def is_higher(name: str | None) -> bool:
+def higher_is_better(name: str | None) -> bool:
     """Whether more of a figure is better; of one that no result has so far there is nothing to tell."""
     return way(name) == "higher"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gentickets.analysis.text.claim import against_dense
-from gentickets.analysis.text.controls import against_controls
+from gentickets.analysis.text.claim import dense_sentence
+from gentickets.analysis.text.controls import controls_sentence
 from gentickets.analysis.text.format import arm_name, decimals, fixed, listed, percent, plus_minus
-from gentickets.analysis.transfer_levels import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel, Transferred
+from gentickets.analysis.transfer_levels import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel, TransferVerdict
 from gentickets.analysis.verdict import Comparison, Trial
 from gentickets.sparsity import in_brackets
 from gentickets.statistics import LEAST_SEEDS
@@ -30,16 +30,16 @@ _MOVED = {
 _FAMILIES = {"ae": "AE", "vae": "VAE", "gan": "GAN"}
 
 
-def sentence(whole: Transferred, level: TransferLevel, said: Sequence[str], times: int) -> str:
+def sentence(whole: TransferVerdict, level: TransferLevel, said: Sequence[str], times: int) -> str:
     """All of a level for a person; `said` are reasons and collapses, `times` the length of the longer training."""
     trial, decided = level.trial, level.word != UNDECIDED
     places = decimals(level.spreads.values())
     parts = [f"At {percent(level.native_sparsity)} sparsity{in_brackets(level.native_share)} {_headed(whole, level)}"]
     if trial is not None:
-        parts[0] += f": {against_dense(trial, str(whole.metric), places, decided)}"
+        parts[0] += f": {dense_sentence(trial, str(whole.metric), places, decided)}"
     parts[0] += "."
     if trial is not None and not whole.claimed:
-        parts.append(unclaimed(whole))
+        parts.append(without_claim(whole))
     parts += said
     if trial is not None:
         parts += _beside(level, trial, places, decided)
@@ -49,13 +49,13 @@ def sentence(whole: Transferred, level: TransferLevel, said: Sequence[str], time
     return " ".join(filter(None, parts))
 
 
-def unclaimed(whole: Transferred) -> str:
+def without_claim(whole: TransferVerdict) -> str:
     """What the report chose, where the recipe declares no claim."""
     margin = f"{100 * whole.margin:.3g} % of the dense mean"
     return f"The recipe declares no claim: figure and margin ({margin}) are the report's choice."
 
 
-def origin(whole: Transferred, source: Mapping[str, Any]) -> str:
+def origin(whole: TransferVerdict, source: Mapping[str, Any]) -> str:
     """``digits_vae (VAE on digits; decoder → generator)``; less where less is known."""
     family, data = str(source.get("family") or ""), str(source.get("data") or "")
     model = " on ".join(filter(None, [_FAMILIES.get(family, family), data]))
@@ -65,12 +65,12 @@ def origin(whole: Transferred, source: Mapping[str, Any]) -> str:
     return f"{name} ({told})" if told else name
 
 
-def moved(whole: Transferred) -> str:
+def moved(whole: TransferVerdict) -> str:
     """What was carried over, as a subject: ``the ticket``, ``the mask alone``."""
     return _MOVED.get(whole.moves, "the ticket")
 
 
-def _headed(whole: Transferred, level: TransferLevel) -> str:
+def _headed(whole: TransferVerdict, level: TransferLevel) -> str:
     subject = f"{moved(whole)} from {origin(whole, level.source or whole.source)}"
     if level.word == UNDECIDED:
         return f"it is UNDECIDED whether {subject} transfers"
@@ -91,7 +91,7 @@ def _against_random(level: TransferLevel, trial: Trial, places: int, decided: bo
     if not trial.controls:
         return ""
     if not level.hurt_by or not decided:
-        return against_controls(trial, places, decided, "every random ticket")
+        return controls_sentence(trial, places, decided, "every random ticket")
     worse = [other for other in trial.controls if other.arm in level.hurt_by]
     beaten = [other for other in trial.controls if other.beaten]
     text = f"It is worse than {_named(worse, places)}: a random ticket of that size would have been better."

@@ -9,10 +9,10 @@ from gentickets.analysis.stability import CONNECTED
 from gentickets.analysis.text.format import (
     arm_name,
     confidence,
-    figure_name,
     fixed,
-    is_higher,
+    higher_is_better,
     listed,
+    metric_name,
     numbered,
     percent,
     signed_percent,
@@ -25,7 +25,7 @@ COPYING = 5 * EXPECTED_COPIES
 """From this share on samples are said to lie close to training images."""
 
 
-def looked(look: InterimAnalysis) -> str:
+def interim_analysis_text(look: InterimAnalysis) -> str:
     """Which look at the seeds this is, and at what error rate it tests."""
     text = f"Look {look.number} of {look.of}"
     if 1 <= look.number <= len(look.seeds):
@@ -46,7 +46,7 @@ def _other_looks(look: InterimAnalysis) -> str:
     return f" ({'; '.join(found)})" if found else ""
 
 
-def more(value: PowerForecast, seeds: int, still_open: bool = True) -> str:
+def power_text(value: PowerForecast, seeds: int, still_open: bool = True) -> str:
     """How many more seeds would decide it, how long they take, and the chances of WINS and of any decision.
 
     ``seeds``: those so far. Of a claim that is decided, not ``still_open``: what as many new seeds would say.
@@ -89,7 +89,7 @@ def duration(minutes: float) -> str:
     return f"about {fixed(minutes / 60, 1).removesuffix('.0')} hours"
 
 
-def trained(value: Convergence, metric: str | None) -> str:
+def convergence_text(value: Convergence, metric: str | None) -> str:
     """Whether the dense model is itself trained: held against one trained twice as long, and its last quarter."""
     heads = {
         True: "The dense model is trained",
@@ -108,7 +108,7 @@ def _twice(value: Convergence, metric: str | None) -> list[str]:
     if share is not None:
         amount = f"{percent(abs(share))} of its mean"
     else:
-        amount = f"{abs(gain):.3g}" + (f" in {figure_name(metric)}" if metric else "")
+        amount = f"{abs(gain):.3g}" + (f" in {metric_name(metric)}" if metric else "")
     seeds = f" ({numbered(loss.n, 'seed')})" if loss is not None else ""
     return [f"one trained twice as long is {'better' if gain < 0 else 'worse'} by {amount}{seeds}"]
 
@@ -120,7 +120,7 @@ def _slope(value: Convergence) -> list[str]:
     return [f"over the last quarter of its training it {how} {percent(abs(value.slope))}"]
 
 
-def beside(value: Diagnostics) -> tuple[str, ...]:
+def diagnostics_text(value: Diagnostics) -> tuple[str, ...]:
     """What stands beside the verdict, in sentences: samples close to training images, and classes off the real ones."""
     return (*_copies(value), *_classes(value))
 
@@ -139,21 +139,21 @@ _NEARER = "nearer to a training image than 99 % of the test images are"
 
 
 def _classes(value: Diagnostics) -> list[str]:
-    told = {arm: off_classes(value.classes.get(arm, ()), value.real) for arm in (DENSE, TICKET)}
+    told = {arm: class_distance(value.classes.get(arm, ()), value.real) for arm in (DENSE, TICKET)}
     found = [f"{arm_name(arm)} {percent(off)}" for arm, off in told.items() if off is not None]
     if not found:
         return []
     return [f"Samples that would have to change class to be spread as the test images are: {listed(found)}."]
 
 
-def off_classes(shares: Sequence[float], real: Sequence[float]) -> float | None:
+def class_distance(shares: Sequence[float], real: Sequence[float]) -> float | None:
     """Half the sum of differences between two lots of shares; None where they are not of the same classes."""
     if not shares or len(shares) != len(real):
         return None
     return sum(abs(one - other) for one, other in zip(shares, real, strict=True)) / 2
 
 
-def connected(value: Diagnostics) -> str:
+def connected_text(value: Diagnostics) -> str:
     """From which step on two trainings of the ticket's mask are connected; empty where it was not looked at."""
     if not value.paths:
         return ""
@@ -169,13 +169,13 @@ def connected(value: Diagnostics) -> str:
     return f"{text} from step {value.connected} on; {end}"
 
 
-def not_run(arms: Sequence[str]) -> str:
+def not_run_text(arms: Sequence[str]) -> str:
     """Which standard arms a verdict was made without."""
     names = listed(["longer training of all arms" if arm == "longer" else arm_name(arm) for arm in arms])
     return f"Not run: {names}. What they would say is not in this verdict."
 
 
-def declared(judged: RunVerdict) -> list[tuple[str, str]]:
+def declaration(judged: RunVerdict) -> list[tuple[str, str]]:
     """What was declared beforehand, how that is known, and which look this is: name and text."""
     rows = [(_CLAIM.get(name, name), _declared(name, value)) for name, value in judged.claim.items()]
     how = (
@@ -186,7 +186,11 @@ def declared(judged: RunVerdict) -> list[tuple[str, str]]:
     rows.append(("claim", how))
     if judged.hash is not None:
         rows.append(("hash of claim and recipe (SHA-256)", judged.hash))
-    return [*rows, ("look", looked(judged.look)), ("exit status", f"{judged.status} (0 where the declared level WINS)")]
+    return [
+        *rows,
+        ("look", interim_analysis_text(judged.look)),
+        ("exit status", f"{judged.status} (0 where the declared level WINS)"),
+    ]
 
 
 _CLAIM = {
@@ -204,12 +208,12 @@ def _declared(name: str, value: object) -> str:
         return listed([_declared(name, one) for one in value])
     if isinstance(value, float):
         return _rate(value) if name in ("margin", "alpha") else percent(value)
-    return figure_name(str(value)) if name == "metric" else str(value)
+    return metric_name(str(value)) if name == "metric" else str(value)
 
 
-def losing(metric: str | None) -> str:
+def loss_caption(metric: str | None) -> str:
     """What a loss is, for the caption of a plot."""
-    way = "other minus ticket" if is_higher(metric) else "ticket minus other"
+    way = "other minus ticket" if higher_is_better(metric) else "ticket minus other"
     return f"By how much the ticket is worse ({way}, paired over seeds)"
 
 
@@ -229,7 +233,7 @@ def _chance(chance: float) -> str:
     return f"{fixed(100 * chance, 0)} %"
 
 
-def asides(value: Diagnostics) -> str:
+def column_notes(value: Diagnostics) -> str:
     """What the columns beside the verdict mean, those that are there."""
     found = []
     if any(one.nearest is not None for one in value.arms):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from gentickets.analysis.early_bird import timetable
+from gentickets.analysis.early_bird import emergence_table
 from gentickets.analysis.rows import Row
 from gentickets.analysis.run import Run, facts_of
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text import costs as bill
-from gentickets.analysis.text.captions import remarks, tiles
-from gentickets.analysis.text.format import direction, figure_name, heading, percent
+from gentickets.analysis.text.captions import captions, tiles
+from gentickets.analysis.text.format import direction, heading, metric_name, percent
 from gentickets.arms import ArmName
 from gentickets.report.pages.gallery import Picture, pictures, seed_shown
 from gentickets.report.plots import costs as spending
@@ -125,7 +125,7 @@ def filled(template: str, **values: Any) -> str:
         loader=FunctionLoader(_template),
     )
     environment.filters |= {
-        "figure_name": figure_name,
+        "figure_name": metric_name,
         "direction": direction,
         "unbroken": _unbroken,
         "percent": percent,
@@ -182,11 +182,11 @@ def _section(run: Run, anchor: str) -> RunSection:
         _measured(summary),
         _bill(summary),
         bill.sentence(summary),
-        timetable(summary.emergence) if summary.emergence else None,
+        emergence_table(summary.emergence) if summary.emergence else None,
         {name: Markup(text) for name, text in drawn.items()},
         [(title, found) for title, found in galleries if found],
         facts_of(run.record),
-        remarks(summary),
+        captions(summary),
         _carried(summary),
         run.recipe_text,
         seed,
@@ -201,9 +201,9 @@ def _carried(summary: Summary) -> dict[str, tuple[list[str], list[list[str]]]]:
 
 def _bill(summary: Summary) -> list[tuple[str, list[str], list[list[str]]]]:
     tables = (
-        ("What each arm is", bill.sizes(summary)),
-        ("What each arm took, means over seeds", bill.work(summary)),
-        ("What a ticket costs, in dense trainings", bill.searches(summary)),
+        ("What each arm is", bill.size_table(summary)),
+        ("What each arm took, means over seeds", bill.work_table(summary)),
+        ("What a ticket costs, in dense trainings", bill.search_table(summary)),
         ("What is not pruned, and why", not_pruned(summary.excluded)),
     )
     return [(title, header, found) for title, (header, found) in tables if found]

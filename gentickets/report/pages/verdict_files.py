@@ -71,11 +71,11 @@ def document(judged: RunVerdict) -> dict[str, Any]:
     """What `verdict.json` holds: all of a verdict as plain, finite values."""
     told = {one.name: _plain(getattr(judged, one.name)) for one in fields(judged)}
     if judged.more is not None:
-        told["more"]["sentence"] = words.more(judged.more, judged.seeds, judged.open)
+        told["more"]["sentence"] = words.power_text(judged.more, judged.seeds, judged.open)
     if judged.trained is not None:
-        told["trained"]["sentence"] = words.trained(judged.trained, judged.metric)
+        told["trained"]["sentence"] = words.convergence_text(judged.trained, judged.metric)
     if judged.beside is not None:
-        told["beside"]["sentences"] = list(words.beside(judged.beside))
+        told["beside"]["sentences"] = list(words.diagnostics_text(judged.beside))
     first = {"path": told.pop("path"), "word": told.pop("word"), "status": judged.status}
     first["sentence"] = told.pop("sentence")
     table, facts, notes = plain(tables.shown(judged)), told.pop("facts"), told.pop("notes")

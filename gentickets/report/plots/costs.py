@@ -9,16 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gentickets import arms
-from gentickets.analysis.pareto import UNITS, Choice
+from gentickets.analysis.pareto import UNITS, ParetoPoint
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import (
     Spread,
     arm_name,
     direction,
     engineering,
-    figure_name,
+    higher_is_better,
     in_order,
-    is_higher,
+    metric_name,
     percent,
     phase_name,
 )
@@ -86,20 +86,20 @@ def front(summary: Summary, name: str = "front") -> str:
         for axes, unit in zip(axes_of, panels, strict=True):
             _against(axes, summary, unit)
             axes.set_xlabel(AXES[unit])
-        axes_of[0].set_ylabel(f"{figure_name(summary.metric)} on test ({direction(summary.metric)})")
+        axes_of[0].set_ylabel(f"{metric_name(summary.metric)} on test ({direction(summary.metric)})")
         shown = [choice for unit in panels for choice in _priced(summary.choices, unit)]
         seen, controls = (_ends([c.quality for c in shown if (c.arm in OPEN) == known]) for known in (True, False))
-        limits(axes_of[0], seen or controls, controls, is_higher(summary.metric))
+        limits(axes_of[0], seen or controls, controls, higher_is_better(summary.metric))
         handles, labels = axes_of[-1].get_legend_handles_labels()
         axes_of[-1].legend(handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9)
-        return to_svg(figure, f"{figure_name(summary.metric)} against cost", name)
+        return to_svg(figure, f"{metric_name(summary.metric)} against cost", name)
 
 
 def _ends(found: Sequence[Spread]) -> list[float]:
     return [spread.mean + sign * (spread.sd or 0.0) for spread in found for sign in (-1, 1)]
 
 
-def _priced(choices: Sequence[Choice], unit: str) -> list[Choice]:
+def _priced(choices: Sequence[ParetoPoint], unit: str) -> list[ParetoPoint]:
     return [choice for choice in choices if choice.cost.get(unit)]
 
 
@@ -127,7 +127,7 @@ def _against(axes: Axes, summary: Summary, unit: str) -> None:
         axes.xaxis.set_major_formatter("{x:g}")
 
 
-def _mark(axes: Axes, own: Sequence[tuple[float, Choice]], marks: Mapping[str, tuple[str, str]]) -> None:
+def _mark(axes: Axes, own: Sequence[tuple[float, ParetoPoint]], marks: Mapping[str, tuple[str, str]]) -> None:
     arm, name = own[0][1].arm, arms.ArmName.of(own[0][1].arm)
     colour, marker = (OPEN[name.base], "o") if name.base in OPEN else marks[name.base]
     # Hollow: scaled twins and what trained longer, which never stand at one cost.

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from gentickets.analysis.contrast import Contrast
 from gentickets.analysis.run_verdict import RunVerdict
-from gentickets.analysis.text.format import is_higher, percent, signed_percent
+from gentickets.analysis.text.format import higher_is_better, percent, signed_percent
 from gentickets.analysis.verdict import LevelVerdict, Trial
 from gentickets.arms import ArmName
 from gentickets.report.plots.svg import INK, LINE, MUTED, PAPER, styled, styles, to_svg
@@ -55,7 +55,7 @@ def forests(judged: RunVerdict) -> list[tuple[LevelVerdict, bool, Markup]]:
         if trial is not None
     ]
     marks = styles([other.control for _, _, trial in panels for other in trial.controls])
-    higher = is_higher(judged.metric)
+    higher = higher_is_better(judged.metric)
     alpha = judged.look.alpha
     drawn = [_rows(trial, marks, higher, beside_dense(level, trial, alpha)) for level, _, trial in panels]
     limits = _limits([row for rows in drawn for row in rows], [_margin(trial) for _, _, trial in panels])

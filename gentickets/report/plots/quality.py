@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from gentickets.analysis.summary import Summary, alike
-from gentickets.analysis.text.format import arm_name, direction, figure_name, heading, is_higher, percent
+from gentickets.analysis.summary import Summary, comparable_groups
+from gentickets.analysis.text.format import arm_name, direction, heading, higher_is_better, metric_name, percent
 from gentickets.arms import DENSE, ArmName
 from gentickets.report.plots.marks import axis_label, draw, look, marks_of, on_test
 from gentickets.report.plots.svg import INK, MUTED, sparsity_axis, styled, styles, to_svg, where
@@ -21,8 +21,8 @@ def quality(summary: Summary, name: str = "quality") -> str:
     with styled():
         figure = Figure(figsize=(9.2, 4.3))
         axes = figure.add_subplot()
-        beyond = draw(axes, summary, on_test(summary.metric), seeds=True, higher=is_higher(summary.metric))
-        axes.set_ylabel(f"{figure_name(summary.metric)} on test ({direction(summary.metric)})")
+        beyond = draw(axes, summary, on_test(summary.metric), seeds=True, higher=higher_is_better(summary.metric))
+        axes.set_ylabel(f"{metric_name(summary.metric)} on test ({direction(summary.metric)})")
         if beyond:
             # Beside the axes, where it stands on no mark.
             note = f"a control lies {beyond}\nthis range (see table)"
@@ -40,7 +40,7 @@ def quality(summary: Summary, name: str = "quality") -> str:
                 color=MUTED,
             )
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9.5)
-        return to_svg(figure, f"Sparsity against {figure_name(summary.metric)}", name)
+        return to_svg(figure, f"Sparsity against {metric_name(summary.metric)}", name)
 
 
 def further(summary: Summary, name: str = "further") -> str:
@@ -54,7 +54,7 @@ def further(summary: Summary, name: str = "further") -> str:
         canvas = Figure(figsize=(3.25 * columns, 2.4 * lines), layout="constrained")
         for place, figure in enumerate(figures):
             axes = canvas.add_subplot(lines, columns, place + 1)
-            beyond = draw(axes, summary, on_test(figure), seeds=False, higher=is_higher(figure))
+            beyond = draw(axes, summary, on_test(figure), seeds=False, higher=higher_is_better(figure))
             axes.set_title(heading(figure) + (f" (a control lies {beyond})" if beyond else ""))
             axes.set_xlabel(axis_label(summary))
             axes.set_xticks(axes.get_xticks()[::2])
@@ -94,7 +94,7 @@ def when_longer(summary: Summary, name: str = "longer") -> str:
         axes.set_xticks((0, 1))
         axes.set_xticklabels((f"{pairs[0][1].steps:,} steps", f"{pairs[0][2].steps:,} steps"))
         axes.set_xlim(-0.2, 1.2)
-        axes.set_ylabel(f"{figure_name(metric)} on test ({direction(metric)})")
+        axes.set_ylabel(f"{metric_name(metric)} on test ({direction(metric)})")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         return to_svg(figure, "Equal short steps against longer training", name)
 
@@ -107,7 +107,7 @@ def comparison(summaries: Sequence[Summary], name: str = "comparison") -> str:
     """
     looks = styles([f"run {place}" for place in range(len(summaries))])
     marks = {id(summary): looks[f"run {place}"] for place, summary in enumerate(summaries)}
-    groups = [[one for one in group if _relative(one)] for group in alike(summaries)]
+    groups = [[one for one in group if _relative(one)] for group in comparable_groups(summaries)]
     groups = [group for group in groups if group]
     if not groups:
         return ""
@@ -131,7 +131,7 @@ def comparison(summaries: Sequence[Summary], name: str = "comparison") -> str:
                 )
             what = "weights removed (%)" if any(one.of_channels for one in group) else "sparsity (%)"
             sparsity_axis(axes, {sparsity for summary in group for sparsity, _, _ in _relative(summary)}, what)
-            axes.set_title(figure_name(str(group[0].metric)))
+            axes.set_title(metric_name(str(group[0].metric)))
             axes.set_ylabel("worse than dense by (%)")
             axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         return to_svg(figure, "Tickets of several runs against sparsity", name)
@@ -145,7 +145,7 @@ def _relative(summary: Summary) -> list[tuple[float, float, float]]:
     metric, dense = str(summary.metric), summary.row("dense")
     if dense is None or metric not in dense.test or summary.goes_on:
         return []
-    reference, sign = dense.test[metric].mean or math.nan, -1 if is_higher(metric) else 1
+    reference, sign = dense.test[metric].mean or math.nan, -1 if higher_is_better(metric) else 1
     return [
         (
             (row.lighter if summary.of_channels else None) or row.sparsity,

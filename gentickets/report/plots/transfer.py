@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gentickets.analysis.summary import Summary
-from gentickets.analysis.text.format import Spread, arm_name, direction, figure_name, is_higher
+from gentickets.analysis.text.format import Spread, arm_name, direction, higher_is_better, metric_name
 from gentickets.analysis.transfer_levels import TransferLevel
 from gentickets.analysis.verdict import Comparison
 from gentickets.arms import TRANSFER, ArmName
@@ -42,12 +42,12 @@ def transferred(summary: Summary, name: str = "transfer") -> str:
         sparsity_axis(axes, sparsities, axis_label(summary))
         last = where(max(sparsities)) or 1.0
         axes.set_xlim(-0.03 * last, 1.04 * last)
-        if beyond := limits(axes, seen, worst, is_higher(metric)):
+        if beyond := limits(axes, seen, worst, higher_is_better(metric)):
             note = f"something lies {beyond}\nthis range (see table)"
             axes.annotate(note, (1.015, 1.0), xycoords="axes fraction", va="top", fontsize=8.5, color=MUTED)
-        axes.set_ylabel(f"{figure_name(metric)} on test ({direction(metric)})")
+        axes.set_ylabel(f"{metric_name(metric)} on test ({direction(metric)})")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9.5)
-        return to_svg(figure, f"A transferred ticket: sparsity against {figure_name(metric)}", name)
+        return to_svg(figure, f"A transferred ticket: sparsity against {metric_name(metric)}", name)
 
 
 def _native(axes: Axes, summary: Summary, metric: str) -> list[float]:

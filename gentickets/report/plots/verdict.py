@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from gentickets.analysis.run_verdict import Diagnostics, Interpolation, PowerForecast
 from gentickets.analysis.stability import CONNECTED
-from gentickets.analysis.text.format import direction, figure_name
-from gentickets.analysis.text.verdict import off_classes
+from gentickets.analysis.text.format import direction, metric_name
+from gentickets.analysis.text.verdict import class_distance
 from gentickets.report.plots.svg import CONTROLS, INK, MUTED, TICKET, styled, to_svg
 
 WIDTH = 5.4
@@ -113,7 +113,7 @@ def along(beside: Diagnostics, metric: str | None, name: str = "along") -> Marku
         shown = paths[0].metric or metric
         axes.set_xlabel("from one training (0) to the other (1)")
         if shown is not None:
-            axes.set_ylabel(f"{figure_name(shown)}\n({direction(shown)})")
+            axes.set_ylabel(f"{metric_name(shown)}\n({direction(shown)})")
         figure.legend(loc="outside right center", fontsize=9)
         return Markup(to_svg(figure, "The straight line between two trainings", name))
 
@@ -139,7 +139,7 @@ def bars(shares: Sequence[float], real: Sequence[float], most: float) -> Markup:
         f'<rect x="{step * place}" y="{tall - scale * share:.1f}" width="{width}" height="{scale * share:.1f}"/>'
         for place, share in enumerate(shares)
     ]
-    if off_classes(shares, real) is not None:
+    if class_distance(shares, real) is not None:
         parts += [
             f'<path d="M{step * place - 1} {tall - scale * share:.1f}h{width + 2}"/>'
             for place, share in enumerate(real)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from gentickets.analysis.rows import Row
 from gentickets.analysis.summary import Summary
-from gentickets.analysis.text.format import Spread, figure_name, heading, is_higher
+from gentickets.analysis.text.format import Spread, heading, higher_is_better, metric_name
 from gentickets.arms import BUDGET, WIDTH, ArmName
 from gentickets.report.plots.marks import draw
 from gentickets.report.plots.svg import MUTED, PAPER, TICKET, WIDE, logarithmic, styled, to_svg, where
@@ -70,7 +70,7 @@ def sweep(summary: Summary, name: str = "sweep") -> str:
             axes.set_xlabel(summary.widened)
             if not place:
                 axes.legend()
-        names = ", ".join(map(figure_name, figures))
+        names = ", ".join(map(metric_name, figures))
         return to_svg(canvas, f"{summary.widened} against {names}", name)
 
 
@@ -95,7 +95,7 @@ def _against_width(axes: Axes, rows: list[Row], figure: str) -> None:
             label=label,
         )
     shown = [found[figure].mean for _, _, _, figures in splits for found in figures if figure in found]
-    if not is_higher(figure) and min(shown) > 0 and max(shown) / min(shown) > WIDE:
+    if not higher_is_better(figure) and min(shown) > 0 and max(shown) / min(shown) > WIDE:
         logarithmic(axes)
     widths = [row.width or 1 for row in rows]
     # Widths are doubled as a rule: a logarithmic axis spaces them evenly.

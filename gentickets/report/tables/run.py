@@ -13,10 +13,10 @@ from gentickets.analysis.text.format import (
     Table,
     decimals,
     difference,
-    figure_name,
     fixed,
     heading,
     listed,
+    metric_name,
     percent,
     plus_minus,
 )
@@ -151,6 +151,6 @@ def notes(row: Row) -> list[str]:
         f"{row.not_run} not run" if row.not_run else "",
         f"{row.stops.never} of {row.stops.steps.n} not before the end" if row.stops and row.stops.never else "",
         *(f"{group} {percent(share)} tied at the cut" for group, share in row.tied.items()),
-        f"{listed([figure_name(figure) for figure in row.apart])} measured in another way" if row.apart else "",
+        f"{listed([metric_name(figure) for figure in row.apart])} measured in another way" if row.apart else "",
     ]
     return [mark for mark in marks if mark]

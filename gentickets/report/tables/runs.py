@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gentickets.analysis.summary import Summary, alike
-from gentickets.analysis.text.costs import bill_of, ratio
+from gentickets.analysis.summary import Summary, comparable_groups
+from gentickets.analysis.text.costs import ratio, search_cost_of
 from gentickets.analysis.text.format import DASH, decimals, heading, percent, plus_minus
 from gentickets.analysis.verdict import Verdict
 
@@ -19,7 +19,7 @@ def compared(summaries: Sequence[Summary]) -> list[tuple[str, str, list[dict[str
             group[0].how_measured,
             [_beside_others(summary, places[id(summary)]) for summary in group],
         )
-        for group in alike(summaries)
+        for group in comparable_groups(summaries)
     ]
 
 
@@ -49,7 +49,7 @@ def _level(verdict: Verdict) -> str:
 
 def _cost(summary: Summary) -> str:
     """Search and training of the ticket in dense trainings, in FLOPs where they are told."""
-    bill = bill_of(summary)
+    bill = search_cost_of(summary)
     if bill is None:
         return DASH
     told = bill["found_and_trained_in_dense_trainings"]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from gentickets.analysis.contrast import relative
-from gentickets.analysis.text.format import DASH, Table, decimals, figure_name, percent, plus_minus, with_loss
-from gentickets.analysis.transfer_levels import TransferLevel, Transferred
+from gentickets.analysis.text.format import DASH, Table, decimals, metric_name, percent, plus_minus, with_loss
+from gentickets.analysis.transfer_levels import TransferLevel, TransferVerdict
 from gentickets.analysis.verdict import Comparison
 
 
-def by_level(whole: Transferred) -> Table:
+def by_level(whole: TransferVerdict) -> Table:
     """A line for each level: the word, and means with their spreads; of random tickets the best on validation.
 
     In brackets the mean paired loss in percent of that mean: below zero the transferred ticket is better.
     """
     places = decimals(spread for level in whole.levels for spread in level.spreads.values())
-    metric = figure_name(whole.metric) if whole.metric else "no figure"
+    metric = metric_name(whole.metric) if whole.metric else "no figure"
     header = [
         "level", "", "its sparsity", "seeds", f"{metric}, transferred", "dense (loss)", "native (loss)",
         "best random (loss)", "without mask", "mask alone",
@@ -42,7 +42,7 @@ def _beside(other: Comparison | None, places: int) -> str:
     return plus_minus(other.spread, places) if other else DASH
 
 
-def by_layer(whole: Transferred) -> Table:
+def by_layer(whole: TransferVerdict) -> Table:
     """A line for each of the target's layers: where what it got came from, and densities on both sides."""
     header = ["layer of the target", "from", "got", "weights", "kept in the source", "kept here"]
     return header, [

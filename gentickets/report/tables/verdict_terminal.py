@@ -11,11 +11,11 @@ from gentickets.analysis.text import verdict as words
 def telling(judged: RunVerdict) -> Iterator[str]:
     """Whether dense is trained, what more seeds would buy, what stands beside the verdict, and which look this is."""
     if judged.trained is not None:
-        yield words.trained(judged.trained, judged.metric)
+        yield words.convergence_text(judged.trained, judged.metric)
     if judged.more is not None and judged.more.seeds is not None:
-        yield words.more(judged.more, judged.seeds)
+        yield words.power_text(judged.more, judged.seeds)
     if judged.beside is not None:
-        yield from filter(None, [*words.beside(judged.beside), words.connected(judged.beside)])
+        yield from filter(None, [*words.diagnostics_text(judged.beside), words.connected_text(judged.beside)])
     if judged.missing:
-        yield words.not_run(judged.missing)
-    yield words.looked(judged.look)
+        yield words.not_run_text(judged.missing)
+    yield words.interim_analysis_text(judged.look)

@@ -76,7 +76,7 @@ def arithmetic(precision: str | None, compiled: bool | None) -> dict[str, str | 
 
 def other_data(on: str | None) -> dict[str, dict[str, object]]:
     """What ``--on`` changes in a ticket's recipe. A dataset's name comes first; ``./digits`` is a folder."""
-    from gentickets.recipe.sections import DATASETS
+    from gentickets.datasets import DATASETS
 
     if on is None:
         return {}

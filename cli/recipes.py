@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gentickets.datasets import DATASETS
 from gentickets.errors import Status, TicketError
 
 from .console import emit, json_option, listing, note
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 GROUPS = ("", "quick", "transfer", "paper", "width")
 """Folders of recipes in the order in which they are listed; others follow."""
-SIDES = {"digits": 8, "mnist": 28, "fashion-mnist": 28, "kmnist": 28, "cifar10": 32}
-"""Pixels of a side where the recipe asks for no size: the data is not looked at, nor need it be there."""
 
 
 @click.group(cls=NearestGroup)
@@ -144,13 +143,14 @@ def _levels(recipe: Recipe) -> str:
 
 def _row(recipe: Recipe) -> dict[str, Any]:
     about, takes = _told(recipe.text)
+    data = DATASETS.get(recipe.data.name)  # the images are not looked at, nor need they be there
     return {
         "about": about,
         "takes": takes,
         "family": recipe.task.family,
         "network": recipe.task.network or None,
         "data": recipe.data.name,
-        "size": recipe.data.size or SIDES.get(recipe.data.name),
+        "size": recipe.data.size or (data.side if data else None),
         "weights": _weights(about),
         "method": recipe.search.method,
         "criterion": recipe.search.criterion,

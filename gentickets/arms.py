@@ -16,9 +16,6 @@ Role = Literal["dense", "search", "ticket", "control", "transfer", "diagnostic"]
 birds; ``control``: what a ticket must beat; ``transfer``: a ticket from another model, and its own controls;
 ``diagnostic``: what only serves to look at networks beside a verdict."""
 
-SYNFLOW_CUTS = 100
-"""Cuts of SynFlow where none are asked for (Tanaka et al., 2020)."""
-
 
 @dataclass(frozen=True)
 class ArmKind:
@@ -48,8 +45,6 @@ class ArmKind:
     """Of a narrower dense model: what it has as much of as the ticket."""
     criterion: str | None = None
     """Of a control that is pruned at the start: the criterion that scores the weights."""
-    cuts: int = 1
-    """Cuts on the way to its density."""
     matched: bool = False
     """Whether it has the compute of search and ticket together: more steps than the ticket, so that no claim at equal
     steps is judged by it, and none trains longer."""
@@ -146,7 +141,7 @@ _ROWS = (
     # controls that are pruned at the start
     ArmKind("snip", "SNIP", "control", criterion="snip", needs_search=True),
     ArmKind("grasp", "GraSP", "control", criterion="grasp", needs_search=True),
-    ArmKind("synflow", "SynFlow", "control", criterion="synflow", cuts=SYNFLOW_CUTS, needs_search=True),
+    ArmKind("synflow", "SynFlow", "control", criterion="synflow", needs_search=True),
     # a transferred ticket, and its own controls
     ArmKind(TRANSFER, "transferred", "transfer", essential=True),
     ArmKind(UNMASKED, "transferred without mask", "transfer"),

@@ -16,11 +16,12 @@ from gentickets.data.files import Files, not_plain
 from gentickets.data.images import Images, Splits, normalize
 from gentickets.data.overlap import shared
 from gentickets.data.pixels import with_channels, with_size
+from gentickets.datasets import DATASETS
 from gentickets.errors import TicketError, nearest
 
 __all__ = ["IN_MEMORY", "NAMES", "Batches", "Files", "Images", "Splits", "load", "normalize", "shared"]
 
-NAMES = ("digits", *sets.TORCHVISION, "folder")
+NAMES = tuple(DATASETS)
 """The data sets that `load` knows."""
 
 IN_MEMORY = 2 * 2**30
@@ -61,7 +62,7 @@ def load(
         raise TicketError(f"'folder' goes with the data set 'folder', not with '{name}'")
     where = Path("data" if root is None else root)
     wanted = None if channels is None else _CHANNELS[channels]
-    if name in ("folder", "celeba"):
+    if DATASETS[name].fixed_parts:
         if valid is not None:
             raise TicketError(f"'valid' cannot be chosen for '{name}': its parts are fixed by name")
         return _from_files(name, where, folder, size, wanted or 3, download, torch.device(device), in_memory)
@@ -72,8 +73,7 @@ def load(
         pixels = with_size(pixels, size or pixels.shape[-1])
         parts[part] = Images(pixels, labels, device=device)
     classes = int(torch.cat([labels for _, labels in arrays.values()]).max()) + 1
-    source = sets.DIGITS if name == "digits" else sets.TORCHVISION[name].source
-    return Splits(name, **parts, classes=classes, source=source)
+    return Splits(name, **parts, classes=classes, source=DATASETS[name].source)
 
 
 def _from_files(
@@ -88,7 +88,7 @@ def _from_files(
 ) -> Splits:
     if name == "celeba":
         files = sets.celeba(root, download, channels, size or _CELEBA_SIZE)
-        source = sets.TORCHVISION[name].source
+        source = DATASETS[name].source
     else:
         if folder is None:
             raise TicketError("the data set 'folder' needs the key 'folder': which folder the images are in")

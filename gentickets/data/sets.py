@@ -1,11 +1,10 @@
-"""The data sets by name: where they come from, their terms, and how they are read and split."""
+"""The data sets by name, as `datasets` has them: how they are read and split."""
 
 from __future__ import annotations
 
 import gzip
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,54 +15,12 @@ from torch import Tensor
 
 from gentickets.data.files import Files, find_images, place_of
 from gentickets.data.pixels import stratified
+from gentickets.datasets import DATASETS, Dataset
 from gentickets.errors import Status, TicketError
 
 PARTS = ("train", "valid", "test")
 Arrays = dict[str, tuple[Tensor, Tensor]]
 """Part -> uint8 pixels (n, c, h, w) and int64 labels (n,)."""
-
-_IDX = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
-_CIFAR_BATCHES = tuple(f"data_batch_{k}" for k in range(1, 6))
-
-
-@dataclass(frozen=True)
-class Known:
-    """A data set that torchvision reads: its class there, its folder, its files, and its origin."""
-
-    reader: str
-    folder: str
-    files: tuple[str, ...]
-    source: str
-
-
-TORCHVISION = {
-    "mnist": Known("MNIST", "MNIST/raw", _IDX, "MNIST, LeCun, Cortes & Burges 1998; CC BY-SA 3.0"),
-    "fashion-mnist": Known(
-        "FashionMNIST", "FashionMNIST/raw", _IDX, "Fashion-MNIST, Xiao, Rasul & Vollgraf (Zalando) 2017; MIT"
-    ),
-    "kmnist": Known(
-        "KMNIST",
-        "KMNIST/raw",
-        _IDX,
-        "KMNIST, Clanuwat et al. (CODH) 2018, from NIJL's Kuzushiji; CC BY-SA 4.0",
-    ),
-    "cifar10": Known(
-        "CIFAR10",
-        "cifar-10-batches-py",
-        (*_CIFAR_BATCHES, "test_batch", "batches.meta"),
-        "CIFAR-10, Krizhevsky 2009; no terms stated",
-    ),
-    "celeba": Known(
-        "CelebA",
-        "celeba",
-        ("list_eval_partition.txt", "img_align_celeba"),
-        "CelebA, Liu, Luo, Wang & Tang 2015; non-commercial research only",
-    ),
-}
-DIGITS = (
-    "digits of scikit-learn: the test part of Optical Recognition of Handwritten Digits, UCI Machine "
-    "Learning Repository, Alpaydin & Kaynak 1998; CC BY 4.0"
-)
 
 
 def digits(valid: int | None) -> Arrays:
@@ -92,7 +49,7 @@ def torchvision_arrays(name: str, root: Path, valid: int | None, download: bool)
 
 def celeba(root: Path, download: bool, channels: int, size: int) -> dict[str, Files]:
     """Celeb-A's aligned faces below ``root``, in its own three parts."""
-    known = TORCHVISION["celeba"]
+    known = DATASETS["celeba"]
     folder = root / known.folder
     if download:
         if find_spec("gdown") is None:
@@ -155,7 +112,7 @@ def _digits_table() -> tuple[np.ndarray[Any, np.dtype[np.float64]], Tensor]:
 
 
 def _read(name: str, root: Path, train: bool, download: bool) -> tuple[Tensor, Tensor]:
-    known = TORCHVISION[name]
+    known = DATASETS[name]
     folder = root / known.folder
     if not download:
         _require(name, known, folder)
@@ -168,7 +125,7 @@ def _read(name: str, root: Path, train: bool, download: bool) -> tuple[Tensor, T
     return pixels, labels
 
 
-def _open(known: Known, root: Path, *, download: bool, **which: Any) -> Any:
+def _open(known: Dataset, root: Path, *, download: bool, **which: Any) -> Any:
     """The torchvision data set, with whatever goes wrong said in one line."""
     from torchvision import datasets
 
@@ -190,7 +147,7 @@ def _open(known: Known, root: Path, *, download: bool, **which: Any) -> Any:
         raise TicketError(f"the files of {known.reader} in '{place}' are damaged or cut short: {reason}") from error
 
 
-def _require(name: str, known: Known, folder: Path) -> None:
+def _require(name: str, known: Dataset, folder: Path) -> None:
     missing = [file for file in known.files if not ((folder / file).is_file() or (folder / file).is_dir())]
     if not missing:
         return
@@ -204,7 +161,8 @@ def _require(name: str, known: Known, folder: Path) -> None:
 
 
 def _subset(missing: Sequence[str]) -> str:
-    present = [file for file in _CIFAR_BATCHES if file not in missing]
-    if not present or len(present) == len(_CIFAR_BATCHES):
+    batches = [file for file in DATASETS["cifar10"].files if file.startswith("data_batch_")]
+    present = [file for file in batches if file not in missing]
+    if not present or len(present) == len(batches):
         return ""
     return f" (only {len(present)} of the five training batches are there, and all five are needed)"

@@ -26,6 +26,7 @@ from gentickets.masks import full_mask, keep_top
 from gentickets.quality import reconstruction_grid, sample_grid
 from gentickets.quality.features import has_own, seconds_to_fit, untrained
 from gentickets.runs.folder import RunFolder
+from gentickets.scoring import SCORINGS
 from gentickets.training import Training, train
 
 TRIAL_SECONDS = 2.0
@@ -90,7 +91,7 @@ def _seconds(assembly: Assembly, unit: Unit, rates: Rates, folder: Path) -> floa
     seconds += len(examiner.curve_points(start)) * rates.metric * valid
     seconds += rates.evaluating(test) if recipe.quality.train else 0.0
     if unit.prunes:
-        cuts = unit.kind.cuts if unit.kind.criterion else recipe.cuts
+        cuts = SCORINGS[own].cuts if (own := unit.kind.criterion) else recipe.cuts
         seconds += cuts * recipe.search.score_batches * rates.score
     return seconds
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Set
 
 from gentickets import metrics
+from gentickets.datasets import DATASETS
 from gentickets.errors import nearest
 from gentickets.recipe import of_search, of_transfer, of_verdict
 from gentickets.recipe.families import FAMILIES
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import CRITERIA, DATASETS, STOPPING
+from gentickets.recipe.sections import STOPPING
 from gentickets.recipe.words import Problem, did_you_mean, listed, refusal, shown
+from gentickets.scoring import SCORINGS
 
 Check = Callable[[Recipe], Iterator[Problem]]
 OWN = "One of your own comes with --plugin my_models.py"
@@ -33,7 +35,7 @@ def check(recipe: Recipe, wrong: Set[str], *, plugins: bool) -> list[Problem]:
 def _names(recipe: Recipe) -> Iterator[Problem]:
     named = (
         ("data.name", recipe.data.name, DATASETS),
-        ("search.criterion", recipe.search.criterion, CRITERIA),
+        ("search.criterion", recipe.search.criterion, SCORINGS),
     )
     for path, name, known in named:
         if name not in known:

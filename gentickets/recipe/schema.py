@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr
 
-from gentickets.arms import SYNFLOW_CUTS
 from gentickets.definitions import TOLERANCES
 from gentickets.methods import METHODS, Method
 from gentickets.recipe.sections import (
@@ -25,6 +24,7 @@ from gentickets.recipe.sections import (
     Transfer,
     Verdict,
 )
+from gentickets.scoring import SCORINGS
 
 LEVEL_TOLERANCE = 0.001
 """How far a declared sparsity may be from its round's."""
@@ -230,7 +230,8 @@ class Recipe(Section):
         """Cuts on the way to each density, "at_start"."""
         if self.search.cuts is not None:
             return self.search.cuts
-        return SYNFLOW_CUTS if self.search.criterion == "synflow" and self.search.applies("cuts") else 1
+        row = SCORINGS.get(self.search.criterion)
+        return row.cuts if row is not None and self.search.applies("cuts") else 1
 
     @property
     def every(self) -> int:

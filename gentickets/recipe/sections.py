@@ -26,6 +26,7 @@ from gentickets.recipe.bounds import (
     Workers,
 )  # fmt: skip
 from gentickets.recipe.families import Keywords
+from gentickets.scoring import SCORINGS
 
 Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 Many = Field(max_length=LISTED)
@@ -40,13 +41,6 @@ else:  # the tables know the names
     Control, OfTransfer = Literal[CONTROLS], Literal[TRANSFER_CONTROLS]
     MethodName, SampleFigure = Literal[tuple(METHODS)], Literal[COMPARED]
 
-DATASETS = ("digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "celeba", "folder")
-CRITERIA = ("magnitude", "random", "snip", "grasp", "grasp-abs", "synflow", "gradient", "lamp")
-CRITERION_OPTIONS: dict[str, tuple[str, ...]] = {
-    "pooled": ("snip", "grasp", "grasp-abs", "gradient"),
-    "temperature": ("grasp", "grasp-abs"),
-}
-"""Option of [search] -> the criteria that have it."""
 CHECKS = 50
 """An early bird's looks along a whole training, where ``every`` is not given."""
 STOPPING = ("patience", "tolerance")
@@ -170,7 +164,7 @@ class Search(Section):
 
     method: MethodName = ITERATIVE
     criterion: Word = "magnitude"
-    """One of `CRITERIA`, or a plugin's."""
+    """One of `SCORINGS`, or a plugin's."""
     pooled: bool = False
     """Whether every weight is scored by the sum of all players' losses, not by its own player's."""
     temperature: Positive = 1.0
@@ -227,6 +221,14 @@ class Search(Section):
         if key in CRITERION_OPTIONS:
             return self.criterion in CRITERION_OPTIONS[key]
         return self.method in METHODS_OF.get(key, (self.method,))
+
+
+CRITERION_OPTIONS = {
+    key: criteria
+    for key in Search.model_fields
+    if (criteria := tuple(row.name for row in SCORINGS.values() if key in row.options))
+}
+"""Option of [search] -> the criteria that have it."""
 
 
 class Quality(Section):

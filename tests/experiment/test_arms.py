@@ -35,13 +35,13 @@ from gentickets.experiment.options import Options
 from gentickets.experiment.plan import Unit, plan_units
 from gentickets.experiment.run import find
 from gentickets.recipe import Recipe, parse_recipe
-from gentickets.recipe.sections import CRITERIA
 from gentickets.report import read_run
 from gentickets.report.pages.verdict_files import document
 from gentickets.report.plots.marks import marks_of
 from gentickets.report.tables.run import every_figure, size
 from gentickets.results import Result, read_results
 from gentickets.runs.folder import RunFolder
+from gentickets.scoring import SCORINGS
 
 HERE = Options(jobs=0, device="cpu", keep_all=True)
 BASE = """
@@ -129,7 +129,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("arms")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Examiner, "pictures", lambda self, folder, task: None)  # they take longer than all else here
-        patch.setitem(KINDS, "synflow", replace(KINDS["synflow"], cuts=2))
+        patch.setitem(SCORINGS, "synflow", replace(SCORINGS["synflow"], cuts=2))
         for name in TEXTS:
             recipe, prepare = recipe_of(name), {}
             if recipe.transfer is not None:
@@ -256,7 +256,7 @@ def _lists_arms(node: ast.expr | None) -> bool:
     """Whether it is a written list of arms; criteria that some are named after are none."""
     if not isinstance(node, ast.Tuple | ast.List | ast.Set) or len(node.elts) < 2:
         return False
-    criteria = all(isinstance(one, ast.Constant) and one.value in CRITERIA for one in node.elts)
+    criteria = all(isinstance(one, ast.Constant) and one.value in SCORINGS for one in node.elts)
     return all(map(_is_arm, node.elts)) and not criteria
 
 

@@ -17,7 +17,7 @@ from helpers import HERE, recipe_text
 
 from gentickets.actions.dry_run import estimate
 from gentickets.actions.locate import progress_of, resuming
-from gentickets.arms import BESIDE, KINDS
+from gentickets.arms import BESIDE
 from gentickets.criteria import CRITERIA
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import base as arms
@@ -35,6 +35,7 @@ from gentickets.recipe.declared import check_declared, claim_hash, claim_record,
 from gentickets.results import read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
+from gentickets.scoring import SCORINGS
 from gentickets.search import first_ticket, ticket_at_start
 from gentickets.seeds import derive
 from gentickets.tickets import Ticket, zeroed
@@ -95,7 +96,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, RunFolder]
     folder = tmp_path_factory.mktemp("judged")
     recipe = small(folder, *VERDICT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(KINDS, "synflow", replace(KINDS["synflow"], cuts=CUTS))
+        patch.setitem(SCORINGS, "synflow", replace(SCORINGS["synflow"], cuts=CUTS))
         stand_in = SimpleNamespace(look_beside=lambda assembly, run, unit: {"arms": {}})
         patch.setitem(sys.modules, "gentickets.experiment.diagnostics", stand_in)
         find(recipe, folder / "run", HERE)
@@ -272,7 +273,7 @@ def test_a_control_found_at_the_start_is_what_its_criterion_finds_there(
         training, dense, density=0.36, criterion=CRITERIA[name], cuts=CUTS if name == "synflow" else 1, seed=1,
         batches=batches.first(8), round=2,
     )  # fmt: skip
-    assert KINDS["synflow"].cuts == 100
+    assert SCORINGS["synflow"].cuts == 100
     assert made.mask.distance(wanted.mask) == 0
     assert made.mask.kept == ticket.mask.kept
     for component in ticket.mask.components:

@@ -13,7 +13,8 @@ import pytest
 from helpers import HOUSE, MODULES
 
 FLOORS = [
-    {"arms", "methods", "errors", "seeds", "disk", "heartbeat", "spectral", "effective", "storage", "preserving"},
+    {"arms", "methods", "scoring", "datasets", "errors", "seeds", "disk", "heartbeat", "spectral", "effective"}
+    | {"storage", "preserving"},
     {"definitions", "metrics", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"}
     | {"shared", "sparsity"},
     {"tickets", "data", "tasks", "results", "recipe"},

@@ -25,7 +25,6 @@ from gentickets.recipe import (
     shipped_recipes,
     with_changes,
 )
-from gentickets.recipe.sections import CRITERIA, DATASETS
 
 SMALL = """\
 [task]
@@ -517,14 +516,6 @@ def test_loading_a_recipe_imports_no_torch() -> None:
     code = "import sys, gentickets.recipe as r; r.load_recipe('digits_vae'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
-
-
-def test_names_are_those_that_the_library_knows() -> None:
-    from gentickets.criteria import CRITERIA as KNOWN_CRITERIA
-    from gentickets.data import NAMES
-
-    assert set(DATASETS) == set(NAMES)
-    assert set(CRITERIA) == set(KNOWN_CRITERIA)
 
 
 def test_keyword_schemas_are_the_constructors() -> None:

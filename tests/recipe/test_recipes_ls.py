@@ -13,6 +13,7 @@ from gentickets_cli.main import cli
 from helpers import in_terminal
 
 from gentickets.data import load
+from gentickets.datasets import DATASETS
 from gentickets.recipe import shipped_recipes
 
 HEADER = ["recipe", "family", "data", "size", "weights", "seeds", "x", "rounds", "steps"]
@@ -61,7 +62,7 @@ def test_json_has_everything() -> None:
 
 
 def test_the_size_of_data_without_one_asked_for_is_its_own() -> None:
-    assert tuple(load("digits").test.shape) == (1, command.SIDES["digits"], command.SIDES["digits"])
+    assert tuple(load("digits").test.shape) == (1, DATASETS["digits"].side, DATASETS["digits"].side)
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,8 @@ from collections.abc import Iterator
 
 from gentickets.analysis.text.format import listed, numbered
 from gentickets.recipe import Quality, Recipe, Search, Train, Transfer
+from gentickets.scoring import SCORINGS
 
-_CRITERIA = {
-    "magnitude": "magnitude",
-    "random": "random scores",
-    "snip": "SNIP",
-    "grasp": "GraSP",
-    "grasp-abs": "GraSP by |score|",
-    "synflow": "SynFlow",
-    "gradient": "weight times gradient",
-    "lamp": "LAMP",
-}
 _SCOPES = {
     "layer": "each layer by itself",
     "component": "each component by itself",
@@ -28,12 +19,13 @@ _SCOPES = {
 def criterion_name(recipe: Recipe) -> str:
     """The criterion as a person writes it, a plugin's in quotes."""
     name = recipe.search.criterion
-    return _CRITERIA.get(name, f"'{name}'")
+    return SCORINGS[name].title if name in SCORINGS else f"'{name}'"
 
 
 def scores_say(recipe: Recipe) -> str:
     """Subject and verb of what ties say of the criterion: ``magnitude says``, ``SNIP says``."""
-    return f"{criterion_name(recipe)} {'say' if recipe.search.criterion == 'random' else 'says'}"
+    row = SCORINGS.get(recipe.search.criterion)
+    return f"{criterion_name(recipe)} {row.verb if row else 'says'}"
 
 
 def how_found(recipe: Recipe) -> str | None:
@@ -141,7 +133,7 @@ def _criterion(recipe: Recipe) -> str:
     search, text = recipe.search, _scored(recipe)
     if recipe.removes_channels:
         return "size of the channel's norm scale; without a norm, the norm of its weights"
-    if search.criterion in ("magnitude", "random", "synflow", "lamp"):
+    if (row := SCORINGS.get(search.criterion)) is not None and not row.needs_data:
         return text
     text += f", on {search.score_batches} batch{'' if search.score_batches == 1 else 'es'}"
     hot = search.temperature != 1.0

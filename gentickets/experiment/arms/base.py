@@ -20,6 +20,7 @@ from gentickets.metrics import as_loss
 from gentickets.recipe import recipe_of_ticket
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
+from gentickets.scoring import SCORINGS
 from gentickets.search import beside, first_ticket, next_ticket, ticket_at_start
 from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Ticket, copied, state_of
@@ -172,7 +173,7 @@ class Arm:
         kind, start = self.unit.kind, self._start()
         try:
             made = ticket_at_start(
-                training, start, criterion=CRITERIA[criterion], cuts=kind.cuts, **self._pruning(batches)
+                training, start, criterion=CRITERIA[criterion], cuts=SCORINGS[criterion].cuts, **self._pruning(batches)
             )
         except TicketError as error:
             status = Status.FAILED if error.status == Status.REQUEST else error.status

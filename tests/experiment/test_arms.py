@@ -243,7 +243,7 @@ APPENDED = {"-scaled", "-longer", "-other", "fork-", "transfer-"}
 PARTS = {*APPENDED, "random-", *KINDS}
 """What nobody but `arms` looks for at the beginning or end of one."""
 NAMES = {name for name, value in vars(arms).items() if isinstance(value, str) and value in KINDS}
-IDS = {"report/pages/run.py", "report/plots/forest.py"}
+IDS = {"pages/run.py", "plots/forest.py"}
 """Files in which ``-longer`` is a part of a plot's id."""
 
 

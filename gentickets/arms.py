@@ -247,6 +247,6 @@ def asked_for(arm: str, scaling: str) -> list[str]:
     return {"off": [plain], "on": [scaled], "both": [plain, scaled]}[scaling]
 
 
-def told_as(arm: str, round: int) -> str:
+def reported_as(arm: str, round: int) -> str:
     """The name by which a result is told: the ticket's round 0 is the dense run."""
     return DENSE if (arm, round) == (TICKET, 0) else arm

@@ -43,41 +43,39 @@ def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None
     control's better twin.
     """
     claim = recipe.claim
-    cells, unlooked = _looked_at(results, recipe, declared)
+    run, unlooked = _looked_at(results, recipe, declared)
     if not recipe.prunes:
-        return Verdict(word=NO_CLAIM, sentence=sweep_sentence(cells), seeds=len(cells.seeds))
+        return Verdict(word=NO_CLAIM, sentence=sweep_sentence(run), seeds=len(run.seeds))
     found = how_found(recipe)
     if claim is None or says_nothing(claim.metric):
-        others = _unclaimed(cells)
-        text = " ".join([_no_claim(cells), *([explained_sentence(others, str(cells.metric))] if others else [])])
-        noted = tuple(ties(cells))
-        return Verdict(
-            word=NO_CLAIM, sentence=text, found=found, explained_by=others, notes=noted, partial=cells.partial
-        )
+        others = _unclaimed(run)
+        text = " ".join([_no_claim(run), *([explained_sentence(others, str(run.metric))] if others else [])])
+        noted = tuple(ties(run))
+        return Verdict(word=NO_CLAIM, sentence=text, found=found, explained_by=others, notes=noted, partial=run.partial)
     terms = ClaimTerms.of(claim)
     metric = terms.metric
-    budget = Spread.of(cells.values(BUDGET, 0, metric, "test"))
+    budget = Spread.of(run.values(BUDGET, 0, metric, "test"))
     blank = Verdict(
         word=UNDECIDED,
         sentence="",
         metric=metric,
         margin=terms.margin,
-        pruned=cells.pruned,
-        of_channels=cells.of_channels,
+        pruned=run.pruned,
+        of_channels=run.of_channels,
         found=found,
-        seeds=len(cells.seeds),
+        seeds=len(run.seeds),
         budget=budget,
-        notes=(*unlooked, *ties(cells)),
-        partial=cells.partial,
+        notes=(*unlooked, *ties(run)),
+        partial=run.partial,
     )
-    there = cells.figures()
+    there = run.figures()
     if not results or (there and metric not in there):
         why = f"no result has the figure '{metric}'. {nearest(metric, there)}" if there else "nothing is done yet."
         return replace(blank, sentence=f"The claim is UNDECIDED: {why}")
-    round = _claim_round(cells)
+    round = _claim_round(run)
     if round is None:
-        return _without_level(cells, replace(blank, chosen=True))
-    return _judged(cells, blank, round, terms)
+        return _without_level(run, replace(blank, chosen=True))
+    return _judged(run, blank, round, terms)
 
 
 def _looked_at(results: Sequence[Result], recipe: Recipe, declared: int | None) -> tuple[RunResults, tuple[str, ...]]:
@@ -98,38 +96,38 @@ def _looked_at(results: Sequence[Result], recipe: Recipe, declared: int | None) 
     return RunResults([result for result in results if result.seed in first], fewer), (told,)
 
 
-def judged_rounds(cells: RunResults, claimed: int) -> list[int]:
+def judged_rounds(results: RunResults, claimed: int) -> list[int]:
     """The rounds that get a word: those nearest to the declared sparsities, and the claim's."""
-    return sorted({*cells.recipe.declared_rounds, claimed})
+    return sorted({*results.recipe.declared_rounds, claimed})
 
 
-def _judged(cells: RunResults, blank: Verdict, round: int, terms: ClaimTerms) -> Verdict:
+def _judged(results: RunResults, blank: Verdict, round: int, terms: ClaimTerms) -> Verdict:
     """The verdict on the claim's round, beside the other levels."""
-    chosen = cells.recipe.claim is not None and cells.recipe.claim.declared is None
-    rounds = judged_rounds(cells, round)
-    levels = judge_levels(cells, rounds, round, terms, chosen)
+    chosen = results.recipe.claim is not None and results.recipe.claim.declared is None
+    rounds = judged_rounds(results, round)
+    levels = judge_levels(results, rounds, round, terms, chosen)
     own = levels[rounds.index(round)]
     short = own.short
     # A collapse stands in the sentence itself: it may flatter the figures beside it.
-    said = [*own.reasons, *collapses(cells, round)]
+    said = [*own.reasons, *collapses(results, round)]
     told = short.unfinished if short else ()
-    notes = tuple(dict.fromkeys([*said, *warnings_of(cells, round, terms.metric, told), *blank.notes]))
+    notes = tuple(dict.fromkeys([*said, *warnings_of(results, round, terms.metric, told), *blank.notes]))
     verdict = replace(
         blank,
         word=own.word,
         round=round,
         level=own.sparsity,
-        share=cells.share(round),
-        lighter=cells.lighter(round) if cells.of_channels else None,
-        explained_by=_narrower(own.tested, short) if cells.of_channels else (),
+        share=results.removed_fraction(round),
+        lighter=results.removed_of_prunable(round) if results.of_channels else None,
+        explained_by=_narrower(own.tested, short) if results.of_channels else (),
         chosen=chosen,
         short=short,
         longer=own.longer,
         tested=own.tested,
         notes=notes,
     )
-    hollow = cells.claims_samples and any(collapsed_seeds(cells, round))
-    sentence = say.sentence(verdict, cells.search.longer, list(dict.fromkeys(said)), hollow)
+    hollow = results.claims_samples and any(collapsed_seeds(results, round))
+    sentence = say.sentence(verdict, results.search.longer, list(dict.fromkeys(said)), hollow)
     told_levels = tuple(
         replace(level, declared=level is own, sentence=sentence if level is own else _sentence(verdict, level))
         for level in levels
@@ -165,51 +163,51 @@ def claim_round(results: Sequence[Result], recipe: Recipe) -> int | None:
     return _claim_round(RunResults(results, recipe))
 
 
-def _claim_round(cells: RunResults) -> int | None:
-    claim = cells.recipe.claim
+def _claim_round(results: RunResults) -> int | None:
+    claim = results.recipe.claim
     if claim is None:
         return None
     if claim.declared is not None:
-        return cells.recipe.nearest_round(claim.declared)
-    for round in sorted(cells.levels, key=cells.sparsity, reverse=True):
-        found = trial_at(cells, round, ClaimTerms.of(claim), split="valid")
-        if found is not None and found.loss.n == len(cells.seeds) and found.holds:
+        return results.recipe.nearest_round(claim.declared)
+    for round in sorted(results.levels, key=results.sparsity, reverse=True):
+        found = trial_at(results, round, ClaimTerms.of(claim), split="valid")
+        if found is not None and found.loss.n == len(results.seeds) and found.holds:
             return round
     return None
 
 
-def _no_claim(cells: RunResults) -> str:
+def _no_claim(results: RunResults) -> str:
     """Why there is no verdict, and why a claim would not do."""
     text = "The recipe declares no claim, so there is nothing to hold or to win."
-    if claim := cells.recipe.claim:
+    if claim := results.recipe.claim:
         text = f"The {metric_name(claim.metric)} says nothing of quality by itself, so it can carry no claim."
-    return f"{text} {say.more_steps(cells.goes_on)}" if cells.goes_on else text
+    return f"{text} {say.more_steps(results.goes_on)}" if results.goes_on else text
 
 
-def _unclaimed(cells: RunResults) -> tuple[str, ...]:
+def _unclaimed(results: RunResults) -> tuple[str, ...]:
     """Without a claim, the controls that explain the narrowest ticket all the same (Trap 21a)."""
-    round, metric = cells.last_round, cells.metric
-    if not cells.of_channels or metric is None or better(metric) is None:
+    round, metric = results.last_round, results.metric
+    if not results.of_channels or metric is None or better(metric) is None:
         return ()
-    flattered = of_samples(metric) and any(collapsed_seeds(cells, round))
-    return () if flattered else _narrower(True, trial_at(cells, round, ClaimTerms(metric, 0.0, ALPHA, 1)))
+    flattered = of_samples(metric) and any(collapsed_seeds(results, round))
+    return () if flattered else _narrower(True, trial_at(results, round, ClaimTerms(metric, 0.0, ALPHA, 1)))
 
 
-def _without_level(cells: RunResults, verdict: Verdict) -> Verdict:
+def _without_level(results: RunResults, verdict: Verdict) -> Verdict:
     """The verdict where validation has named no level: none will come, or the run is not that far."""
     # What every level rests on: the dense run, and where each round prunes the last one's, the first round.
-    if broken := cells.first_broken([0, 1] if cells.recipe.method.goes_round_by_round else [0]):
+    if broken := results.first_broken([0, 1] if results.recipe.method.goes_round_by_round else [0]):
         return replace(verdict, word=LOSES, sentence=f"The ticket LOSES. {say.failed(broken)}")
-    undone = any(cells.ticket_troubles(round)[1] for round in [0, *cells.levels])
-    if undone or len(cells.seeds) < cells.wanted_seeds:
+    undone = any(results.ticket_troubles(round)[1] for round in [0, *results.levels])
+    if undone or len(results.seeds) < results.required_seeds:
         text = "The claim is UNDECIDED: no level holds on validation so far, and the run is not finished."
         return replace(verdict, sentence=text)
-    if len(cells.seeds) < LEAST_SEEDS:
-        text = f"The claim is UNDECIDED: no level holds on validation. {say.few_seeds(len(cells.seeds), LEAST_SEEDS)}"
+    if len(results.seeds) < LEAST_SEEDS:
+        text = f"The claim is UNDECIDED: no level holds on validation. {say.few_seeds(len(results.seeds), LEAST_SEEDS)}"
         return replace(verdict, sentence=text)
     text = f"The ticket LOSES: at no level is the ticket's {metric_name(str(verdict.metric))} "
     text += "on validation within the margin of the dense model's."
-    if broken := cells.first_broken([0, *cells.levels]):
+    if broken := results.first_broken([0, *results.levels]):
         text += f" {say.broken(broken)}."
     return replace(verdict, word=LOSES, sentence=f"{text} {say.budget_sentence(verdict)}".strip())
 

@@ -13,15 +13,15 @@ from gentickets.arms import variants
 
 
 def compare_with_control(
-    cells: RunResults, control: str, round: int, metric: str, values: Mapping[int, float]
+    results: RunResults, control: str, round: int, metric: str, values: Mapping[int, float]
 ) -> Comparison | str:
     """An arm's `values` on test against a control's better twin on validation; a string says why there is none."""
-    found = compare_variants(cells, control, round, metric, values, either=True)
+    found = compare_variants(results, control, round, metric, values, either=True)
     return found if isinstance(found, str) else found[0]
 
 
 def compare_variants(
-    cells: RunResults,
+    results: RunResults,
     control: str,
     round: int,
     metric: str,
@@ -39,25 +39,25 @@ def compare_variants(
     complete: dict[str, float] = {}
     why = "not run yet"
     for arm in variants(control, longer=longer):
-        found = cells.of(arm, round)
-        valid = Spread.of(cells.values(arm, round, metric, "valid"))
-        tested = cells.values(arm, round, metric, "test")
-        if valid is not None and valid.n == len(tested) == len(cells.seeds):
+        found = results.of(arm, round)
+        valid = Spread.of(results.values(arm, round, metric, "valid"))
+        tested = results.values(arm, round, metric, "test")
+        if valid is not None and valid.n == len(tested) == len(results.seeds):
             complete[arm] = valid.mean
         elif broken := [cell for cell in found if cell.status != "done"]:
             why = say.status(broken)
             if not either:
                 return why
-        elif cells.rounds(arm):
-            if seeds := cells.apart(arm, round, metric):
+        elif results.rounds(arm):
+            if seeds := results.not_comparable(arm, round, metric):
                 return say.not_comparable(seeds)
-            if len(found) == len(cells.seeds):
-                return f"its figure is not there in {say.seeds_of(sorted({*cells.seeds} - {*tested}))}"
-            return f"{len(found)} of {len(cells.seeds)} seeds are done"
+            if len(found) == len(results.seeds):
+                return f"its figure is not there in {say.seeds_of(sorted({*results.seeds} - {*tested}))}"
+            return f"{len(found)} of {len(results.seeds)} seeds are done"
     higher = higher_is_better(metric)
     compared = []
     for arm in sorted(complete, key=lambda name: complete[name], reverse=higher):
-        own = cells.values(arm, round, metric, "test")
+        own = results.values(arm, round, metric, "test")
         loss, spread = paired(values, own, higher=higher, alpha=alpha), Spread.of(own)
         if loss is not None and spread is not None:
             compared.append(Comparison(control=control, arm=arm, spread=spread, loss=loss))

@@ -13,15 +13,15 @@ from gentickets.arms import TWICE
 from gentickets.statistics import LEAST_SEEDS, shown
 
 
-def convergence_of(cells: RunResults, terms: ClaimTerms) -> Convergence | None:
+def convergence_of(results: RunResults, terms: ClaimTerms) -> Convergence | None:
     """How much better the dense model gets by twice the steps, and how steep its last quarter is; None if unknown.
 
     It is trained where the gain is shown to be under the claim's margin, and not trained where it is shown to be above
     it (each by a one-sided paired t test at 5 %).
     """
-    dense = cells.values("ticket", 0, terms.metric, "test")
-    twice = cells.values(TWICE, 0, terms.metric, "test")
-    slope = _slope(cells, terms)
+    dense = results.values("ticket", 0, terms.metric, "test")
+    twice = results.values(TWICE, 0, terms.metric, "test")
+    slope = _slope(results, terms)
     gain = trial = None
     if dense and twice:
         gain = paired(twice, dense, higher=terms.higher)
@@ -37,17 +37,17 @@ def convergence_of(cells: RunResults, terms: ClaimTerms) -> Convergence | None:
     return Convergence(better_by=gain, relative=relative, slope=slope, trained=trained)
 
 
-def _slope(cells: RunResults, terms: ClaimTerms) -> float | None:
+def _slope(results: RunResults, terms: ClaimTerms) -> float | None:
     """The mean change on validation over the last quarter of the dense run, as a share of its end; below zero: better.
 
     It is read along the training twice as long, which is the dense run itself up to its end where the learning rate
     does not follow from the length: with a schedule that does, nothing is told.
     """
-    train = cells.recipe.train
+    train = results.recipe.train
     if train.schedule != "constant":
         return None
     end, changes = train.steps, []
-    for cell in cells.done(TWICE, 0):
+    for cell in results.done(TWICE, 0):
         at = {point["step"]: point["valid"].get(terms.metric) for point in cell.curve}
         before, after = at.get(3 * end // 4), at.get(end)
         if before is not None and after:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gentickets.analysis.results import RunResults
 from gentickets.analysis.text.format import arm_name
-from gentickets.arms import FORK, SEARCH, WIDTH, kind_of, told_as
+from gentickets.arms import FORK, SEARCH, WIDTH, kind_of, reported_as
 from gentickets.ledger import ASIDE, LevelCost, levels_of
 from gentickets.results import Result
 
@@ -45,27 +45,29 @@ class ArmCost:
     """Phase of ``spent``, or ``forward`` and ``step`` of ``flops`` -> operators of which no count is known."""
 
 
-def costs_of(results: Sequence[Result], cells: RunResults, levels: Iterable[LevelCost]) -> tuple[ArmCost, ...]:
+def costs_of(results: RunResults, levels: Iterable[LevelCost]) -> tuple[ArmCost, ...]:
     """What every arm took, search first and then as the arms come, without those that nothing finished of."""
     search = {level.round: _needed(level) for level in levels}
-    arms = [SEARCH, *cells.arms()] if any(cell.arm == SEARCH for cell in results) else cells.arms()
-    places = [(arm, round) for arm in arms for round in cells.rounds(arm)]
-    return tuple(_cost(cells, arm, round, done, search) for arm, round in places if (done := cells.done(arm, round)))
+    arms = [SEARCH, *results.arms()] if any(cell.arm == SEARCH for cell in results.all) else results.arms()
+    places = [(arm, round) for arm in arms for round in results.rounds(arm)]
+    return tuple(
+        _cost(results, arm, round, done, search) for arm, round in places if (done := results.done(arm, round))
+    )
 
 
-def ticket_costs(results: Sequence[Result], cells: RunResults) -> list[LevelCost]:
+def ticket_costs(results: RunResults) -> list[LevelCost]:
     """What a ticket of each finished round costs, by the ledger; none of a run without tickets."""
-    return levels_of(results, cells.recipe)
+    return levels_of(results.all, results.recipe)
 
 
-def totals(results: Iterable[Result], cells: RunResults, kind: str) -> dict[str, dict[str, float]]:
+def totals(results: RunResults, kind: str) -> dict[str, dict[str, float]]:
     """Arm -> phase -> ``seconds`` or FLOPs (``spent``), over all rounds and seeds, in the order of `order`.
 
     The dense run stands apart from the ticket's rounds; a sweep is told by width.
     """
     total: dict[str, dict[str, float]] = {}
-    swept = {place: swept_name(cells, width) for width, place in cells.widths}
-    for cell in results:
+    swept = {place: swept_name(results, width) for width, place in results.widths}
+    for cell in results.all:
         arm = swept[cell.round] if cell.arm == WIDTH else _told_name(cell.arm, cell.round)
         phases = total.setdefault(arm, {})
         for phase, value in getattr(cell, kind).items():
@@ -73,20 +75,20 @@ def totals(results: Iterable[Result], cells: RunResults, kind: str) -> dict[str,
     return total
 
 
-def swept_name(cells: RunResults, width: int | None) -> str:
+def swept_name(results: RunResults, width: int | None) -> str:
     """A sweep's arm: the keyword that is varied, and its value."""
-    return f"{cells.search.widen} {width}"
+    return f"{results.search.widen} {width}"
 
 
 def _told_name(arm: str, round: int) -> str:
-    return FORK if kind_of(arm).name == FORK else told_as(arm, round)
+    return FORK if kind_of(arm).name == FORK else reported_as(arm, round)
 
 
 def _cost(
-    cells: RunResults, arm: str, round: int, done: Sequence[Result], search: Mapping[int, Mapping[str, Any]]
+    results: RunResults, arm: str, round: int, done: Sequence[Result], search: Mapping[int, Mapping[str, Any]]
 ) -> ArmCost:
     told = _told_name(arm, round)
-    width = {place: wide for wide, place in cells.widths}.get(round) if arm == WIDTH else None
+    width = {place: wide for wide, place in results.widths}.get(round) if arm == WIDTH else None
     seconds, spent = (_means([getattr(cell, kind) for cell in done]) for kind in ("seconds", "spent"))
     uncounted = uncounted_in(done)
     channels = [_sums(cell.channels) for cell in done if cell.channels]
@@ -95,7 +97,7 @@ def _cost(
     return ArmCost(
         told,
         round,
-        swept_name(cells, width) if arm == WIDTH else arm_name(told),
+        swept_name(results, width) if arm == WIDTH else arm_name(told),
         len(done),
         _mean([cell.trained for cell in done]),
         done[0].selection,

@@ -16,11 +16,11 @@ Recorded = Mapping[str, Any]
 """A result's ``beside``."""
 
 
-def diagnostics_of(cells: RunResults, round: int) -> Diagnostics | None:
+def diagnostics_of(results: RunResults, round: int) -> Diagnostics | None:
     """What stands beside the verdict on a level; None where nothing was looked at, and no sample was measured."""
-    seen = {cell.seed: cell.beside for cell in cells.done(BESIDE, round) if cell.beside}
+    seen = {cell.seed: cell.beside for cell in results.done(BESIDE, round) if cell.beside}
     arms = list(dict.fromkeys(["dense", "ticket", *(name for one in seen.values() for name in one.get("arms", {}))]))
-    lines = tuple(_line(cells, arm, round, list(seen.values())) for arm in arms)
+    lines = tuple(_line(results, arm, round, list(seen.values())) for arm in arms)
     told = [line for line in lines if any((line.coverage, line.recall, line.latents, line.nearest))]
     paths = [{**path, "seed": seed} for seed, one in seen.items() for path in one.get("paths", ())]
     if not told and not paths:
@@ -32,18 +32,18 @@ def diagnostics_of(cells: RunResults, round: int) -> Diagnostics | None:
         real=tuple(next((one["classes"] for one in seen.values() if one.get("classes")), ())),
         paths=tuple(_between(step, [path for path in paths if path["step"] == step]) for step in _steps(paths)),
         connected=connected_from(paths) if paths else None,
-        rewind_to=cells.search.rewind_to,
+        rewind_to=results.search.rewind_to,
     )
 
 
-def _line(cells: RunResults, arm: str, round: int, seen: Sequence[Recorded]) -> ArmDiagnostics:
+def _line(results: RunResults, arm: str, round: int, seen: Sequence[Recorded]) -> ArmDiagnostics:
     place = ("ticket", 0) if arm == "dense" else (arm, round)
     latents, nearest = _of(arm, seen, "latents"), _of(arm, seen, "nearest")
     active = [one["active"] for one in latents]
     return ArmDiagnostics(
         arm=arm,
-        coverage=Spread.of(cells.values(*place, "coverage", "test")),
-        recall=Spread.of(cells.values(*place, "recall", "test")),
+        coverage=Spread.of(results.values(*place, "coverage", "test")),
+        recall=Spread.of(results.values(*place, "recall", "test")),
         latents=f"{statistics.mean(active):.3g} of {latents[0]['of']}" if active else None,
         nearest=statistics.mean(one["samples"] / one["test"] for one in nearest) if nearest else None,
         copies=statistics.mean(one["copies"] for one in nearest) if nearest else None,

@@ -84,9 +84,9 @@ class Emergence:
         return sorted((level for level in self.levels if level.round == round), key=lambda level: level.seed)
 
 
-def emergence(cells: RunResults) -> Emergence | None:
+def emergence(results: RunResults) -> Emergence | None:
     """What the searches of a run saw; None where none has ended."""
-    found = [cell for cell in cells.of(SEARCH, 0) if cell.early_bird]
+    found = [cell for cell in results.of(SEARCH, 0) if cell.early_bird]
     if not found:
         return None
     told = found[0].early_bird

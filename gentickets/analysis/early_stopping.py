@@ -55,11 +55,11 @@ def _improves(best: float, value: float, tolerance: float, higher: bool) -> bool
     return gain > tolerance * abs(best)
 
 
-def stopping_steps(cells: RunResults, arm: str, round: int) -> StoppingSteps | None:
+def stopping_steps(results: RunResults, arm: str, round: int) -> StoppingSteps | None:
     """When an arm's trainings at a round would have stopped; None where no curve was taken."""
-    quality = cells.recipe.quality
-    done = [cell for cell in cells.done(arm, round) if cell.curve]
-    figure = _figure(done, cells.metric)
+    quality = results.recipe.quality
+    done = [cell for cell in results.done(arm, round) if cell.curve]
+    figure = _figure(done, results.metric)
     if figure is None:
         return None
     found: dict[int, float] = {}
@@ -82,7 +82,7 @@ def curve_of(cell: Result, figure: str) -> list[tuple[int, float]]:
     return [(int(step), float(value)) for step, value in found if step is not None and value is not None]
 
 
-def _figure(cells: Iterable[Result], metric: str | None) -> str | None:
+def _figure(results: Iterable[Result], metric: str | None) -> str | None:
     """The claim's figure where the curves have it, else the first that says something of quality."""
-    known = list(dict.fromkeys(name for cell in cells for point in cell.curve for name in point.get("valid") or {}))
+    known = list(dict.fromkeys(name for cell in results for point in cell.curve for name in point.get("valid") or {}))
     return metric if metric in known else next((name for name in known if better(name)), None)

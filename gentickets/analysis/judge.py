@@ -38,14 +38,14 @@ def judge_run(path: Path) -> RunVerdict:
     stored = check_declared(RunFolder(path).read_record())
     run = read_run(path)
     recipe = stored_recipe(dict(run.record["recipe"]), where=str(RunFolder(path).record))
-    verdict, cells = run.summary.verdict, RunResults(run.results, recipe)
-    lacking = _lacking(recipe, cells, verdict.seeds)
+    verdict, results = run.summary.verdict, RunResults(run.results, recipe)
+    lacking = _lacking(recipe, results, verdict.seeds)
     withheld = _why_withheld(lacking, stored, path)
     terms = ClaimTerms.of(require_claim(recipe))
     look = interim_analysis_of(recipe, run.record)
     told = [_withheld(level, withheld) for level in verdict.levels]
     whole = next((level for level in told if level.declared), None) or _withheld(verdict, withheld)
-    round = next(iter(cells.rounds(BESIDE)), verdict.round if verdict.round is not None else cells.last_round)
+    round = next(iter(results.rounds(BESIDE)), verdict.round if verdict.round is not None else results.last_round)
     claim = run.record.get("claim") or {}
     return RunVerdict(
         name=run.summary.name,
@@ -60,18 +60,18 @@ def judge_run(path: Path) -> RunVerdict:
         sentence=whole.sentence,
         levels=tuple(told),
         more=power_forecast(verdict, run.results, run.record, terms, look, path),
-        trained=convergence_of(cells, terms),
-        beside=diagnostics_of(cells, round),
+        trained=convergence_of(results, terms),
+        beside=diagnostics_of(results, round),
         missing=tuple(lacking),
         facts=tuple(facts_of(run.record)),
         notes=verdict.notes,
     )
 
 
-def _lacking(recipe: Recipe, cells: RunResults, seeds: int) -> list[str]:
+def _lacking(recipe: Recipe, results: RunResults, seeds: int) -> list[str]:
     """The standard arms that the recipe leaves out, and the dense model trained twice as long where it is not there."""
     lacking = missing(recipe)
-    if TWICE not in lacking and len(cells.done(TWICE, 0)) < seeds:
+    if TWICE not in lacking and len(results.done(TWICE, 0)) < seeds:
         lacking.append(TWICE)
     return lacking
 

@@ -57,26 +57,26 @@ class ClaimTerms:
 
 
 def judge_levels(
-    cells: RunResults, rounds: Sequence[int], claimed: int, terms: ClaimTerms, chosen: bool
+    results: RunResults, rounds: Sequence[int], claimed: int, terms: ClaimTerms, chosen: bool
 ) -> list[LevelVerdict]:
     """The level of each round; ``claimed`` is the one that longer arms are about, ``chosen`` whether by validation."""
-    first = [_untested(cells, round, terms, chosen and round == claimed) for round in rounds]
+    first = [_untested(results, round, terms, chosen and round == claimed) for round in rounds]
     seen = [_shown(level.short, terms) if level.tested else not_known({}) for level in first]
     place = list(rounds).index(claimed)
-    longer, why = _longer(cells, claimed, terms)
+    longer, why = _longer(results, claimed, terms)
     decided = decide(seen, terms.alpha, longer=longer, declared=place)
     found = []
     for here, (round, level) in enumerate(zip(rounds, first, strict=True)):
         if level.tested:
-            level = _decided(cells, level, seen[here], decided, here, terms)
+            level = _decided(results, level, seen[here], decided, here, terms)
         if round == claimed:
-            level = _with_longer(cells, level, why, terms, decided, here)
+            level = _with_longer(results, level, why, terms, decided, here)
         found.append(level)
     return found
 
 
 def trial_at(
-    cells: RunResults,
+    results: RunResults,
     round: int,
     terms: ClaimTerms,
     *,
@@ -90,8 +90,8 @@ def trial_at(
     """
     of_dense, of_controls = sizes or (terms.alpha, terms.alpha)
     dense_arm, metric = str(ArmName(DENSE, longer=True)) if longer else TICKET, terms.metric
-    ticket = cells.values(str(ArmName(TICKET, longer=longer)), round, metric, split)
-    dense = cells.values(dense_arm, cells.round_of(dense_arm, round) if longer else 0, metric, split)
+    ticket = results.values(str(ArmName(TICKET, longer=longer)), round, metric, split)
+    dense = results.values(dense_arm, results.round_of(dense_arm, round) if longer else 0, metric, split)
     if not ticket or not dense:
         return None
     found = trial_of(ticket, dense, terms.margin, higher=terms.higher, alpha=of_dense)
@@ -99,13 +99,13 @@ def trial_at(
         return found
     compared: list[list[Comparison]] = []
     unfinished: dict[str, str] = {}
-    for name in cells.opponents:
-        outcome = compare_variants(cells, name, round, metric, ticket, of_controls, longer=longer)
+    for name in results.claim_controls:
+        outcome = compare_variants(results, name, round, metric, ticket, of_controls, longer=longer)
         if isinstance(outcome, str):
             unfinished[name] = outcome
         else:
             compared.append(outcome)
-    matched = compare_variants(cells, MATCHED, round, metric, ticket, of_controls, longer=longer)
+    matched = compare_variants(results, MATCHED, round, metric, ticket, of_controls, longer=longer)
     found = replace(found, unfinished=unfinished, matched=None if isinstance(matched, str) else matched[0])
     return _with_opponents(found, compared, terms)
 
@@ -128,27 +128,33 @@ def _opponent(versions: Sequence[Comparison]) -> Comparison:
     return replace(told, variant=next((one for one in versions if one is not told), None))
 
 
-def _untested(cells: RunResults, round: int, terms: ClaimTerms, chosen: bool) -> LevelVerdict:
+def _untested(results: RunResults, round: int, terms: ClaimTerms, chosen: bool) -> LevelVerdict:
     """The level before any test: what its arms reached, and where they cannot be tested, its word and why."""
-    short = trial_at(cells, round, terms)
+    short = trial_at(results, round, terms)
     level = LevelVerdict(
-        round=round, sparsity=cells.sparsity(round), word=UNDECIDED, short=short, share=cells.share(round)
+        round=round,
+        sparsity=results.sparsity(round),
+        word=UNDECIDED,
+        short=short,
+        share=results.removed_fraction(round),
     )
-    failed, waiting = cells.ticket_troubles(round)
-    seeds = len(cells.seeds)
+    failed, waiting = results.ticket_troubles(round)
+    seeds = len(results.seeds)
     if failed:
-        return replace(level, word=LOSES, reasons=(say.failed(cells.first_broken(cells.way(round))),))
+        return replace(level, word=LOSES, reasons=(say.failed(results.first_broken(results.rounds_to(round))),))
     if chosen:
         # A sparser round that is still running may hold, so that the level itself is open.
-        later = [place for place in cells.levels if place >= round]
-        waiting = sorted({seed for place in later for seed in cells.ticket_troubles(place)[1]})
-    if apart := sorted({*cells.apart("ticket", 0, terms.metric), *cells.apart("ticket", round, terms.metric)}):
+        later = [place for place in results.levels if place >= round]
+        waiting = sorted({seed for place in later for seed in results.ticket_troubles(place)[1]})
+    if apart := sorted(
+        {*results.not_comparable("ticket", 0, terms.metric), *results.not_comparable("ticket", round, terms.metric)}
+    ):
         return replace(level, reasons=(say.measured_differently(terms.metric, apart),))
-    if waiting or seeds < cells.wanted_seeds or short is None or short.loss.n < seeds:
-        return replace(level, reasons=(say.seeds_missing(waiting, seeds, cells.wanted_seeds),))
+    if waiting or seeds < results.required_seeds or short is None or short.loss.n < seeds:
+        return replace(level, reasons=(say.seeds_missing(waiting, seeds, results.required_seeds),))
     if seeds < LEAST_SEEDS:
         return replace(level, reasons=(say.few_seeds(seeds, LEAST_SEEDS),))
-    alone, both = collapsed_seeds(cells, round) if cells.claims_samples else ([], [])
+    alone, both = collapsed_seeds(results, round) if results.claims_samples else ([], [])
     if alone:
         # A collapsed generator can score better than a healthy one, so that the figure alone proves nothing.
         return replace(level, word=LOSES, reasons=(say.collapsed("the ticket", alone),))
@@ -166,13 +172,13 @@ def _shown(short: Trial | None, terms: ClaimTerms) -> Shown:
 
 
 def _decided(
-    cells: RunResults, level: LevelVerdict, seen: Shown, decided: Decided, place: int, terms: ClaimTerms
+    results: RunResults, level: LevelVerdict, seen: Shown, decided: Decided, place: int, terms: ClaimTerms
 ) -> LevelVerdict:
     """The level with its word, everything in it at the size at which Holm's correction has tested it."""
     word = str(decided.words[place])
     holds = float(decided.holds[place])
     short = trial_at(
-        cells, level.round, terms, sizes=(float(decided.sizes.holds[place]), float(decided.sizes.equal[place]))
+        results, level.round, terms, sizes=(float(decided.sizes.holds[place]), float(decided.sizes.equal[place]))
     )
     reasons = tuple(say.not_compared(short.unfinished)) if short else ()
     if word == UNDECIDED and reasons and holds <= terms.alpha:
@@ -182,10 +188,10 @@ def _decided(
     return replace(level, word=word, short=short, reasons=reasons, p_wins=float(decided.wins[place]), p_holds=holds)
 
 
-def _longer(cells: RunResults, round: int, terms: ClaimTerms) -> tuple[Shown | None, tuple[str, ...]]:
+def _longer(results: RunResults, round: int, terms: ClaimTerms) -> tuple[Shown | None, tuple[str, ...]]:
     """What the longer arms show, and what is wrong with them; None where there are none."""
     arms = [str(ArmName(arm, longer=True)) for arm in (TICKET, DENSE)]
-    there = [cell for arm in arms for place in cells.rounds(arm) for cell in cells.of(arm, place)]
+    there = [cell for arm in arms for place in results.rounds(arm) for cell in results.of(arm, place)]
     if not there:
         return None, ()
     gone = replace(not_known({}), worse=np.zeros(()))
@@ -193,25 +199,25 @@ def _longer(cells: RunResults, round: int, terms: ClaimTerms) -> tuple[Shown | N
         if any(cell.arm == arms[0] for cell in failed):
             return gone, (say.failed([cell for cell in failed if cell.arm == arms[0]]),)
         return not_known({}), (f"{say.broken(failed)}, so that nothing is said of longer training.",)
-    alone, both = collapsed_seeds(cells, round, longer=True) if cells.claims_samples else ([], [])
+    alone, both = collapsed_seeds(results, round, longer=True) if results.claims_samples else ([], [])
     if alone:
         return gone, (say.collapsed("the ticket, trained longer,", alone),)
     if both:
         return not_known({}), (say.both_collapsed(both, longer=True),)
-    found = trial_at(cells, round, terms, longer=True)
-    if found is None or found.loss.n < len(cells.seeds):
+    found = trial_at(results, round, terms, longer=True)
+    if found is None or found.loss.n < len(results.seeds):
         return not_known({}), ("The longer arms are not finished.",)
     missing = {str(ArmName(name, longer=True)): why for name, why in found.unfinished.items()}
     return _shown(found, terms), tuple(say.not_compared(missing))
 
 
 def _with_longer(
-    cells: RunResults, level: LevelVerdict, why: tuple[str, ...], terms: ClaimTerms, decided: Decided, place: int
+    results: RunResults, level: LevelVerdict, why: tuple[str, ...], terms: ClaimTerms, decided: Decided, place: int
 ) -> LevelVerdict:
     size = float(decided.sizes.longer[place]) if level.tested else terms.alpha
     told = why if level.word in (WINS, EQUAL_STEPS, FASTER) else ()
     return replace(
         level,
-        longer=trial_at(cells, level.round, terms, longer=True, sizes=(size, size)),
+        longer=trial_at(results, level.round, terms, longer=True, sizes=(size, size)),
         reasons=(*level.reasons, *told),
     )

@@ -1,4 +1,4 @@
-"""Cells: the results of a run, found by arm, round and seed, and what the recipe still waits for."""
+"""The results of a run, found by arm, round and seed, and what its recipe still asks for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 from typing import Literal
 
 from gentickets.analysis.text.format import listed
-from gentickets.arms import BUDGET, DENSE, OF_TRANSFER, TICKET, TRANSFER, TWICE, WIDTH, ArmName, kind_of, told_as
+from gentickets.arms import BUDGET, DENSE, OF_TRANSFER, TICKET, TRANSFER, TWICE, WIDTH, ArmName, kind_of, reported_as
 from gentickets.metrics import LEADING, better, of_samples
 from gentickets.provenance import comparable
 from gentickets.recipe import Recipe
@@ -24,9 +24,10 @@ class RunResults:
 
     def __init__(self, results: Sequence[Result], recipe: Recipe) -> None:
         self.recipe, self.search = recipe, recipe.search
-        self._cells = {(cell.arm, cell.round, cell.seed): cell for cell in results}
+        self.all = results
+        self._found = {(cell.arm, cell.round, cell.seed): cell for cell in results}
         self.seeds = sorted({cell.seed for cell in results})
-        self.wanted_seeds = max(recipe.search.seeds, len(self.seeds))
+        self.required_seeds = max(recipe.search.seeds, len(self.seeds))
 
         self.measured = cache(self._measured)
 
@@ -41,7 +42,7 @@ class RunResults:
         asked = self.recipe.rounds if self.recipe.prunes else []
         return sorted({*asked, *self.rounds("ticket")} - {0})
 
-    def way(self, round: int) -> list[int]:
+    def rounds_to(self, round: int) -> list[int]:
         """The ticket's rounds that lead to one, with it: every earlier one, or the dense run alone."""
         if self.recipe.method.goes_round_by_round:
             return list(range(round + 1))
@@ -49,7 +50,7 @@ class RunResults:
 
     def get(self, arm: str, round: int, seed: int) -> Result | None:
         """The one result, or None where it is not (yet) there."""
-        return self._cells.get((arm, round, seed))
+        return self._found.get((arm, round, seed))
 
     @property
     def of_channels(self) -> bool:
@@ -68,7 +69,7 @@ class RunResults:
     def arms(self) -> list[str]:
         """Every arm with figures: ticket, what was transferred, controls as the recipe lists them, others by name."""
         order = [TICKET, BUDGET, TWICE, *OF_TRANSFER, *self.search.controls]
-        known = {arm for arm, _, _ in self._cells if kind_of(arm).in_tables}
+        known = {arm for arm, _, _ in self._found if kind_of(arm).in_tables}
 
         def place(arm: str) -> tuple[bool, int, str]:
             name = ArmName.of(arm)
@@ -78,7 +79,7 @@ class RunResults:
 
     def rounds(self, arm: str) -> list[int]:
         """The rounds of an arm that have a result, in order."""
-        return sorted({round for name, round, _ in self._cells if name == arm})
+        return sorted({round for name, round, _ in self._found if name == arm})
 
     def round_of(self, arm: str, level: int) -> int:
         """Where an arm stands that is compared at round `level`: there, or at its only round."""
@@ -88,7 +89,7 @@ class RunResults:
     def values(self, arm: str, round: int, figure: str, split: Split) -> dict[int, float]:
         """Seed -> value of one figure, of the finished cells in which it is there and finite.
 
-        Values that were measured in another way than most do not compare, and are left out: see `apart`.
+        Values that were measured in another way than most do not compare, and are left out: see `not_comparable`.
         """
         found: dict[int, float] = {}
         for cell in self.done(arm, round):
@@ -97,7 +98,7 @@ class RunResults:
                 found[cell.seed] = float(value)
         return found
 
-    def apart(self, arm: str, round: int, figure: str) -> list[int]:
+    def not_comparable(self, arm: str, round: int, figure: str) -> list[int]:
         """Seeds whose figure was measured in another way (extractor, N, averaged weights) than the run's is."""
         return [cell.seed for cell in self.done(arm, round) if self._is_apart(cell, figure)]
 
@@ -107,15 +108,15 @@ class RunResults:
 
     def _measured(self, figure: str) -> str:
         """How the run measures a figure: as its dense runs do, else (no dense run, or several ways) as most do."""
-        everything = (cell for cell in self._cells.values() if cell.status == "done")
+        everything = (cell for cell in self._found.values() if cell.status == "done")
         done = [cell for cell in everything if figure in cell.valid or figure in cell.test]
-        dense = [cell for cell in done if told_as(cell.arm, cell.round) == DENSE]
+        dense = [cell for cell in done if reported_as(cell.arm, cell.round) == DENSE]
         ways = Counter(cell.provenance.get(figure, "") for cell in dense or done)
         return ways.most_common(1)[0][0] if ways else ""
 
     def figures(self) -> list[str]:
         """The names of all figures, in the order in which the results give them."""
-        done = (cell for cell in self._cells.values() if cell.status == "done")
+        done = (cell for cell in self._found.values() if cell.status == "done")
         return list(dict.fromkeys(name for cell in done for name in (*cell.test, *cell.valid, *cell.train)))
 
     @property
@@ -147,7 +148,7 @@ class RunResults:
         """The sparsity that the recipe's schedule has at a round, by which levels are declared."""
         return self.recipe.sparsity(round)
 
-    def share(self, round: int) -> float | None:
+    def removed_fraction(self, round: int) -> float | None:
         """The ticket's removed weights at a round as a fraction of all parameters; None where it is not known."""
         known = [removed_of_all(cell.weights) for cell in self.done("ticket", round)]
         shares = [share for share in known if share is not None]
@@ -156,9 +157,9 @@ class RunResults:
     @property
     def partial(self) -> bool:
         """Whether prunable weights are so few that the share of all parameters stands beside every sparsity."""
-        return any(is_partial(cell.weights) for cell in self._cells.values())
+        return any(is_partial(cell.weights) for cell in self._found.values())
 
-    def lighter(self, round: int) -> float | None:
+    def removed_of_prunable(self, round: int) -> float | None:
         """The ticket's removed share of the prunable weights, which is not its share of channels; None if unknown."""
         known = [cell.weights for cell in self.done("ticket", round) if {"kept", "total"} <= cell.weights.keys()]
         return math.fsum(1 - one["kept"] / one["total"] for one in known) / len(known) if known else None
@@ -191,7 +192,7 @@ class RunResults:
 
     @property
     def controls(self) -> list[str]:
-        """The controls that the recipe declares or that ran, without their scaled twins; see `opponents`."""
+        """The controls that the recipe declares or that ran, without their scaled twins; see `claim_controls`."""
         ran = (ArmName.of(arm).base for arm in self.arms())
         names = dict.fromkeys([*self.search.controls, *ran])
         return [name for name in names if kind_of(name).role == "control"]
@@ -211,7 +212,7 @@ class RunResults:
         return sorted(known, key=lambda arm: (order.get(arm, len(order)), arm))
 
     @property
-    def opponents(self) -> list[str]:
+    def claim_controls(self) -> list[str]:
         """The controls by which a claim at equal steps is judged."""
         return [name for name in self.controls if not kind_of(name).matched]
 
@@ -219,7 +220,7 @@ class RunResults:
         """Seeds whose ticket failed at or before `round`, and seeds whose ticket is not there yet."""
         failed, waiting = [], []
         for seed in self.seeds:
-            cells = [self.get("ticket", earlier, seed) for earlier in self.way(round)]
+            cells = [self.get("ticket", earlier, seed) for earlier in self.rounds_to(round)]
             if any(cell is not None and cell.status != "done" for cell in cells):
                 failed.append(seed)
             elif cells[0] is None or cells[-1] is None:

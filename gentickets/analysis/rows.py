@@ -10,7 +10,7 @@ from gentickets.analysis.early_stopping import StoppingSteps, stopping_steps
 from gentickets.analysis.results import RunResults, Split
 from gentickets.analysis.text.cautions import tied
 from gentickets.analysis.text.format import Spread, arm_name
-from gentickets.arms import BUDGET, WIDTH, told_as
+from gentickets.arms import BUDGET, WIDTH, reported_as
 from gentickets.results import Result
 
 
@@ -60,13 +60,13 @@ class Row:
         return 1 - self.weights["kept"] / self.weights["total"] if {"kept", "total"} <= self.weights.keys() else None
 
 
-def row_of(cells: RunResults, arm: str, round: int, figures: Iterable[str], level: int | None) -> Row:
+def row_of(results: RunResults, arm: str, round: int, figures: Iterable[str], level: int | None) -> Row:
     """The row of an arm at a round; `level` is the claim's."""
-    found, done = cells.of(arm, round), cells.done(arm, round)
+    found, done = results.of(arm, round), results.done(arm, round)
     # Where every seed failed, the failed ones still tell sparsity and steps.
     known = done or found
-    name = told_as(arm, round)
-    width = {place: wide for wide, place in cells.widths}.get(round) if arm == WIDTH else known[0].width
+    name = reported_as(arm, round)
+    width = {place: wide for wide, place in results.widths}.get(round) if arm == WIDTH else known[0].width
     return Row(
         name,
         round,
@@ -74,9 +74,9 @@ def row_of(cells: RunResults, arm: str, round: int, figures: Iterable[str], leve
         max(cell.steps for cell in known),
         known[0].selection,
         len(done),
-        _spreads(cells, arm, round, figures, "valid"),
-        _spreads(cells, arm, round, figures, "test"),
-        len(cells.collapsed(arm, round)),
+        _spreads(results, arm, round, figures, "valid"),
+        _spreads(results, arm, round, figures, "test"),
+        len(results.collapsed(arm, round)),
         sum(cell.status == "failed" for cell in found),
         sum(cell.status == "diverged" for cell in found),
         sum(cell.status == "not run" for cell in found),
@@ -85,17 +85,17 @@ def row_of(cells: RunResults, arm: str, round: int, figures: Iterable[str], leve
         known[0].flops,
         known[0].weights,
         tuple(dict.fromkeys(f"seed {cell.seed}: {cell.why}" for cell in found if cell.why)),
-        swept_name(cells, width) if arm == WIDTH else arm_name(name),
+        swept_name(results, width) if arm == WIDTH else arm_name(name),
         width,
-        _spreads(cells, arm, round, figures, "train"),
-        stopping_steps(cells, arm, round),
+        _spreads(results, arm, round, figures, "train"),
+        stopping_steps(results, arm, round),
         _most_tied(done),
-        {figure: len(seeds) for figure in figures if (seeds := cells.apart(arm, round, figure))},
+        {figure: len(seeds) for figure in figures if (seeds := results.not_comparable(arm, round, figure))},
     )
 
 
-def _spreads(cells: RunResults, arm: str, round: int, figures: Iterable[str], split: Split) -> dict[str, Spread]:
-    found = {figure: Spread.of(cells.values(arm, round, figure, split)) for figure in figures}
+def _spreads(results: RunResults, arm: str, round: int, figures: Iterable[str], split: Split) -> dict[str, Spread]:
+    found = {figure: Spread.of(results.values(arm, round, figure, split)) for figure in figures}
     return {figure: spread for figure, spread in found.items() if spread is not None}
 
 

@@ -20,7 +20,7 @@ from gentickets.analysis.text.recipe import facts
 from gentickets.analysis.transfer import judge_transfer
 from gentickets.analysis.transfer_levels import TransferVerdict
 from gentickets.analysis.verdict import Verdict
-from gentickets.arms import SEARCH, TICKET, WIDTH, ArmName, told_as
+from gentickets.arms import SEARCH, TICKET, WIDTH, ArmName, reported_as
 from gentickets.ledger import lower_bound
 from gentickets.methods import ITERATIVE, METHODS, Method
 from gentickets.metrics import better, known, way
@@ -113,7 +113,7 @@ class Summary:
     @property
     def own_rows(self) -> list[Row]:
         """The rows of the dense run and of the ticket, which give a level its sparsity."""
-        return [row for row in self.rows if row.arm == told_as(TICKET, row.round)]
+        return [row for row in self.rows if row.arm == reported_as(TICKET, row.round)]
 
     def row(self, arm: str, round: int | None = None) -> Row | None:
         """The row of an arm (at a round); None where there is none."""
@@ -127,38 +127,38 @@ class Summary:
 
 def summarize(results: Sequence[Result], recipe: Recipe, name: str = "run", declared: int | None = None) -> Summary:
     """Gather a run's results, finished or not, under its recipe; ``declared`` as `judge` has it."""
-    cells = RunResults(results, recipe)
+    run = RunResults(results, recipe)
     verdict = judge(results, recipe, declared)
-    figures = _ordered(cells.figures(), cells.metric)
-    places = [(arm, round) for arm in cells.arms() for round in cells.rounds(arm)]
-    rows = [row_of(cells, arm, round, figures, verdict.round) for arm, round in places]
+    figures = _ordered(run.figures(), run.metric)
+    places = [(arm, round) for arm in run.arms() for round in run.rounds(arm)]
+    rows = [row_of(run, arm, round, figures, verdict.round) for arm, round in places]
     rows.sort(key=lambda row: (*_place(row.arm), row.width or 0 if row.arm == WIDTH else 0))
-    billed = ticket_costs(results, cells)
+    billed = ticket_costs(run)
     uncounted = tuple(sorted({name for names in uncounted_in(results).values() for name in names}))
-    costs = costs_of(results, cells, billed)
+    costs = costs_of(run, billed)
     return Summary(
         name=name,
-        metric=cells.metric,
+        metric=run.metric,
         figures=figures,
         rows=tuple(rows),
         verdict=verdict,
-        seconds=_in_order(totals(results, cells, "seconds"), cells),
+        seconds=_in_order(totals(run, "seconds"), run),
         provenance=_provenance(results, figures),
-        missing=tuple(pending_results(cells, verdict.round)),
-        seeds=tuple(cells.seeds),
-        troubles=(*failure_sentences(cells), *_lower_bound(uncounted)),
-        pruned=cells.pruned,
-        goes_on=cells.goes_on,
+        missing=tuple(pending_results(run, verdict.round)),
+        seeds=tuple(run.seeds),
+        troubles=(*failure_sentences(run), *_lower_bound(uncounted)),
+        pruned=run.pruned,
+        goes_on=run.goes_on,
         method=recipe.search.method,
-        widened=cells.search.widen,
+        widened=run.search.widen,
         facts=tuple(facts(recipe)),
         better={figure: way(figure) for figure in figures},
-        of_channels=cells.of_channels,
-        spent=_in_order(totals(results, cells, "spent"), cells),
+        of_channels=run.of_channels,
+        spent=_in_order(totals(run, "spent"), run),
         costs=costs,
         search_cost=tuple(level.as_dict() for level in billed),
-        choices=pareto_points(rows, costs, cells.metric),
-        emergence=emergence(cells),
+        choices=pareto_points(rows, costs, run.metric),
+        emergence=emergence(run),
         uncounted=uncounted,
         transfer=judge_transfer(results, recipe),
         excluded=next((tuple(result.excluded) for result in results if result.excluded), ()),
@@ -202,11 +202,11 @@ def _place(arm: str) -> tuple[bool, int]:
     return name.longer, name.kind.place
 
 
-def _in_order(total: Mapping[str, Mapping[str, float]], cells: RunResults) -> dict[str, Mapping[str, float]]:
+def _in_order(total: Mapping[str, Mapping[str, float]], results: RunResults) -> dict[str, Mapping[str, float]]:
     """Arms as the rows have them, the search of early birds among the first; a sweep by width."""
-    known = ["dense", SEARCH, *cells.arms()]
+    known = ["dense", SEARCH, *results.arms()]
     arms = sorted(total, key=lambda arm: (*_place(arm), known.index(arm) if arm in known else len(known)))
-    order = [*(swept_name(cells, width) for width, _ in cells.widths), *arms]
+    order = [*(swept_name(results, width) for width, _ in results.widths), *arms]
     return {arm: total[arm] for arm in dict.fromkeys(order) if arm in total}
 
 

@@ -49,13 +49,13 @@ def judge_transfer(results: Sequence[Result], recipe: Recipe) -> TransferVerdict
     Metric and margin are the claim's; without a claim the first figure that says
     something of quality, and 2 % of the dense mean.
     """
-    cells = RunResults(results, recipe)
-    rounds = cells.transfer_rounds
+    run = RunResults(results, recipe)
+    rounds = run.transfer_rounds
     if not rounds:
         return None
     claim, level = recipe.claim, claim_round(results, recipe)
-    metric = cells.metric if cells.metric is not None and not says_nothing(cells.metric) else None
-    told = _told(cells, level if level in rounds else rounds[-1])
+    metric = run.metric if run.metric is not None and not says_nothing(run.metric) else None
+    told = _told(run, level if level in rounds else rounds[-1])
     asked = recipe.transfer or Transfer()
     whole = TransferVerdict(
         metric,
@@ -72,13 +72,13 @@ def judge_transfer(results: Sequence[Result], recipe: Recipe) -> TransferVerdict
         notes=tuple(told.get("notes") or ()),
     )
     native = recipe.control_rounds
-    return replace(whole, levels=tuple(_level(cells, whole, round, native) for round in rounds))
+    return replace(whole, levels=tuple(_level(run, whole, round, native) for round in rounds))
 
 
-def _told(cells: RunResults, round: int) -> Mapping[str, Any]:
+def _told(results: RunResults, round: int) -> Mapping[str, Any]:
     """What the first seed that has one tells of its transfer, at a round or else at any."""
-    places = [round, *(place for place in cells.rounds(TRANSFER) if place != round)]
-    found = (cell.transfer for place in places for cell in cells.done(TRANSFER, place) if cell.transfer)
+    places = [round, *(place for place in results.rounds(TRANSFER) if place != round)]
+    found = (cell.transfer for place in places for cell in results.done(TRANSFER, place) if cell.transfer)
     return next(found, {})
 
 
@@ -86,25 +86,25 @@ def _source(told: Mapping[str, Any]) -> dict[str, Any]:
     return {name: told[name] for name in SOURCE if name in told}
 
 
-def _level(cells: RunResults, whole: TransferVerdict, round: int, native: Sequence[int]) -> TransferLevel:
+def _level(results: RunResults, whole: TransferVerdict, round: int, native: Sequence[int]) -> TransferLevel:
     """One level: what stands beside the transferred ticket, the word, and the sentence."""
-    done, told, metric = cells.done(TRANSFER, round), _told(cells, round), whole.metric
+    done, told, metric = results.done(TRANSFER, round), _told(results, round), whole.metric
     sparsity = math.fsum(cell.sparsity for cell in done) / len(done) if done else None
-    level = TransferLevel(round, UNDECIDED, "", cells.sparsity(round), sparsity, told.get("covered"), _source(told))
-    level = replace(level, native_share=_share(cells.done("ticket", round)), share=_share(done))
+    level = TransferLevel(round, UNDECIDED, "", results.sparsity(round), sparsity, told.get("covered"), _source(told))
+    level = replace(level, native_share=_share(results.done("ticket", round)), share=_share(done))
     level = replace(level, tickets=len({cell.transfer.get("seed") for cell in done if cell.transfer}) or None)
-    wanted = _opponents(cells, whole.moves, round, native)
+    wanted = _opponents(results, whole.moves, round, native)
     if metric is not None:
-        level = _compared(cells, level, metric, whole.margin, wanted)
-    word, reasons = _word(cells, level, metric, len(wanted))
+        level = _compared(results, level, metric, whole.margin, wanted)
+    word, reasons = _word(results, level, metric, len(wanted))
     samples = of_samples(metric)
-    said = list(dict.fromkeys([*reasons, *(collapses(cells, round, TRANSFER, TICKET) if samples else ())]))
-    beside = dict.fromkeys([*wanted, *cells.transfer_controls])
-    notes = [note for name in beside for arm in variants(name) for note in of_arm(cells, arm, round)]
-    if cells.goes_on:
-        notes.append(say.more_steps(cells.goes_on))
+    said = list(dict.fromkeys([*reasons, *(collapses(results, round, TRANSFER, TICKET) if samples else ())]))
+    beside = dict.fromkeys([*wanted, *results.transfer_controls])
+    notes = [note for name in beside for arm in variants(name) for note in of_arm(results, arm, round)]
+    if results.goes_on:
+        notes.append(say.more_steps(results.goes_on))
     level = replace(level, word=word, notes=tuple(dict.fromkeys([*said, *notes])))
-    return replace(level, sentence=sentence(whole, level, said, cells.search.longer))
+    return replace(level, sentence=sentence(whole, level, said, results.search.longer))
 
 
 def _share(done: Sequence[Result]) -> float | None:
@@ -112,39 +112,42 @@ def _share(done: Sequence[Result]) -> float | None:
     return share_to_say(done[0].weights) if done else None
 
 
-def _opponents(cells: RunResults, moves: str, round: int, native: Sequence[int]) -> list[str]:
+def _opponents(results: RunResults, moves: str, round: int, native: Sequence[int]) -> list[str]:
     """The sparse random tickets that stand beside a transferred one at a round, as asked for or as they ran.
 
     The mask alone is one of them only where signs are carried: where weights are, it says what they are worth.
     """
     own = [
-        name for name in cells.transfer_controls if kind_of(name).random or (name == MASK_ALONE and moves == "signs")
+        name for name in results.transfer_controls if kind_of(name).random or (name == MASK_ALONE and moves == "signs")
     ]
-    asked = cells.search.controls
+    asked = results.search.controls
     there = [
         name
-        for name in cells.controls
+        for name in results.controls
         if kind_of(name).random
-        and ((name in asked and round in native) or any(cells.of(arm, round) for arm in variants(name)))
+        and ((name in asked and round in native) or any(results.of(arm, round) for arm in variants(name)))
     ]
     return [*own, *there]
 
 
 def _compared(
-    cells: RunResults, level: TransferLevel, metric: str, margin: float, wanted: Iterable[str]
+    results: RunResults, level: TransferLevel, metric: str, margin: float, wanted: Iterable[str]
 ) -> TransferLevel:
     """The level with everything that stands beside its transferred ticket."""
     round = level.round
     own, native, dense = (
-        cells.values(arm, place, metric, "test") for arm, place in ((TRANSFER, round), ("ticket", round), ("ticket", 0))
+        results.values(arm, place, metric, "test")
+        for arm, place in ((TRANSFER, round), ("ticket", round), ("ticket", 0))
     )
-    outcomes = {name: compare_with_control(cells, name, round, metric, own) for name in (*wanted, UNMASKED, MASK_ALONE)}
+    outcomes = {
+        name: compare_with_control(results, name, round, metric, own) for name in (*wanted, UNMASKED, MASK_ALONE)
+    }
     there = {name: other for name, other in outcomes.items() if isinstance(other, Comparison)}
     trial = trial_of(own, dense, margin, higher=higher_is_better(metric))
     if trial is not None:
         missing = {name: why for name in wanted if isinstance(why := outcomes[name], str)}
         trial = replace(trial, controls=tuple(there[name] for name in wanted if name in there), unfinished=missing)
-    arms = {arm: Spread.of(cells.values(arm, round, metric, "test")) for arm in cells.arms()}
+    arms = {arm: Spread.of(results.values(arm, round, metric, "test")) for arm in results.arms()}
     spreads = {"dense": Spread.of(dense), **arms}
     long, dense_long = (str(ArmName(arm, longer=True)) for arm in (TRANSFER, DENSE))
     return replace(
@@ -154,43 +157,43 @@ def _compared(
         unmasked=there.get(UNMASKED),
         mask=there.get(MASK_ALONE),
         longer=trial_of(
-            cells.values(long, round, metric, "test"),
-            cells.values(dense_long, cells.round_of(dense_long, round), metric, "test"),
+            results.values(long, round, metric, "test"),
+            results.values(dense_long, results.round_of(dense_long, round), metric, "test"),
             margin,
             higher=higher_is_better(metric),
         ),
-        best=_best(cells, trial, round, metric),
-        hurt_by=tuple(_hurt_by(cells, trial, round, metric)),
+        best=_best(results, trial, round, metric),
+        hurt_by=tuple(_hurt_by(results, trial, round, metric)),
         spreads={arm: spread for arm, spread in spreads.items() if spread is not None},
     )
 
 
-def _best(cells: RunResults, trial: Trial | None, round: int, metric: str) -> str | None:
+def _best(results: RunResults, trial: Trial | None, round: int, metric: str) -> str | None:
     """The random ticket's arm that is best on validation, where all of them are complete by construction."""
     means = {}
     for other in trial.controls if trial else ():
-        if (valid := Spread.of(cells.values(other.arm, round, metric, "valid"))) is not None:
+        if (valid := Spread.of(results.values(other.arm, round, metric, "valid"))) is not None:
             means[other.arm] = valid.mean
     choose = max if higher_is_better(metric) else min
     return choose(means, key=lambda arm: means[arm]) if means else None
 
 
-def _hurt_by(cells: RunResults, trial: Trial | None, round: int, metric: str) -> Iterable[str]:
+def _hurt_by(results: RunResults, trial: Trial | None, round: int, metric: str) -> Iterable[str]:
     """Arms of random tickets that are shown to be better; not by samples that collapsed, which can score well."""
     if trial is None:
         return
     names = (*(other.control for other in trial.controls), *trial.unfinished)
-    tests = sum(max(1, sum(bool(cells.of(arm, round)) for arm in variants(name))) for name in names)
+    tests = sum(max(1, sum(bool(results.of(arm, round)) for arm in variants(name))) for name in names)
     for other in trial.controls:
-        flattered = of_samples(metric) and cells.collapsed(other.arm, round)
+        flattered = of_samples(metric) and results.collapsed(other.arm, round)
         ahead = paired(other.spread.values, trial.ticket.values, higher=higher_is_better(metric))
         if ahead is not None and ahead.n >= LEAST_SEEDS and ahead.p < ALPHA / tests and not flattered:
             yield other.arm
 
 
-def _word(cells: RunResults, level: TransferLevel, metric: str | None, opponents: int) -> tuple[str, list[str]]:
+def _word(results: RunResults, level: TransferLevel, metric: str | None, opponents: int) -> tuple[str, list[str]]:
     """The word, and why it is undecided."""
-    if reason := _undecided(cells, level, metric, opponents):
+    if reason := _undecided(results, level, metric, opponents):
         return UNDECIDED, [reason]
     trial = level.trial
     if level.hurt_by or trial is None:
@@ -200,22 +203,22 @@ def _word(cells: RunResults, level: TransferLevel, metric: str | None, opponents
     return (TRANSFERS if trial.holds and all(other.beaten for other in trial.controls) else NEUTRAL), []
 
 
-def _undecided(cells: RunResults, level: TransferLevel, metric: str | None, opponents: int) -> str:
+def _undecided(results: RunResults, level: TransferLevel, metric: str | None, opponents: int) -> str:
     """Why nothing can be said of a level, whatever the values are; empty where something can."""
-    round, seeds = level.round, len(cells.seeds)
+    round, seeds = level.round, len(results.seeds)
     both = (("ticket", 0), (TRANSFER, round))
-    if broken := [cell for place in both for cell in cells.of(*place) if cell.status != "done"]:
+    if broken := [cell for place in both for cell in results.of(*place) if cell.status != "done"]:
         return f"{say.broken(broken)}."
     if metric is None:
         return "No figure that says something of quality is there."
-    if apart := sorted({seed for place in both for seed in cells.apart(*place, metric)}):
+    if apart := sorted({seed for place in both for seed in results.not_comparable(*place, metric)}):
         return say.measured_differently(metric, apart)
-    waiting = [seed for seed in cells.seeds if any(cells.get(*place, seed) is None for place in both)]
-    if waiting or seeds < cells.wanted_seeds or level.seeds < seeds:
-        return say.seeds_missing(waiting, seeds, cells.wanted_seeds)
+    waiting = [seed for seed in results.seeds if any(results.get(*place, seed) is None for place in both)]
+    if waiting or seeds < results.required_seeds or level.seeds < seeds:
+        return say.seeds_missing(waiting, seeds, results.required_seeds)
     if seeds < LEAST_SEEDS:
         return say.few_seeds(seeds, LEAST_SEEDS)
-    alone, both_collapsed = collapsed_seeds(cells, round, arm=TRANSFER) if of_samples(metric) else ([], [])
+    alone, both_collapsed = collapsed_seeds(results, round, arm=TRANSFER) if of_samples(metric) else ([], [])
     if alone or both_collapsed:
         # A collapsed generator can score better than a healthy one, so that the figure alone proves nothing.
         return say.collapsed(TICKET, alone) if alone else say.both_collapsed(both_collapsed, name=TICKET)

@@ -20,26 +20,26 @@ from gentickets.metrics import of_samples
 from gentickets.statistics import LEAST_SEEDS
 
 
-def sweep_sentence(cells: RunResults) -> str:
+def sweep_sentence(results: RunResults) -> str:
     """What a sweep came to: counts of increases, and no more than they say (after Balaji et al., 2021)."""
-    keyword, metric = cells.search.widen, cells.metric
-    found = [str(width) for width, _ in cells.widths]
+    keyword, metric = results.search.widen, results.metric
+    found = [str(width) for width, _ in results.widths]
     if metric is None or not found:
         return f"A sweep of the keyword '{keyword}': nothing is done yet."
     parts = [f"Dense models with {keyword} = {listed(found)} were trained, and nothing was pruned."]
-    parts.append(_counted(cells, metric, "test", f"The {metric_name(metric)} on test, averaged over seeds,"))
-    parts.append(_counted(cells, metric, "train", "On the training images it"))
-    for width, place in cells.widths:
-        if (seeds := cells.collapsed(WIDTH, place)) and of_samples(metric):
+    parts.append(_counted(results, metric, "test", f"The {metric_name(metric)} on test, averaged over seeds,"))
+    parts.append(_counted(results, metric, "train", "On the training images it"))
+    for width, place in results.widths:
+        if (seeds := results.collapsed(WIDTH, place)) and of_samples(metric):
             parts.append(f"At {keyword} = {width} the samples collapsed in {numbered(len(seeds), 'seed')}.")
     return " ".join(filter(None, parts))
 
 
-def _counted(cells: RunResults, metric: str, split: Split, subject: str) -> str:
+def _counted(results: RunResults, metric: str, split: Split, subject: str) -> str:
     """At how many increases the mean improves, and how many of them the paired test at 5 % shows; empty under two."""
-    values = {width: cells.values(WIDTH, place, metric, split) for width, place in cells.widths}
+    values = {width: results.values(WIDTH, place, metric, split) for width, place in results.widths}
     # Collapsed samples can score well: a step to them is no improvement.
-    collapsed = {width for width, place in cells.widths if of_samples(metric) and cells.collapsed(WIDTH, place)}
+    collapsed = {width for width, place in results.widths if of_samples(metric) and results.collapsed(WIDTH, place)}
     known = [width for width in values if values[width]]
     if len(known) < 2:
         return ""

@@ -291,7 +291,7 @@ def test_a_search_is_awaited_but_is_no_control() -> None:
     assert summarize(results, RECIPE).missing == ("search: 2 of 3 rounds are done",)
     cells = RunResults(early_birds(), RECIPE)
     assert cells.controls == list(CONTROLS)
-    assert cells.way(2) == [0, 2]
+    assert cells.rounds_to(2) == [0, 2]
     assert summarize(early_birds(), RECIPE).missing == ()
 
 

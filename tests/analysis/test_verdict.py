@@ -14,7 +14,7 @@ from helpers import call
 from gentickets.actions.locate import recipe_of
 from gentickets.analysis.interim_analyses import interim_analysis_of, with_seeds_for
 from gentickets.analysis.judge import judge_run
-from gentickets.arms import told_as
+from gentickets.arms import reported_as
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.options import Options
 from gentickets.experiment.plan import Unit, plan_units
@@ -38,7 +38,7 @@ def recipe(seeds: int = 3, **changes: str) -> Recipe:
 
 def result_of(unit: Unit, means: Mapping[str, float]) -> Result:
     """A finished round of a unit: its arm's mean, and a little that differs from seed to seed and arm to arm."""
-    told = told_as(unit.name.base, unit.round)
+    told = reported_as(unit.name.base, unit.round)
     own = unit.arm if told != "dense" else told
     mean = means.get(own, means.get(told, LEVELS.get(told, 104.0)) - (1.0 if unit.name.longer else 0.0))
     noise = SCATTER.get(unit.arm, 1.0) * NOISE[(unit.seed + len(unit.arm)) % len(NOISE)]

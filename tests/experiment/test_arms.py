@@ -27,7 +27,7 @@ from gentickets.arms import (
     ArmName,
     asked_for,
     kind_of,
-    told_as,
+    reported_as,
     variants,
 )
 from gentickets.experiment.evaluation import Examiner
@@ -39,7 +39,7 @@ from gentickets.report import read_run
 from gentickets.report.pages.verdict_files import document
 from gentickets.report.plots.marks import marks_of
 from gentickets.report.tables.run import every_figure, size
-from gentickets.results import Result, read_results
+from gentickets.results import Result
 from gentickets.runs.folder import RunFolder
 from gentickets.scoring import SCORINGS
 
@@ -180,13 +180,13 @@ def _is_billed(name: str, result: Result, runs: dict[str, Path]) -> None:
     own = [one for one in ledger["entries"] if (one["arm"], one["round"]) == (result.arm, result.round)]
     assert own
     assert {one["part"] for one in own} <= {"search", "ticket", "comparison"}
-    cells = RunResults(read_results(runs[name]), recipe_of(name))
-    assert sum(sum(phases.values()) for phases in totals([result], cells, "spent").values()) > 0
+    alone = RunResults([result], recipe_of(name))
+    assert sum(sum(phases.values()) for phases in totals(alone, "spent").values()) > 0
 
 
 def _is_reported(unit: Unit, kind: ArmKind, path: Path) -> None:
     summary = read_run(path).summary
-    row = summary.row(told_as(unit.arm, unit.round), unit.round)
+    row = summary.row(reported_as(unit.arm, unit.round), unit.round)
     assert (row is not None) == kind.in_tables
     if row is not None:
         assert row.name != unit.arm or kind.title == kind.name, "it has a title"
@@ -227,7 +227,11 @@ def test_names_are_taken_apart_and_put_together() -> None:
     assert asked_for("shuffle", "both") == ["shuffle", "shuffle-scaled"]
     assert asked_for("shuffle", "on") == ["shuffle-scaled"]
     assert asked_for("narrow", "on") == ["narrow"], "it has no mask whose survivors could be scaled"
-    assert (told_as("ticket", 0), told_as("ticket", 1), told_as("budget", 0)) == ("dense", "ticket", "budget")
+    assert (reported_as("ticket", 0), reported_as("ticket", 1), reported_as("budget", 0)) == (
+        "dense",
+        "ticket",
+        "budget",
+    )
 
 
 def test_a_name_that_nobody_knows_is_a_control_of_that_name() -> None:

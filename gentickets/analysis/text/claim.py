@@ -151,24 +151,24 @@ def more_steps(way: str) -> str:
     )
 
 
-def failed(cells: Sequence[Result]) -> str:
+def failed(results: Sequence[Result]) -> str:
     """Why a claim cannot hold when a ticket, or the dense run before it, failed."""
-    return f"{broken(cells)}, and a claim cannot hold when a seed fails."
+    return f"{broken(results)}, and a claim cannot hold when a seed fails."
 
 
-def broken(cells: Sequence[Result]) -> str:
+def broken(results: Sequence[Result]) -> str:
     """Which arm failed or diverged in which seeds, and why; no full stop."""
     by_arm: dict[str, list[Result]] = {}
-    for cell in cells:
+    for cell in results:
         by_arm.setdefault(_subject(cell), []).append(cell)
     text = "; ".join(f"{name} {status(own)}" for name, own in by_arm.items())
     return text[:1].upper() + text[1:]
 
 
-def status(cells: Sequence[Result]) -> str:
+def status(results: Sequence[Result]) -> str:
     """``diverged in seeds 0 and 2 (the loss became NaN)``, for the cells of one arm that are not done."""
     groups: dict[tuple[str, str], list[int]] = {}
-    for cell in cells:
+    for cell in results:
         groups.setdefault((cell.status, reason(cell.why)), []).append(cell.seed)
     found = [
         f"{word.replace('not run', 'was not run')} in {seeds_of(seeds)}{f' ({why})' if why else ''}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from gentickets.analysis.run import Run
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import arm_name
-from gentickets.arms import BUDGET, DENSE, TICKET, TRANSFER, WIDTH, ArmName, told_as
+from gentickets.arms import BUDGET, DENSE, TICKET, TRANSFER, WIDTH, ArmName, reported_as
 from gentickets.report.tables.run import size
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -43,7 +43,7 @@ def pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
     opponents |= _carried(run.summary, level)
     found = []
     for cell in run.results:
-        arm = told_as(cell.arm, cell.round)
+        arm = reported_as(cell.arm, cell.round)
         name = ArmName.of(arm)
         beside = name.at_no_level or (cell.round == level and not name.longer)
         if cell.seed != seed or cell.status != "done" or not beside:

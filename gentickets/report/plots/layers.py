@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from gentickets.analysis.early_stopping import curve_of
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import arm_name, heading, percent
-from gentickets.arms import DENSE, WIDTH, ArmName, told_as
+from gentickets.arms import DENSE, WIDTH, ArmName, reported_as
 from gentickets.report.plots.marks import look, marks_of
 from gentickets.report.plots.svg import CONTROLS, styled, to_svg
 from gentickets.results import Result
@@ -87,7 +87,7 @@ def curves(results: Sequence[Result], summary: Summary, name: str = "curves") ->
     level = summary.verdict.round or max((cell.round for cell in results if cell.arm == "ticket"), default=0)
     chosen: dict[str, list[Result]] = {}
     for cell in results:
-        arm = told_as(cell.arm, cell.round)
+        arm = reported_as(cell.arm, cell.round)
         if arm == WIDTH and cell.status == "done":
             chosen.setdefault(widths[cell.round], []).append(cell)
         elif cell.status == "done" and not ArmName.of(arm).longer and (arm == DENSE or cell.round == level != 0):

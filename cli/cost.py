@@ -44,9 +44,9 @@ def cost(
     cost, and after how many trainings or samples that is repaid. Of a RECIPE (a file or a shipped one's name) those
     of its dense networks.
     """
-    from gentickets.experiment.plugin_errors import blaming
+    from gentickets.experiment.plugin_errors import as_plugin_errors
 
-    with blaming(plugins):
+    with as_plugin_errors(plugins):
         from gentickets.actions import cost as costs
         from gentickets.actions.train_ticket import Environment
 

@@ -49,12 +49,12 @@ def export(
     """
     from gentickets.actions.locate import ticket_at
     from gentickets.disk import write_whole
-    from gentickets.experiment.plugin_errors import blaming
+    from gentickets.experiment.plugin_errors import as_plugin_errors
 
     form, folder, stem = _target(out, form, component)
     given, changes = ticket_at(ticket), other_data(on)
     _check_early(folder, form, component, stem, force)
-    with blaming(plugins):
+    with as_plugin_errors(plugins):
         from gentickets.actions.export import exported
         from gentickets.actions.train_ticket import Environment
 

@@ -108,13 +108,13 @@ def _tell(made: Portables) -> None:
 def show_plan(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
     """Say what running a recipe would take, with what is done taken off; write nothing."""
     from gentickets.actions.dry_run import estimate
-    from gentickets.experiment.plugin_errors import blaming
+    from gentickets.experiment.plugin_errors import as_plugin_errors
     from gentickets.recipe.declared import claim_hash
 
     from .progress import spoken
 
     note("measuring how long a step takes ...")
-    with blaming(options.plugins):
+    with as_plugin_errors(options.plugins):
         found = estimate(recipe, folder, options)
     if recipe.claim is not None:
         found["claim"] = claim_hash(recipe.resolved())

@@ -15,8 +15,8 @@ from .find import resumable
 from .options import settle_matplotlib
 
 if TYPE_CHECKING:
-    from gentickets.actions.transfer import Gathered
-    from gentickets.actions.transfer_matrix import Cell, Model
+    from gentickets.actions.transfer import CheckedSource
+    from gentickets.actions.transfer_matrix import MatrixCell, Model
     from gentickets.experiment.options import Options
 
 
@@ -72,9 +72,9 @@ def _find(model: Model, options: Options) -> None:
         find(model.recipe, model.native, options, listener=progress)
 
 
-def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str | None:
+def _transfer(cell: MatrixCell, options: Options, section: Mapping[str, Any]) -> str | None:
     """Run one cell; why not, where the networks do not fit."""
-    from gentickets.actions.transfer import adopt, gather, misfit
+    from gentickets.actions.transfer import adopt, check_source, misfit
     from gentickets.actions.transfer_target import load_target
     from gentickets.experiment.run import find
     from gentickets.runs.folder import RunFolder
@@ -84,7 +84,7 @@ def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str |
     target = load_target(str(cell.target.native), section, plugins=options.plugins)
     if (why := misfit(cell.source.native, target.recipe, options)) is not None:
         return why
-    gathered: Gathered = gather(cell.source.native, target.recipe, options)
+    gathered: CheckedSource = check_source(cell.source.native, target.recipe, options)
     for line in gathered.notes:
         note(line)
 
@@ -97,7 +97,7 @@ def _transfer(cell: Cell, options: Options, section: Mapping[str, Any]) -> str |
     return None
 
 
-def _report(cells: Sequence[Cell], folder: Path, skipped: Mapping[tuple[str, str], str], as_json: bool) -> None:
+def _report(cells: Sequence[MatrixCell], folder: Path, skipped: Mapping[tuple[str, str], str], as_json: bool) -> None:
     from gentickets.analysis.transfer_matrix import matrix_of
     from gentickets.report import read_run, write_report
     from gentickets.report.pages.matrix import write_matrix

@@ -251,13 +251,13 @@ def sample(
     """
     from gentickets.actions.locate import ticket_at
     from gentickets.disk import write_whole
-    from gentickets.experiment.plugin_errors import blaming
+    from gentickets.experiment.plugin_errors import as_plugin_errors
 
     if out.suffix.lower() != ".png":
         raise TicketError(f"--out {out}: samples are written as a .png file")
     check_new(out, force)
     given, changes = ticket_at(ticket), other_data(on)
-    with blaming(plugins):
+    with as_plugin_errors(plugins):
         from gentickets.actions.train_ticket import pictures
 
         what, png = pictures(given, number=number, seed=seed, root=root, device=device, threads=threads,

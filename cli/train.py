@@ -102,7 +102,7 @@ def _trained(ticket: Path, folder: Path, place: Environment, how: dict[str, Any]
     from gentickets.actions.portable import train_portable
     from gentickets.actions.train_ticket import train_ticket
     from gentickets.experiment.job import Stopped
-    from gentickets.experiment.plugin_errors import blaming
+    from gentickets.experiment.plugin_errors import as_plugin_errors
 
     from .progress import Bar, TimeLeft
     from .stopping import stoppable
@@ -117,7 +117,7 @@ def _trained(ticket: Path, folder: Path, place: Environment, how: dict[str, Any]
 
     with stoppable("stopping after this step; once more to stop at once", raises=False) as stop:
         try:
-            with blaming(place.plugins):
+            with as_plugin_errors(place.plugins):
                 train = train_portable if "control" in how else train_ticket
                 return train(ticket, folder, place, stop=lambda: bool(stop), report=report, **how)
         except Stopped as stopped:

@@ -17,7 +17,7 @@ from .find import resumable
 from .options import OVERRIDE, PLUGIN, STALL, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
 
 if TYPE_CHECKING:
-    from gentickets.actions.transfer import Gathered
+    from gentickets.actions.transfer import CheckedSource
     from gentickets.actions.transfer_target import Target
     from gentickets.experiment.options import Options
 
@@ -145,15 +145,15 @@ def _source(wanted: str, options: Options, given: dict[str, Any]) -> Path:
     return folder
 
 
-def _gathered(path: Path, target: Target, options: Options) -> Gathered:
-    from gentickets.actions.transfer import gather
-    from gentickets.experiment.plugin_errors import blaming
+def _gathered(path: Path, target: Target, options: Options) -> CheckedSource:
+    from gentickets.actions.transfer import check_source
+    from gentickets.experiment.plugin_errors import as_plugin_errors
 
-    with blaming(options.plugins):
-        return gather(path, target.recipe, options)
+    with as_plugin_errors(options.plugins):
+        return check_source(path, target.recipe, options)
 
 
-def _show(gathered: Gathered, silent: bool, as_json: bool) -> None:
+def _show(gathered: CheckedSource, silent: bool, as_json: bool) -> None:
     """What every layer gets; all of it goes to stdout where that is what was asked for."""
     found = gathered.table
     if as_json and not silent:
@@ -180,7 +180,7 @@ def _share(fraction: float | None) -> str:
     return "" if fraction is None else f"{fraction:.1%}"
 
 
-def _carried(target: Target, folder: Path, gathered: Gathered, options: Options, given: dict[str, Any]) -> int:
+def _carried(target: Target, folder: Path, gathered: CheckedSource, options: Options, given: dict[str, Any]) -> int:
     from gentickets.actions.transfer import adopt
     from gentickets.runs.folder import RunFolder
 

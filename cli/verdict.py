@@ -67,7 +67,7 @@ def verdict(
 
 
 @dataclass(frozen=True)
-class Asked:
+class VerdictTarget:
     """What TARGET means."""
 
     recipe: Recipe
@@ -77,7 +77,7 @@ class Asked:
 
 def _asked(
     target: str, out: Path | None, overrides: tuple[str, ...], plugins: tuple[Path, ...], seeds: int | None
-) -> Asked:
+) -> VerdictTarget:
     from gentickets.actions.locate import recipe_of
     from gentickets.recipe import load_recipe
     from gentickets.runs.folder import RunFolder
@@ -87,14 +87,14 @@ def _asked(
         if out is not None or overrides:
             message = "--out and --set go with a recipe"
             raise TicketError(f"{target} is a run, with a folder and a recipe of its own; {message}")
-        return Asked(recipe_of(run), run.path, True)
+        return VerdictTarget(recipe_of(run), run.path, True)
     if seeds is not None:
         overrides = (*overrides, f"search.seeds={json.dumps(seeds)}")
     loaded = load_recipe(target, overrides=overrides, plugins=plugins)
-    return Asked(loaded, out or Path("runs") / loaded.name, False)
+    return VerdictTarget(loaded, out or Path("runs") / loaded.name, False)
 
 
-def _wanted(asked: Asked, more: bool, seeds: int | None) -> Recipe:
+def _wanted(asked: VerdictTarget, more: bool, seeds: int | None) -> Recipe:
     """The recipe with everything that a verdict asks for, and with the seeds of the look that is asked for."""
     from gentickets.actions.locate import recipe_of
     from gentickets.analysis.interim_analyses import interim_analysis_of, with_seeds_for
@@ -148,7 +148,7 @@ def _tell(folder: Path, as_json: bool) -> int:
 def _print(judged: RunVerdict) -> None:
     """The word, the sentence of every level, the table of the level that is told in full, and what more would buy."""
     from gentickets.report.tables import verdict as tables
-    from gentickets.report.tables.verdict_terminal import telling
+    from gentickets.report.tables.verdict_terminal import terminal_summary
 
     click.echo(f"{judged.word}\n")
     paragraph(judged.sentence)
@@ -156,11 +156,11 @@ def _print(judged: RunVerdict) -> None:
         if level is not judged.told:
             click.echo("")
             paragraph(level.sentence)
-    header, rows = tables.shown(judged)
+    header, rows = tables.verdict_table(judged)
     if rows:
         click.echo("")
         table(header, rows, spare=("bootstrap", "in % of dense", "seeds"), more="more columns: verdict.html")
-    for text in telling(judged):
+    for text in terminal_summary(judged):
         click.echo("")
         paragraph(text)
     if judged.more and judged.more.command:

@@ -193,10 +193,10 @@ def _features(run: Path, file: Path) -> object:
 
 
 def _source(run: Path, file: Path) -> object:
-    from gentickets.experiment.transfer_source import Kept
+    from gentickets.experiment.transfer_source import StoredSource
     from gentickets.runs.folder import RunFolder
 
-    return Kept(RunFolder(run)).told
+    return StoredSource(RunFolder(run)).told
 
 
 def _plain(tensors: Any) -> dict[str, bytes]:

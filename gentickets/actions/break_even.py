@@ -15,7 +15,7 @@ UNITS = {"flops": "FLOPs", "seconds": "seconds"}
 
 
 @dataclass(frozen=True)
-class Spent:
+class SearchCost:
     """What finding a ticket cost, and after how much use of its networks that is repaid; None: never."""
 
     level: LevelCost
@@ -50,7 +50,7 @@ class Spent:
         return f"{found} The compact network has repaid the search after {', or after '.join(uses)}."
 
 
-def spent_on(level: LevelCost, dense: Measured, own: Measured, steps: int, start: int) -> Spent:
+def search_cost_of(level: LevelCost, dense: Measured, own: Measured, steps: int, start: int) -> SearchCost:
     """Break-even of a ticket's network: the search in dense trainings, at what a dense step costs here and now."""
     left, compact = steps - start, own.name == "compact"
     again: dict[str, int | None] = {}
@@ -66,7 +66,7 @@ def spent_on(level: LevelCost, dense: Measured, own: Measured, steps: int, start
             continue
         gains = compact and (unit == "flops" or _gains(own.sample, dense.sample))
         samples[unit] = break_even(search, _sample(dense, unit), _sample(own, unit)) if gains else None
-    return Spent(level, own.name, again, samples)
+    return SearchCost(level, own.name, again, samples)
 
 
 def _some_uncounted(dense: Measured, own: Measured, what: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from gentickets.actions.break_even import Spent, spent_on
+from gentickets.actions.break_even import SearchCost, search_cost_of
 from gentickets.actions.locate import place_in_run, progress_of, recipe_of, resuming, ticket_at
 from gentickets.actions.measure import Contender, Measured, measure
 from gentickets.actions.train_ticket import Environment, networks_of, open_ticket
@@ -39,7 +39,7 @@ class Costs:
     about: dict[str, Any]
     networks: Sequence[Measured]
     """The dense one first."""
-    spent: Sequence[Spent]
+    spent: Sequence[SearchCost]
     notes: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _costs(
     starts = {ticket.origin.round: ticket.origin.rewind_to for ticket in tickets}
     used = {one.round: one for one in measured[1:]}  # of a round's networks the last: compact, where there is one
     spent = [
-        spent_on(level, measured[0], used[level.round], assembly.recipe.train.steps, starts[level.round])
+        search_cost_of(level, measured[0], used[level.round], assembly.recipe.train.steps, starts[level.round])
         for level in levels
         if level.round in used
     ]

@@ -13,8 +13,8 @@ from gentickets.experiment.extend import results_so_far
 from gentickets.experiment.options import Options
 from gentickets.experiment.plan import plan_units
 from gentickets.experiment.plugin_errors import check_family
-from gentickets.experiment.preflight import disk_needed, preflight, wanted_from
-from gentickets.experiment.run import jobs_for, to_try
+from gentickets.experiment.preflight import disk_needed, pending_from, preflight
+from gentickets.experiment.run import jobs_for, preflight_setup
 from gentickets.experiment.start_record import record_of
 from gentickets.experiment.timing import run_seconds
 from gentickets.ledger import lower_bound
@@ -41,7 +41,7 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
     check_family(assembly)
     check_measures(assembly)
     jobs = max(1, min(jobs_for(record, options), len(left)))
-    tried = preflight(assembly, folder, wanted_from(to_try(left, jobs, options)))
+    tried = preflight(assembly, folder, pending_from(preflight_setup(left, jobs, options)))
     tried.require()
     task = assembly.task(recipe.seeds[0])
     seconds = run_seconds(assembly, left, folder, jobs)

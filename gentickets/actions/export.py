@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from gentickets import __version__
-from gentickets.actions.locate import ticket_at, untrained
+from gentickets.actions.locate import ticket_at, untrained_message
 from gentickets.actions.train_ticket import Environment, as_evaluated, networks_of, open_ticket
 from gentickets.channels import without_dead
 from gentickets.errors import Status, TicketError, nearest
@@ -61,7 +61,7 @@ def exported(
     ticket, assembly = open_ticket(ticket_path, place, changes)
     trained = ticket_path.with_name(TRAINED)
     if not trained.is_file():
-        raise TicketError(untrained(ticket_path, "export"))
+        raise TicketError(untrained_message(ticket_path, "export"))
     task = networks_of(ticket, assembly)
     snapshot, _, _ = read_snapshot(trained)
     with as_evaluated(assembly, ticket, task, snapshot):

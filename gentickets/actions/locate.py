@@ -77,7 +77,7 @@ def planting_folder(portable: Path, seed: int, control: str | None) -> Path:
     return Path("runs") / "-".join([own, *([control] if control else []), f"seed-{seed}", "train"])
 
 
-def unplanted(portable: Path) -> str:
+def portable_refusal(portable: Path) -> str:
     """What to say where a portable ticket cannot do, with the command that gives what can."""
     train = shlex.join(["gentickets", "train", str(portable)])
     return f"{portable} is a portable ticket, which has no network of its own; train it first: {train}"
@@ -94,7 +94,7 @@ def dense_beside(ticket: Path) -> Path | None:
     return ticket.parent.parent.parent / rest if len(ticket.parts) > 3 else dense
 
 
-def untrained(ticket: Path, command: str = "sample") -> str:
+def untrained_message(ticket: Path, command: str = "sample") -> str:
     """What to say of a ticket that has no trained network beside it, with commands that give one.
 
     ``command`` is the one that needs it.

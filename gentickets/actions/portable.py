@@ -56,14 +56,14 @@ def write_portables(path: Path, recipe: Recipe, options: Options) -> Portables:
     Trained networks that ``options`` would not have kept are dropped afterwards, as `find` does.
     Raises TicketError where a file is damaged, or another process is at the run.
     """
-    from gentickets.experiment.plugin_errors import blaming
+    from gentickets.experiment.plugin_errors import as_plugin_errors
 
     run = RunFolder(path)
     files: list[Path] = []
     missing: list[Path] = []
     units = plan_units(recipe)
     units = [unit for unit in units if unit.arm == "ticket" and _done(run, unit)]
-    with locked(path), blaming(options.plugins):
+    with locked(path), as_plugin_errors(options.plugins):
         for unit in units:
             round = run.round(*unit.key)
             file = round.path / PORTABLE
@@ -139,7 +139,7 @@ def train_portable(
     ``seed`` is that of the network, of its data order and draws. ``control`` trains an opponent instead (see
     `in_fresh_network`). Raises TicketError and Stopped as `train_ticket` does.
     """
-    from gentickets.actions.train_ticket import described, grow_into
+    from gentickets.actions.train_ticket import described, train_into
     from gentickets.experiment.stored_recipe import check_size
     from gentickets.runs.portable import read_portable
 
@@ -148,7 +148,7 @@ def train_portable(
     check_size(recipe, portable.mask.total, path)
     assembly = described(path, recipe, place, changes)
     ticket = in_fresh_network(portable, assembly, seed, control)
-    return grow_into(out, ticket, assembly, seed, stop=stop, report=report, save_every=save_every)
+    return train_into(out, ticket, assembly, seed, stop=stop, report=report, save_every=save_every)
 
 
 def in_fresh_network(portable: Portable, assembly: Assembly, seed: int, control: str | None = None) -> Ticket:

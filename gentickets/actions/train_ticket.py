@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gentickets.actions.locate import definitions_at, ticket_at, unplanted, untrained
+from gentickets.actions.locate import definitions_at, portable_refusal, ticket_at, untrained_message
 from gentickets.data import Batches
 from gentickets.disk import clear_drafts
 from gentickets.errors import Status, TicketError
@@ -17,7 +17,7 @@ from gentickets.experiment.arms.base import Arm
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.evaluation import NORM_BATCHES, check_measures
 from gentickets.experiment.job import Job
-from gentickets.experiment.ownership import claimed, require_free
+from gentickets.experiment.ownership import claimed_folder, require_free
 from gentickets.experiment.plan import Unit
 from gentickets.experiment.plugin_errors import check_family
 from gentickets.experiment.stored_recipe import check_size
@@ -54,7 +54,7 @@ def open_ticket(path: Path, place: Environment, changes: Mapping[str, Any] | Non
     Raises TicketError (status 3) where the file is damaged, holds no recipe, or misses its plugin.
     """
     if is_portable(path):
-        raise TicketError(unplanted(path))
+        raise TicketError(portable_refusal(path))
     ticket, stored = read_ticket(path)
     recipe = ticket_recipe(stored, path)
     held = sum(value.numel() for value in ticket.weights.values())
@@ -121,7 +121,7 @@ def pictures(
     ticket, assembly = open_ticket(ticket_path, Environment(root, device, threads, plugins, download), changes)
     trained = ticket_path.with_name("trained.safetensors")
     if not trained.is_file():
-        raise TicketError(untrained(ticket_path))
+        raise TicketError(untrained_message(ticket_path))
     task = networks_of(ticket, assembly)
     snapshot, _, _ = read_snapshot(trained)
     with as_evaluated(assembly, ticket, task, snapshot):
@@ -189,10 +189,10 @@ def train_ticket(
     """
     ticket, assembly = open_ticket(ticket_at(path), place, changes)
     wanted = ticket.origin.seed if seed is None else seed
-    return grow_into(out, ticket, assembly, wanted, stop=stop, report=report, save_every=save_every)
+    return train_into(out, ticket, assembly, wanted, stop=stop, report=report, save_every=save_every)
 
 
-def grow_into(
+def train_into(
     out: Path,
     ticket: Ticket,
     assembly: Assembly,
@@ -218,7 +218,7 @@ def grow_into(
             raise TicketError(message)
 
     require_free(out, GIVEN, "training", check)
-    with claimed(out, given, fresh):
+    with claimed_folder(out, given, fresh):
         check()
         clear_drafts(out)
         run = RunFolder(out)

@@ -14,12 +14,12 @@ from gentickets.actions.transfer_tickets import TransferSource, files_of, find_s
 from gentickets.arms import TRANSFER, kind_of
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError
-from gentickets.experiment.arms.transfer import Carrier, of_signs, source_networks
+from gentickets.experiment.arms.transfer import TicketCarrier, of_signs, source_networks
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.options import Options
 from gentickets.experiment.start_record import record_of
 from gentickets.experiment.stored_recipe import check_size
-from gentickets.experiment.transfer_source import Kept
+from gentickets.experiment.transfer_source import StoredSource
 from gentickets.masks import Mask, full_mask, prunable_layers
 from gentickets.recipe import Recipe, Transfer, diff, ticket_recipe, with_changes
 from gentickets.runs.folder import RoundFolder, RunFolder
@@ -39,7 +39,7 @@ SAME = ("device", "threads", "plugins", "versions", "definitions")
 
 
 @dataclass(frozen=True)
-class Gathered:
+class CheckedSource:
     """A source that fits a target: what is kept of it, and what every layer will get."""
 
     found: TransferSource
@@ -56,10 +56,10 @@ class Gathered:
 
     def keep(self, run: RunFolder) -> None:
         """Lay the source into a run's folder; TicketError where another one is there."""
-        Kept(run).keep(self.told, self.files)
+        StoredSource(run).keep(self.told, self.files)
 
 
-def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
+def check_source(path: Path, recipe: Recipe, options: Options) -> CheckedSource:
     """Everything that transfers need from a source, checked to fit the recipe's networks; nothing is written.
 
     Raises TicketError: a source without tickets, or a damaged one; networks that do not fit, with all mismatches; a
@@ -72,7 +72,7 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
     if section.moves == "weights" and ticket.origin.rewind != "weights":
         message = f"the source's tickets start from trained weights (search.rewind = '{ticket.origin.rewind}')"
         raise TicketError(f"{message}, not from early ones: use --moves trained")
-    carrier = Carrier.of(source_recipe, assembly, recipe.seed)
+    carrier = TicketCarrier.of(source_recipe, assembly, recipe.seed)
     if section.align:
         require_alike(carrier.source, carrier.target)
     notes = _unseen(assembly.of(source_recipe), assembly)
@@ -94,7 +94,7 @@ def gather(path: Path, recipe: Recipe, options: Options) -> Gathered:
     ticket, _ = _read(found.levels[seeds[recipe.seed]][next(iter(rounds.values()))].ticket)
     table = _tried(carrier, ticket, assembly, recipe)
     parameters = sum(parameter.numel() for parameter in assembly.task(recipe.seed).parameters())
-    return Gathered(found, _at(recipe, rounds), told, files, table, tuple(notes), parameters)
+    return CheckedSource(found, _at(recipe, rounds), told, files, table, tuple(notes), parameters)
 
 
 def misfit(path: Path, recipe: Recipe, options: Options) -> str | None:
@@ -102,7 +102,7 @@ def misfit(path: Path, recipe: Recipe, options: Options) -> str | None:
     assembly, (_, source_recipe) = _assembled(recipe, options), _read(find_source(path).first.ticket)
     source_networks(source_recipe, assembly)  # what is damaged is no misfit
     try:
-        Carrier.of(source_recipe, assembly, recipe.seed)
+        TicketCarrier.of(source_recipe, assembly, recipe.seed)
     except TicketError as error:
         return str(error).splitlines()[0]
     return None
@@ -117,7 +117,7 @@ def _assembled(recipe: Recipe, options: Options) -> Assembly:
     )  # fmt: skip
 
 
-def _rounds(found: TransferSource, carrier: Carrier, recipe: Recipe, notes: list[str]) -> dict[int, int]:
+def _rounds(found: TransferSource, carrier: TicketCarrier, recipe: Recipe, notes: list[str]) -> dict[int, int]:
     """Target round -> the source's that serves it; rounds that none serves are noted."""
     taken = {pair.source for pair in carrier.pairing.pairs}
     levels = next(iter(found.levels.values()))
@@ -143,7 +143,9 @@ def _at(recipe: Recipe, rounds: Mapping[int, int]) -> Recipe:
     return recipe.model_copy(update={"transfer": transfer})
 
 
-def _require_own_beginnings(seeds: Mapping[int, int], recipe: Recipe, carrier: Carrier, assembly: Assembly) -> None:
+def _require_own_beginnings(
+    seeds: Mapping[int, int], recipe: Recipe, carrier: TicketCarrier, assembly: Assembly
+) -> None:
     """Raise TicketError where source and target would begin alike: a ticket carried to its own initialization."""
     for target, source in seeds.items():
         if target != source:
@@ -184,7 +186,7 @@ def _density(mask: Mask, layers: set[str]) -> float:
     return Mask({name: mask[name] for name in names}).density if names else mask.density
 
 
-def _tried(carrier: Carrier, ticket: Ticket, assembly: Assembly, recipe: Recipe) -> Table:
+def _tried(carrier: TicketCarrier, ticket: Ticket, assembly: Assembly, recipe: Recipe) -> Table:
     """What every layer gets of a ticket: the transfer itself, whose result is thrown away."""
     task, moves = carrier.target, carrier.section.moves
     everything = full_mask(task, exempt=recipe.search.exempt, components=assembly.components)

@@ -24,7 +24,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MatrixCell:
     """One source and one target."""
 
     source: Model
@@ -53,11 +53,11 @@ def models_of(names: str, out: Path, *, overrides: Sequence[str] = (), plugins: 
     return list(found.values())
 
 
-def cells_of(models: Sequence[Model], out: Path) -> Iterator[Cell]:
+def cells_of(models: Sequence[Model], out: Path) -> Iterator[MatrixCell]:
     """Every pair of source and target, a model with itself too: its tickets at other seeds."""
     for source in models:
         for target in models:
-            yield Cell(source, target, out / f"{source.name}-to-{target.name}")
+            yield MatrixCell(source, target, out / f"{source.name}-to-{target.name}")
 
 
 def default_folder(models: str) -> Path:

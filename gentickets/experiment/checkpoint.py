@@ -32,7 +32,7 @@ class StatePlace(TypedDict):
 
 
 @dataclass
-class Notes:
+class JobProgress:
     """What a unit has found so far, apart from the state of its training."""
 
     phase: str = "start"
@@ -131,7 +131,7 @@ class Notes:
         return {int(point["step"]) for point in self.curve}
 
 
-def save(folder: RoundFolder, snapshot: Snapshot, notes: Notes, place: StatePlace) -> None:
+def save(folder: RoundFolder, snapshot: Snapshot, notes: JobProgress, place: StatePlace) -> None:
     """Store the state of an unfinished round, keeping the one before."""
     notes.until_now()
     told = {one.name: getattr(notes, one.name) for one in fields(notes) if one.name != "beside"}
@@ -141,7 +141,7 @@ def save(folder: RoundFolder, snapshot: Snapshot, notes: Notes, place: StatePlac
     write_snapshot(folder.progress, snapshot, told, notes.beside)
 
 
-def resume(folder: RoundFolder, place: StatePlace) -> tuple[Snapshot | None, Notes]:
+def resume(folder: RoundFolder, place: StatePlace) -> tuple[Snapshot | None, JobProgress]:
     """The newest sound stored state of a round, or none and empty notes.
 
     Raises TicketError (status 3) where one is sound and another round's.
@@ -157,7 +157,7 @@ def resume(folder: RoundFolder, place: StatePlace) -> tuple[Snapshot | None, Not
         if told.get("place", place) != place:
             raise foreign(path, "it is the state of another round, or of another run's")
         return snapshot, notes
-    return None, Notes()
+    return None, JobProgress()
 
 
 def clear(folder: RoundFolder) -> None:
@@ -166,7 +166,7 @@ def clear(folder: RoundFolder) -> None:
         path.unlink(missing_ok=True)
 
 
-def _notes(told: Mapping[str, Any], beside: Tensors) -> Notes:
+def _notes(told: Mapping[str, Any], beside: Tensors) -> JobProgress:
     sums = {name: defaultdict(float, told.get(name, {})) for name in ("seconds", "spent")}
     own = {key: value for key, value in told.items() if key != "place"}
-    return Notes(**{**own, **sums, "beside": beside})
+    return JobProgress(**{**own, **sums, "beside": beside})

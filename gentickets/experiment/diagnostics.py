@@ -13,9 +13,9 @@ from torch import Tensor
 from gentickets.arms import BESIDE, FORK, ArmName
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.checkpoint import Notes
+from gentickets.experiment.checkpoint import JobProgress
 from gentickets.experiment.evaluation import EVALUATION_SEED, Examiner
-from gentickets.experiment.interpolation import path_between
+from gentickets.experiment.interpolation import interpolate
 from gentickets.experiment.plan import Key, Unit
 from gentickets.quality.classifier import shares
 from gentickets.quality.evaluate import drawn
@@ -31,13 +31,13 @@ from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Ticket
 
 
-def look_beside(assembly: Assembly, run: RunFolder, unit: Unit) -> dict[str, Any]:
+def diagnose(assembly: Assembly, run: RunFolder, unit: Unit) -> dict[str, Any]:
     """What the trained networks of a seed and a round show beside their figures, as `Result.beside` holds it.
 
     ``arms``: of each arm what it has of ``classes`` (shares of each class among its samples, by the data's own
     classifier), ``latents`` (``active``, ``of``) and ``nearest`` (``samples``, ``test``, ``copies``: see
     `gentickets.quality.nearest`); ``classes``: the shares among the real test images, by the same classifier, empty
-    without one; ``paths``: for each step with two forks its ``step`` and what `path_between` finds; ``skipped``: the
+    without one; ``paths``: for each step with two forks its ``step`` and what `interpolate` finds; ``skipped``: the
     arms that could not be looked at, with the reason.
 
     Samples are those of the evaluation on test. The networks are those that the unit needs; of a unit without needs,
@@ -106,7 +106,7 @@ class _Looks:
         other, _, last = self._grown(arm)
         if set(one.mask) != set(other.mask) or one.mask.distance(other.mask):
             raise TicketError(f"{start} and {arm} have different masks, and pruned weights would return between them")
-        return {"step": step, **path_between(self._examiner(one, recipe), first, last, claim.metric)}
+        return {"step": step, **interpolate(self._examiner(one, recipe), first, last, claim.metric)}
 
     @cached_property
     def real_classes(self) -> list[float]:
@@ -154,4 +154,4 @@ class _Looks:
         if ticket.channels is not None:
             take_shapes(task, ticket.weights)
         training = self.assembly.training(task, self.assembly.recipe.train.steps)
-        return Examiner(self.assembly, self.run, self.unit, training, self.batches, Notes())
+        return Examiner(self.assembly, self.run, self.unit, training, self.batches, JobProgress())

@@ -18,8 +18,8 @@ class DiagnosticsJob(Job):
         return [need for need in self.unit.needs if need[1] == "ticket"]
 
     def _worked_out(self) -> Result:
-        from gentickets.experiment.diagnostics import look_beside
+        from gentickets.experiment.diagnostics import diagnose
 
         with self.notes.counted("evaluate", self.assembly.device):
-            found = look_beside(self.assembly, self.run, self.unit)
+            found = diagnose(self.assembly, self.run, self.unit)
         return replace(self._blank(), beside=found, **self.notes.costs())

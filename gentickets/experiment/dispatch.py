@@ -6,7 +6,7 @@ from typing import Any
 
 from gentickets.arms import BESIDE, SEARCH
 from gentickets.experiment.arms.base import Arm
-from gentickets.experiment.arms.early_bird import EmergedArm
+from gentickets.experiment.arms.early_bird import EarlyBirdArm
 from gentickets.experiment.arms.transfer import TransferredArm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.diagnostics_job import DiagnosticsJob
@@ -28,5 +28,5 @@ def arm_of(assembly: Assembly, run: RunFolder, unit: Unit) -> Arm:
     """What a unit of the recipe's run trains."""
     if unit.kind.of_transfer:
         return TransferredArm(assembly, run, unit)
-    kind = EmergedArm if assembly.recipe.method.watches else Arm
+    kind = EarlyBirdArm if assembly.recipe.method.watches else Arm
     return kind(assembly, run, unit)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from gentickets.earlybird import EarlyBird
-from gentickets.experiment.arms.early_bird import EmergedArm
+from gentickets.experiment.arms.early_bird import EarlyBirdArm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.checkpoint import resume
 from gentickets.experiment.job import Job
@@ -21,7 +21,7 @@ from gentickets.training import Losses, Plan, Training, train
 class EarlyBirdJob(Job):
     """The unit of the arm ``search``. It stores the dense state in which each level emerged, and the trace."""
 
-    arm: EmergedArm
+    arm: EarlyBirdArm
 
     def _worked_out(self) -> Result:
         snapshot, self.notes = resume(self.folder, self.place)

@@ -13,7 +13,7 @@ from gentickets.data import Batches
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.checkpoint import Notes
+from gentickets.experiment.checkpoint import JobProgress
 from gentickets.experiment.plan import Unit
 from gentickets.metrics import COMPARED, as_loss, better, known
 from gentickets.metrics import metric as metric_of
@@ -52,7 +52,7 @@ class Examiner:
     """Measures one unit's training into its notes."""
 
     def __init__(
-        self, assembly: Assembly, run: RunFolder, unit: Unit, training: Training, batches: Batches, notes: Notes
+        self, assembly: Assembly, run: RunFolder, unit: Unit, training: Training, batches: Batches, notes: JobProgress
     ) -> None:
         self.assembly, self.run, self.unit = assembly, run, unit
         self.training, self.batches, self.notes = training, batches, notes

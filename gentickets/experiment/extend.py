@@ -14,7 +14,7 @@ from gentickets.results import Result, standing
 from gentickets.runs.folder import RunFolder
 
 
-def keeping_levels(recipe: Recipe, stored: Recipe) -> Recipe:
+def with_declared_levels(recipe: Recipe, stored: Recipe) -> Recipe:
     """The recipe with the levels that a run has declared, where it leaves them to the rounds of its controls.
 
     Those may become more; which levels get a word was declared at the start.
@@ -26,7 +26,7 @@ def keeping_levels(recipe: Recipe, stored: Recipe) -> Recipe:
     return recipe.model_copy(update={"claim": claim})
 
 
-def grows(stored: Recipe, asked: Recipe) -> bool:
+def may_extend(stored: Recipe, asked: Recipe) -> bool:
     """Whether a run of one recipe may go on with another: it adds seeds or arms, and changes none that is there."""
     if diff(without_arms(stored.resolved()), without_arms(asked.resolved())):
         return False
@@ -36,7 +36,7 @@ def grows(stored: Recipe, asked: Recipe) -> bool:
     return before <= after
 
 
-def grown(run: RunFolder, before: Mapping[str, Any], stored: Recipe, asked: Recipe) -> dict[str, Any]:
+def extended(run: RunFolder, before: Mapping[str, Any], stored: Recipe, asked: Recipe) -> dict[str, Any]:
     """The record of a run that grows, written.
 
     What was looked at beside a verdict is looked at again, where there is more to see. Raises TicketError where the
@@ -66,7 +66,7 @@ def unfinished(run: RunFolder, recipe: Recipe) -> bool:
     return len(results_so_far(run, units)) < len(units)
 
 
-def settled(run: RunFolder, units: Sequence[Unit]) -> dict[Key, Result]:
+def settled_results(run: RunFolder, units: Sequence[Unit]) -> dict[Key, Result]:
     """`results_so_far` of a run that goes on. Removes what does not count, and the states of rounds that are done."""
     found = results_so_far(run, units)
     for unit in units:

@@ -15,12 +15,12 @@ from gentickets.spectral import settle
 from gentickets.tickets import Snapshot, check_fit, load_weights
 from gentickets.training.norms import estimate_norms
 
-PLACES = tuple(number / 10 for number in range(11))
+POSITIONS = tuple(number / 10 for number in range(11))
 """Where on the line the figure is taken: 0 is one end, 1 the other."""
 
 
-def path_between(examiner: Examiner, one: Snapshot, other: Snapshot, metric: str) -> dict[str, Any]:
-    """The figure on validation at `PLACES` between two states of the examiner's networks, and its barrier.
+def interpolate(examiner: Examiner, one: Snapshot, other: Snapshot, metric: str) -> dict[str, Any]:
+    """The figure on validation at `POSITIONS` between two states of the examiner's networks, and its barrier.
 
     Returns ``metric``, ``places``, ``values``, ``barrier`` and ``relative`` (see `barrier`). A place where the
     figure is not finite has the value None; then there is no barrier to tell, and those two are None as well.
@@ -32,13 +32,13 @@ def path_between(examiner: Examiner, one: Snapshot, other: Snapshot, metric: str
     check_fit(ends[1], ends[0])
     some = examiner.batches.first(NORM_BATCHES)
     values = []
-    for place in PLACES:
-        put_between(examiner, *ends, place, some)
+    for place in POSITIONS:
+        set_between(examiner, *ends, place, some)
         values.append(_value(examiner, metric))
-    return {"metric": metric, "places": list(PLACES), "values": values, **barrier(values, metric)}
+    return {"metric": metric, "places": list(POSITIONS), "values": values, **barrier(values, metric)}
 
 
-def put_between(
+def set_between(
     examiner: Examiner, one: dict[str, Tensor], other: dict[str, Tensor], place: float, batches: Sequence[Tensor]
 ) -> None:
     """Put weights between two states into the networks; statistics are estimated anew, on ``batches``.

@@ -17,7 +17,7 @@ from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms.base import Arm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.checkpoint import Notes, StatePlace, clear, resume, save
+from gentickets.experiment.checkpoint import JobProgress, StatePlace, clear, resume, save
 from gentickets.experiment.evaluation import Examiner, mean
 from gentickets.experiment.plan import Key, Unit
 from gentickets.files import split_header
@@ -57,7 +57,7 @@ class Job:
         self.folder: RoundFolder = run.round(*unit.key)
         self.arm = arm
         self.stop, self.report, self.save_every = stop, report, save_every
-        self.notes, self.at, self.stopping = Notes(), 0, False
+        self.notes, self.at, self.stopping = JobProgress(), 0, False
         self.saved_at = time.monotonic()
 
     def do(self) -> Result:

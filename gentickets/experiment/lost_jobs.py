@@ -16,7 +16,7 @@ from gentickets.runs.folder import RunFolder
 FORMAT = 1
 
 
-class Lost:
+class LostJobs:
     """The units that an attempt at a run has lost so far; those of the attempt before are forgotten."""
 
     def __init__(self, run: RunFolder) -> None:

@@ -15,7 +15,7 @@ SHOWN = 80
 
 
 @dataclass(frozen=True)
-class Foreign:
+class NotAMessage:
     """A line that is no message: printed by something else, or cut."""
 
     text: str
@@ -35,13 +35,13 @@ def send(pipe: int, message: Mapping[str, Any]) -> None:
         data = data[os.write(pipe, data) :]
 
 
-def messages(pipe: IO[bytes]) -> Iterator[dict[str, Any] | Foreign]:
+def messages(pipe: IO[bytes]) -> Iterator[dict[str, Any] | NotAMessage]:
     """Every message until the pipe ends. What is none is given too, and never raises."""
     while line := pipe.readline(LONGEST):
         yield _message(line)
 
 
-def _message(line: bytes) -> dict[str, Any] | Foreign:
+def _message(line: bytes) -> dict[str, Any] | NotAMessage:
     text = line.decode("utf-8", errors="replace").rstrip("\n")
     try:
         found = json.loads(text)
@@ -49,4 +49,4 @@ def _message(line: bytes) -> dict[str, Any] | Foreign:
         found = None
     if isinstance(found, dict) and line.endswith(b"\n"):
         return found
-    return Foreign(text, cut=not line.endswith(b"\n"))
+    return NotAMessage(text, cut=not line.endswith(b"\n"))

@@ -45,7 +45,7 @@ def _require(out: Path, first: str, kind: str) -> None:
 
 
 @contextmanager
-def claimed(out: Path, first: Path, data: bytes) -> Iterator[None]:
+def claimed_folder(out: Path, first: Path, data: bytes) -> Iterator[None]:
     """Hold a folder for writing, with its first file in it: ``data``, unless one is there.
 
     Where what is done inside fails before the first round begins, all that this process has made is removed, and

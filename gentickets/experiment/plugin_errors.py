@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).resolve().parents[1]
 
 
-def blame(error: BaseException, plugins: Sequence[Path]) -> str:
+def describe_error(error: BaseException, plugins: Sequence[Path]) -> str:
     """An unforeseen error in a line: ``my_models.py:12, in Flow.objectives: KeyError: 'x'`` where a plugin raised it.
 
     Where none of the plugins' code was running, the line of gentickets that failed is named instead.
@@ -38,7 +38,7 @@ def blame(error: BaseException, plugins: Sequence[Path]) -> str:
 
 
 @contextmanager
-def blaming(plugins: Sequence[Path]) -> Iterator[None]:
+def as_plugin_errors(plugins: Sequence[Path]) -> Iterator[None]:
     """Turn unforeseen errors inside into a TicketError (status 1) that says whose they are; without plugins none."""
     try:
         yield
@@ -49,7 +49,7 @@ def blaming(plugins: Sequence[Path]) -> Iterator[None]:
 
         if not plugins or isinstance(error, Stopped):
             raise
-        raise TicketError(blame(error, plugins), Status.FAILED) from error
+        raise TicketError(describe_error(error, plugins), Status.FAILED) from error
 
 
 def check_family(assembly: Assembly) -> None:

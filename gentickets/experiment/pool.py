@@ -16,11 +16,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.messages import Foreign, messages, send
+from gentickets.experiment.messages import NotAMessage, messages, send
 from gentickets.experiment.plan import Key, Unit
 from gentickets.experiment.schedule import UnitQueue
 
-Tell = Callable[[Unit, int, Mapping[str, Any] | None], object]
+Report = Callable[[Unit, int, Mapping[str, Any] | None], object]
 """(unit, steps taken, message when done) -> whatever."""
 COMMAND = (sys.executable, "-P", "-m", "gentickets.experiment.worker")
 """-P: a random.py in the user's folder shadows no module."""
@@ -118,7 +118,7 @@ class Pool:
         done: set[Key],
         setup: Mapping[str, Any],
         jobs: int,
-        tell: Tell,
+        tell: Report,
         preflight: Mapping[str, Any] | None = None,
         note: Callable[[str], object] = lambda line: None,
         *,
@@ -189,8 +189,8 @@ class Pool:
             return
         if message is None:
             self._ended(worker)
-        elif isinstance(message, Foreign) or not self._heard(worker, message):
-            self._foreign(worker, message if isinstance(message, Foreign) else Foreign(str(message)))
+        elif isinstance(message, NotAMessage) or not self._heard(worker, message):
+            self._foreign(worker, message if isinstance(message, NotAMessage) else NotAMessage(str(message)))
 
     def _watch(self) -> None:
         """End workers that reach nothing new, and kill those that were to end and have not."""
@@ -256,7 +256,7 @@ class Pool:
             return False
         return True
 
-    def _foreign(self, worker: Worker, line: Foreign) -> None:
+    def _foreign(self, worker: Worker, line: NotAMessage) -> None:
         if line.cut and worker.why is None:
             worker.why = f"ended in {line}"  # its end is told next
         elif not line.cut:

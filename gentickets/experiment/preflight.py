@@ -19,11 +19,11 @@ from gentickets.accounting.meters import peak_memory
 from gentickets.arms import SEARCH, ArmKind
 from gentickets.criteria import CRITERIA, Criterion
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.arms.early_bird import EmergedArm
+from gentickets.experiment.arms.early_bird import EarlyBirdArm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.early_bird_job import EarlyBirdJob
 from gentickets.experiment.plan import Unit, unit_of
-from gentickets.experiment.plugin_errors import blame, figures_of_images
+from gentickets.experiment.plugin_errors import describe_error, figures_of_images
 from gentickets.masks import Mask, full_mask, keep_top
 from gentickets.quality import reconstruction_grid, sample_grid
 from gentickets.runs.folder import RunFolder
@@ -55,7 +55,7 @@ class Preflight:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PendingWork:
     """What a run still has to do."""
 
     units: Sequence[Unit]
@@ -68,12 +68,12 @@ class Wanted:
     keep_all: bool = False
 
 
-def wanted_from(record: Mapping[str, Any]) -> Wanted:
+def pending_from(record: Mapping[str, Any]) -> PendingWork:
     """The same as it went through JSON."""
-    return Wanted(**{**record, "units": [unit_of(unit) for unit in record["units"]]})
+    return PendingWork(**{**record, "units": [unit_of(unit) for unit in record["units"]]})
 
 
-def preflight(assembly: Assembly, folder: Path, wanted: Wanted) -> Preflight:
+def preflight(assembly: Assembly, folder: Path, wanted: PendingWork) -> Preflight:
     """Try everything that a run in ``folder`` will need, on networks that are thrown away.
 
     Random states are put back, and nothing is written. Takes about as long as a few steps of training.
@@ -122,7 +122,7 @@ class _Trial:
             raise
         except Exception as error:
             plugins = self.assembly.plugin_files
-            self.found.troubles.append((f"{what} does not work with these networks: {blame(error, plugins)}",
+            self.found.troubles.append((f"{what} does not work with these networks: {describe_error(error, plugins)}",
                                         Status.REQUEST))  # fmt: skip
 
     def checks(self) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -144,7 +144,7 @@ class _Trial:
         if any(kind.role == "search" for kind in self.arms):
             yield "the early bird", self._early_bird
         if own := [unit for unit in self.units if unit.kind.of_channels and unit.kind.own_start]:
-            start = EmergedArm(self.assembly, self.run, own[0]).require_own_start
+            start = EarlyBirdArm(self.assembly, self.run, own[0]).require_own_start
             yield f"the control '{own[0].arm}'", lambda: self._alone(own[0].arm, start)
 
     @property
@@ -212,7 +212,7 @@ class _Trial:
     def _early_bird(self) -> None:
         """The networks with half of the channels, and whether the rule can tell anything from noise here."""
         unit = next(unit for unit in self.units if unit.arm == SEARCH)
-        work = EarlyBirdJob(self.assembly, self.run, unit, EmergedArm(self.assembly, self.run, unit))
+        work = EarlyBirdJob(self.assembly, self.run, unit, EarlyBirdArm(self.assembly, self.run, unit))
         work.training = Training(work.arm.task(), work._plan())
         bird = work._bird()
         work.ranked.try_out()

@@ -12,13 +12,13 @@ from gentickets.arms import SEARCH, ArmName
 from gentickets.definitions import definitions_of
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.extend import grown, grows, keeping_levels, results_so_far, settled
-from gentickets.experiment.lost_jobs import Lost
+from gentickets.experiment.extend import extended, may_extend, results_so_far, settled_results, with_declared_levels
+from gentickets.experiment.lost_jobs import LostJobs
 from gentickets.experiment.options import Listener, Options, Silent
-from gentickets.experiment.ownership import claimed, require_free
+from gentickets.experiment.ownership import claimed_folder, require_free
 from gentickets.experiment.plan import Unit, plan_units
 from gentickets.experiment.pool import Pool
-from gentickets.experiment.start_record import available_cores, going_on, record_of
+from gentickets.experiment.start_record import available_cores, continued_record, record_of
 from gentickets.experiment.worker import BEAT_SECONDS
 from gentickets.ledger import write_ledger
 from gentickets.recipe import Recipe, diff, recipe_from, stored_recipe
@@ -49,14 +49,14 @@ def find(
         raise TicketError(f"no run to resume at {out}; without --resume it would start there")
     require_free(out, run.record.name, "run", run.read_record)
     record = record_of(recipe, options)
-    with claimed(out, run.record, run.record_text(record)):
+    with claimed_folder(out, run.record, run.record_text(record)):
         clear_drafts(out)
         record = _settle(run, recipe, options, record, listener.note)
         # what is there may have grown beyond what is asked
         recipe = recipe_from(record["recipe"], name=recipe.name, text=recipe.text)
         prepare(run)
         units = plan_units(recipe)
-        done = set(settled(run, units))
+        done = set(settled_results(run, units))
         listener.begin(units, done)
 
         def tell(unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
@@ -64,9 +64,9 @@ def find(
                 drop_trained(run, recipe, unit)
             listener.tell(unit, steps, message)
 
-        setup, lost = _setup(run, record, options), Lost(run)
+        setup, lost = _setup(run, record, options), LostJobs(run)
         left, jobs = [unit for unit in units if unit.key not in done], jobs_for(record, options)
-        preflight = to_try(left, jobs, options)
+        preflight = preflight_setup(left, jobs, options)
         if options.jobs == 0:
             _here(run, left, {**setup, "preflight": preflight}, tell, listener.note)
         else:
@@ -94,11 +94,11 @@ def _settle(
     stored = stored_recipe(before["recipe"], where=str(run.record))
     if not any(run.path.glob("seed-*")):
         return _restarted(run, recipe, before, record)
-    wanted = keeping_levels(recipe, stored)
+    wanted = with_declared_levels(recipe, stored)
     changes = diff(stored, wanted)
-    if changes and grows(wanted, stored):
+    if changes and may_extend(wanted, stored):
         wanted, changes = stored, []  # the run has been given more than that, by a verdict perhaps
-    elif changes and not grows(stored, wanted):
+    elif changes and not may_extend(stored, wanted):
         told = "\n  ".join(changes)
         raise TicketError(f"{run.path} was started with another recipe; choose another --out. Changed:\n  {told}")
     if before.get("plugins", {}) != record["plugins"]:
@@ -107,13 +107,13 @@ def _settle(
         if asked not in (None, "auto", before.get(key, asked)):
             message = f"{run.path} was started with {key} {before[key]}, and {asked} would give other bits"
             raise TicketError(f"{message}; leave --{key} out, or choose another --out")
-    record, differences = going_on(before, record, len([*run.path.glob("seed-*/*/round-*/result.json")]))
+    record, differences = continued_record(before, record, len([*run.path.glob("seed-*/*/round-*/result.json")]))
     if differences:
         note(f"this run goes on with {', '.join(differences)}: its next rounds may differ in their last digits")
     if not has_checksums(record):
         note(f"{run.path} was {WITHOUT_CHECKSUMS}")
     if changes:
-        return grown(run, record, stored, wanted)
+        return extended(run, record, stored, wanted)
     if record != before:
         write_whole(run.record, run.record_text(record))
     return record
@@ -155,7 +155,7 @@ def _setup(run: RunFolder, record: Mapping[str, Any], options: Options) -> dict[
     }
 
 
-def to_try(left: Sequence[Unit], jobs: int, options: Options) -> dict[str, Any]:
+def preflight_setup(left: Sequence[Unit], jobs: int, options: Options) -> dict[str, Any]:
     """What is tried of the units that are left before anything is trained: `preflight.Wanted`, as JSON has it."""
     one = [asdict(unit) for unit in left if unit.seed == left[0].seed]
     seeds = len({unit.seed for unit in left})
@@ -167,12 +167,12 @@ def _here(
 ) -> None:
     """Work in this process, one unit after the other."""
     from gentickets.experiment.dispatch import job_of
-    from gentickets.experiment.plugin_errors import blaming
-    from gentickets.experiment.worker import assembled, tried
+    from gentickets.experiment.plugin_errors import as_plugin_errors
+    from gentickets.experiment.worker import assembled, preflight_notes
 
-    with blaming([Path(path) for path in setup["plugins"]]):
+    with as_plugin_errors([Path(path) for path in setup["plugins"]]):
         assembly = assembled(setup)
-        for sentence in tried(assembly, setup):
+        for sentence in preflight_notes(assembly, setup):
             note(sentence)
         for unit in units:
             result = job_of(assembly, run, unit, save_every=setup["save_every"]).do()

@@ -44,7 +44,7 @@ def text_hash(recipe: Recipe) -> str:
     return hashlib.sha256(recipe.text.encode()).hexdigest()
 
 
-def going_on(before: Mapping[str, Any], now: Mapping[str, Any], done: int) -> tuple[dict[str, Any], list[str]]:
+def continued_record(before: Mapping[str, Any], now: Mapping[str, Any], done: int) -> tuple[dict[str, Any], list[str]]:
     """The record of a run that goes on after ``done`` rounds, and what has changed since it was last at work.
 
     A run of format 1 gets an identity, and is marked as one whose earlier results have no checksums. Other programs or

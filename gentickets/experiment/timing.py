@@ -16,9 +16,9 @@ from gentickets.accounting import dense_flops, masked_flops, step_flops
 from gentickets.arms import BESIDE, SEARCH
 from gentickets.data import Images, Splits
 from gentickets.errors import TicketError
-from gentickets.experiment.arms.early_bird import EmergedArm
+from gentickets.experiment.arms.early_bird import EarlyBirdArm
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.checkpoint import Notes
+from gentickets.experiment.checkpoint import JobProgress
 from gentickets.experiment.early_bird_job import EarlyBirdJob
 from gentickets.experiment.evaluation import Examiner
 from gentickets.experiment.plan import Key, Unit
@@ -168,7 +168,7 @@ def _evaluation(
 
     def go() -> None:
         # networks that were never trained may give figures that are none
-        with Notes().counted("evaluate", assembly.device), suppress(TicketError):
+        with JobProgress().counted("evaluate", assembly.device), suppress(TicketError):
             examiner.figures(examiner.training.task, "test", only_metric=only_metric)
 
     first, again = _timed(assembly.device, go), _timed(assembly.device, go)
@@ -177,7 +177,7 @@ def _evaluation(
 
 def _examiner(assembly: Assembly, unit: Unit, folder: Path) -> Examiner:
     training = Training(assembly.task(unit.seed), assembly.plan(unit.span))
-    return Examiner(assembly, RunFolder(folder), unit, training, assembly.batches(unit.seed), Notes())
+    return Examiner(assembly, RunFolder(folder), unit, training, assembly.batches(unit.seed), JobProgress())
 
 
 def _with_images(assembly: Assembly, folder: Path, images: int) -> Assembly:
@@ -212,7 +212,7 @@ def _score(assembly: Assembly, units: Sequence[Unit]) -> float:
     full = full_mask(task, exempt=assembly.recipe.search.exempt, components=assembly.components)
 
     def go() -> None:
-        with Notes().counted("score", assembly.device), suppress(TicketError):
+        with JobProgress().counted("score", assembly.device), suppress(TicketError):
             scores = assembly.criterion(task, batches, seed)
             keep_top({name: scores[name] for name in full}, 0.5, within=full, scope="component", seed=seed)
 
@@ -222,7 +222,7 @@ def _score(assembly: Assembly, units: Sequence[Unit]) -> float:
 def _early_bird(assembly: Assembly, unit: Unit, folder: Path) -> tuple[float, float]:
     """Beginning a search of early birds, and one of its checks."""
     run = RunFolder(folder)
-    work = EarlyBirdJob(assembly, run, unit, EmergedArm(assembly, run, unit))
+    work = EarlyBirdJob(assembly, run, unit, EarlyBirdArm(assembly, run, unit))
     work.training = Training(work.arm.task(), work._plan())
     bird = work._bird()
     begin = _timed(assembly.device, bird.begin)

@@ -34,7 +34,7 @@ RECORD = "source.json"
 
 
 @with_config(ConfigDict(extra="allow", strict=True))
-class Told(TypedDict):
+class SourceRecord(TypedDict):
     """What `source.json` holds. An earlier version stored no format, no run and no source's run."""
 
     name: str
@@ -46,7 +46,7 @@ class Told(TypedDict):
     source: NotRequired[str | None]
 
 
-class Kept:
+class StoredSource:
     """The source as a run keeps it."""
 
     def __init__(self, run: RunFolder) -> None:
@@ -66,7 +66,7 @@ class Kept:
             raise TicketError(f"{self.record} is gone: start the transfer again, from its source", Status.TICKET)
         told = read_json(self.record, FORMAT, unstated=UNCHECKED)
         try:
-            TypeAdapter(Told).validate_python(told)
+            TypeAdapter(SourceRecord).validate_python(told)
         except ValidationError as error:
             raise TicketError(f"{self.record} is damaged: {wrong_field(error)}", Status.TICKET) from error
         if told.get("run") not in (None, self._run):

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, Any
 
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.messages import Foreign, messages, send
+from gentickets.experiment.messages import NotAMessage, messages, send
 from gentickets.heartbeat import reached
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Channel:
         self.read, self.write = read, write
         self.orders: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self.stop = threading.Event()
-        self.foreign: Foreign | None = None
+        self.foreign: NotAMessage | None = None
         self.taken = 0
         """Steps of the unit that is being worked on."""
         self._writing = threading.Lock()
@@ -75,7 +75,7 @@ class Channel:
 
     def _listen(self) -> None:
         for order in messages(self.read):
-            if isinstance(order, Foreign):
+            if isinstance(order, NotAMessage):
                 self.foreign, order = order, {"stop": True}
             if "stop" in order:
                 self.stop.set()
@@ -114,13 +114,13 @@ def assembled(setup: Mapping[str, Any]) -> Assembly:
     return assembly
 
 
-def tried(assembly: Assembly, setup: Mapping[str, Any]) -> list[str]:
+def preflight_notes(assembly: Assembly, setup: Mapping[str, Any]) -> list[str]:
     """Sentences worth knowing before training; TicketError for what will not work. Of one worker alone."""
     if (wanted := setup.get("preflight")) is None:
         return []
-    from gentickets.experiment.preflight import preflight, wanted_from
+    from gentickets.experiment.preflight import pending_from, preflight
 
-    found = preflight(assembly, Path(setup["run"]), wanted_from(wanted))
+    found = preflight(assembly, Path(setup["run"]), pending_from(wanted))
     found.require()
     return found.notes
 
@@ -142,7 +142,7 @@ def work(channel: Channel, setup: Mapping[str, Any]) -> None:
             last[0] = time.monotonic()
             channel.beat()
 
-    channel.tell(ready=True, notes=tried(assembly, setup))
+    channel.tell(ready=True, notes=preflight_notes(assembly, setup))
     while "stop" not in (order := channel.orders.get()):
         unit = unit_of(order["do"])
         job = job_of(assembly, run, unit, stop=channel.stop.is_set, report=report, save_every=setup["save_every"])
@@ -177,10 +177,10 @@ def main() -> None:
     except BaseException as error:  # a plugin that calls sys.exit() too
         import traceback
 
-        from gentickets.experiment.plugin_errors import blame
+        from gentickets.experiment.plugin_errors import describe_error
 
         plugins = [Path(path) for path in setup["plugins"]]
-        channel.tell(error=blame(error, plugins), exit=int(Status.FAILED), traceback=traceback.format_exc())
+        channel.tell(error=describe_error(error, plugins), exit=int(Status.FAILED), traceback=traceback.format_exc())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from helpers import call, make_task, recipe_text
 
 from gentickets.accounting import Counter, Timing, clock, dense_flops, step_flops
 from gentickets.actions import measure as measuring
-from gentickets.actions.break_even import spent_on
+from gentickets.actions.break_even import search_cost_of
 from gentickets.actions.measure import Measured, sample_flops
 from gentickets.channels import compact, full_channels, groups_of, keep_channels
 from gentickets.disk import write_whole
@@ -252,7 +252,7 @@ def test_break_even_by_hand_in_trainings_and_in_samples() -> None:
     dense, small = network("dense", 0.4, 1e-3, 100.0), network("compact", 0.1, 6e-4, 40.0)
     # 100 steps, 20 of them before the ticket starts. The search took 0.25 * 100 * 0.4 = 10 s, 80 steps save 24 s;
     # and 0.5 * 100 * 100 = 5,000 FLOPs, 80 steps save 4,800
-    spent = spent_on(LEVEL, dense, small, 100, 20)
+    spent = search_cost_of(LEVEL, dense, small, 100, 20)
     assert spent.trainings == {"flops": 2, "seconds": 1}
     assert spent.samples == {"flops": pytest.approx(5000 / 6), "seconds": pytest.approx(10 / 4e-4)}
     assert "cost 0.50 dense trainings by FLOPs, 0.25 by seconds (mean of 2 seeds)" in spent.sentence
@@ -264,17 +264,17 @@ def test_break_even_by_hand_in_trainings_and_in_samples() -> None:
 
 def test_a_compact_network_that_is_no_quicker_repays_nothing_by_seconds() -> None:
     dense, small = network("dense", 0.4, 1e-3, 100.0), network("compact", 0.4, 1e-3, 40.0)
-    spent = spent_on(LEVEL, dense, small, 100, 20)
+    spent = search_cost_of(LEVEL, dense, small, 100, 20)
     assert (spent.trainings["seconds"], spent.samples["seconds"]) == (None, None)
     assert "after 2 trainings by FLOPs, never by seconds, or after" in spent.sentence
     scattered = replace(small, step=Timing((0.1, 0.5, 0.3, 0.5, 0.3), 0.1))
     assert scattered.step.gain(dense.step)[0] > 1.3, "in the median it is quicker"
-    assert spent_on(LEVEL, dense, scattered, 100, 20).trainings["seconds"] is None
+    assert search_cost_of(LEVEL, dense, scattered, 100, 20).trainings["seconds"] is None
 
 
 def test_a_masked_network_that_was_timed_as_quicker_was_lucky() -> None:
     dense, masked = network("dense", 0.4, 1e-3, 100.0), network("masked", 0.2, 5e-4, 40.0)
-    spent = spent_on(LEVEL, dense, masked, 100, 20)
+    spent = search_cost_of(LEVEL, dense, masked, 100, 20)
     assert set(spent.trainings.values()) == set(spent.samples.values()) == {None}
     assert "never, a mask saves nothing by itself" in spent.sentence
 

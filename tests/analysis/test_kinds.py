@@ -16,8 +16,8 @@ from gentickets.analysis.results import RunResults
 from gentickets.analysis.text.recipe import facts, how_found
 from gentickets.analysis.width_sweep import sweep_sentence
 from gentickets.report import Summary, early_stop, summarize, table, write_report
-from gentickets.report.plots.quality import comparison, quality
-from gentickets.report.tables.run import every_figure
+from gentickets.report.plots.quality import comparison_plot, quality_plot
+from gentickets.report.tables.run import full_table
 from gentickets.results import Result
 
 summarize, how_found, facts, RunResults = map(reading, (summarize, how_found, facts, RunResults))
@@ -151,7 +151,7 @@ def test_a_sweep_has_a_table_of_widths() -> None:
     assert [line[:2] for line in lines] == [["8", "88"], ["16", "176"], ["32", "352"]]
     assert lines[0][2:4] == ["20.25 ± 0.25 (3)", "19.25 ± 0.25 (3)"]
     assert (summary.verdict.word, summary.metric, summary.is_sweep) == ("no claim", "frechet", True)
-    assert quality(summary) == ""
+    assert quality_plot(summary) == ""
 
 
 def test_a_sweep_over_another_keyword_is_named_by_it() -> None:
@@ -317,7 +317,7 @@ def test_the_first_figure_with_a_direction_leads_where_nothing_is_claimed() -> N
 
 def test_every_figure_has_its_spread_and_its_training_images() -> None:
     results = [replace(r, train={"frechet": 10.0 + r.seed}) for r in tickets()]
-    header, lines = every_figure(summarize(results, {"search": SEARCH}))
+    header, lines = full_table(summarize(results, {"search": SEARCH}))
     assert header == ["arm", "sparsity", "Fréchet distance ↓ on test", "Fréchet distance ↓ on train", "notes"]
     assert lines[0][3] == "11.00 ± 1.00 (3)"
 
@@ -358,8 +358,8 @@ def test_runs_that_do_not_compare_stand_in_tables_of_their_own(tmp_path: Path) -
     tables = overview.split("<table>")[1:]
     assert [re.findall(r'href="#run(\d)"', text) for text in tables] == [["0", "2"], ["1"], ["3"]]
     summaries = [summarize(tickets(), recipe, "a"), summarize(other, recipe, "b")]
-    assert comparison(summaries).count("worse than dense by (%)") == 2
-    assert comparison(summaries[:1] * 2).count("worse than dense by (%)") == 1
+    assert comparison_plot(summaries).count("worse than dense by (%)") == 2
+    assert comparison_plot(summaries[:1] * 2).count("worse than dense by (%)") == 1
 
 
 def test_a_far_control_leaves_on_the_side_that_is_worse() -> None:
@@ -367,7 +367,7 @@ def test_a_far_control_leaves_on_the_side_that_is_worse() -> None:
 
     def drawn(figure: str, value: float) -> str:
         far = [result("shuffle", s, 2, {figure: value}) for s in range(3)]
-        return quality(summarize(tickets(figure) + far, search))
+        return quality_plot(summarize(tickets(figure) + far, search))
 
     assert "a control lies above" in drawn("frechet", 80.0)
     assert "a control lies below" in drawn("recall", -80.0)
@@ -378,7 +378,7 @@ def test_a_far_control_leaves_on_the_side_that_is_worse() -> None:
 
 def test_a_wide_range_has_plain_numbers_on_its_axis() -> None:
     results = [replace(r, test={"frechet": 100.0**r.round}) for r in tickets()]
-    drawn = quality(summarize(results, {"search": SEARCH}))
+    drawn = quality_plot(summarize(results, {"search": SEARCH}))
     assert "mathdefault" not in drawn
     assert {"1", "100", "10000"} <= set(re.findall(r">([\d.]+)</text>", drawn))
 

@@ -23,11 +23,11 @@ from gentickets.analysis.text.costs import search_table, sentence, size_table, w
 from gentickets.analysis.text.format import engineering
 from gentickets.analysis.text.recipe import facts, how_found
 from gentickets.report import Report, Summary, judge, summarize, table, write_report
-from gentickets.report.plots.costs import front as drawn_front
+from gentickets.report.plots.costs import pareto_plot as drawn_front
 from gentickets.report.plots.costs import time_spent
 from gentickets.report.plots.early_bird import distances
 from gentickets.report.plots.layers import densities
-from gentickets.report.plots.quality import comparison
+from gentickets.report.plots.quality import comparison_plot
 from gentickets.results import Result
 
 summarize, judge, how_found, facts, RunResults = map(reading, (summarize, judge, how_found, facts, RunResults))
@@ -585,7 +585,7 @@ def test_compact_layers_are_mapped_by_their_channels(whole: Summary) -> None:
 def test_channels_compare_with_masks_by_the_weights_they_remove() -> None:
     masked = [replace(r, channels={}, sparsity=1 - 0.5**r.round) for r in early_birds() if r.arm == "ticket"]
     other = {**RECIPE, "search": {"method": "iterative", "rounds": 2, "keep": 0.5, "seeds": 3}}
-    svg = comparison([summarize(early_birds(), RECIPE, "a"), summarize(masked, other, "b")])
+    svg = comparison_plot([summarize(early_birds(), RECIPE, "a"), summarize(masked, other, "b")])
     assert "weights removed (%)" in svg
     assert ">93.8<" in svg, "three quarters of the channels are 93.75 % of the weights"
 

@@ -26,7 +26,7 @@ from gentickets.report.pages import matrix as matrix_files
 from gentickets.report.pages.gallery import pictures
 from gentickets.report.plots import transfer as transfer_plot
 from gentickets.report.plots import transfer_matrix as heat
-from gentickets.report.plots.quality import quality
+from gentickets.report.plots.quality import quality_plot
 from gentickets.report.plots.transfer_matrix import heat_map, heat_svg
 from gentickets.results import Result
 
@@ -535,12 +535,12 @@ def test_the_page_has_words_plot_table_and_layers_of_the_transfer(written: tuple
 
 
 def test_the_plot_shows_each_arm_once_and_the_better_twin_hollow_where_it_is_scaled() -> None:
-    svg = transfer_plot.transferred(summarize(*curve()))
+    svg = transfer_plot.transfer_plot(summarize(*curve()))
     names = ["dense", "the target's own ticket", "transferred", "re-initialized", "shuffled mask",
              "transferred mask shuffled", "transferred without mask", "transferred mask alone"]  # fmt: skip
     assert [svg.count(f">{name}</text>") for name in names] == [1] * len(names)
     assert "scaled" not in svg
-    assert transfer_plot.transferred(summarize(*native())) == ""
+    assert transfer_plot.transfer_plot(summarize(*native())) == ""
 
 
 def native() -> tuple[list[Result], dict[str, Any]]:
@@ -554,7 +554,7 @@ def test_the_verdict_on_the_native_ticket_is_what_it_is_without_a_transfer() -> 
     whole, alone = summarize(*curve()), summarize(*native())
     assert whole.verdict == alone.verdict
     assert alone.transfer is None
-    assert quality(whole) == quality(alone)
+    assert quality_plot(whole) == quality_plot(alone)
     own = [row for row in whole.rows if not row.arm.startswith("transfer")]
     assert own == list(alone.rows)
     assert [choice for choice in whole.choices if choice.cost["flops"]] == list(alone.choices)

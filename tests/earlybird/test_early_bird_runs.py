@@ -35,7 +35,7 @@ from gentickets.definitions import Definitions
 from gentickets.earlybird import Pace
 from gentickets.errors import Status, TicketError
 from gentickets.experiment import checkpoint as notes
-from gentickets.experiment.arms.early_bird import EmergedArm
+from gentickets.experiment.arms.early_bird import EarlyBirdArm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.early_bird_job import bird_of
 from gentickets.experiment.options import Options
@@ -332,7 +332,7 @@ def test_a_run_keeps_the_noise_with_which_it_began(version: int, tmp_path: Path)
     assembly = Assembly(recipe, root=Path("data"), device="cpu", definitions=definitions)
     unit = next(unit for unit in plan_units(recipe) if unit.arm == "search")
     training = assembly.training(assembly.task(0), unit.span)
-    arm = EmergedArm(assembly, RunFolder(tmp_path), unit)
+    arm = EarlyBirdArm(assembly, RunFolder(tmp_path), unit)
     watch = bird_of(assembly, unit, training, arm.ranked(training.task))
     own = {"encoder": (Pace(0.9, Schedule("linear", STEPS)),), "decoder": (Pace(0.9, Schedule("linear", STEPS)),)}
     assert watch.settings.paces == (own if version == 2 else {"": (Pace(0.9),)})

@@ -12,7 +12,7 @@ import pytest
 from helpers import MODULES
 
 from gentickets import arms
-from gentickets.actions.transfer import gather
+from gentickets.actions.transfer import check_source
 from gentickets.analysis.costs import totals
 from gentickets.analysis.judge import judge_run
 from gentickets.analysis.results import RunResults
@@ -38,7 +38,7 @@ from gentickets.recipe import Recipe, parse_recipe
 from gentickets.report import read_run
 from gentickets.report.pages.verdict_files import document
 from gentickets.report.plots.marks import marks_of
-from gentickets.report.tables.run import every_figure, size
+from gentickets.report.tables.run import full_table, size
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder
 from gentickets.scoring import SCORINGS
@@ -133,7 +133,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for name in TEXTS:
             recipe, prepare = recipe_of(name), {}
             if recipe.transfer is not None:
-                gathered = gather(folder / "masks", recipe, HERE)
+                gathered = check_source(folder / "masks", recipe, HERE)
                 recipe, prepare = gathered.recipe, {"prepare": gathered.keep}
             find(recipe, folder / name, HERE, **prepare)  # type: ignore[arg-type]
     return {name: folder / name for name in TEXTS}
@@ -191,7 +191,7 @@ def _is_reported(unit: Unit, kind: ArmKind, path: Path) -> None:
     if row is not None:
         assert row.name != unit.arm or kind.title == kind.name, "it has a title"
         assert size(summary, row).startswith("as ") == kind.narrower
-        assert any(line[0] == row.name for line in every_figure(summary)[1]) or summary.is_sweep
+        assert any(line[0] == row.name for line in full_table(summary)[1]) or summary.is_sweep
         assert (unit.name.base in marks_of(summary)) == (kind.role == "control" or kind.role == "transfer" != kind.name)
     assert not any(unit.arm in sentence for sentence in summary.missing), summary.missing
 

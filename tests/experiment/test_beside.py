@@ -20,8 +20,8 @@ from gentickets.data import Batches, Images, Splits, load
 from gentickets.errors import Status, TicketError
 from gentickets.experiment import interpolation as paths_module
 from gentickets.experiment.assembly import Assembly
-from gentickets.experiment.diagnostics import look_beside
-from gentickets.experiment.interpolation import PLACES, barrier, path_between, put_between
+from gentickets.experiment.diagnostics import diagnose
+from gentickets.experiment.interpolation import POSITIONS, barrier, interpolate, set_between
 from gentickets.experiment.options import Options
 from gentickets.experiment.plan import Unit
 from gentickets.experiment.run import find
@@ -85,7 +85,7 @@ class Run:
     found: dict[str, Any] = field(default_factory=dict)
 
     def look(self, round: int, needs: Sequence[tuple[int, str, int]] = ()) -> dict[str, Any]:
-        return look_beside(self.assembly, self.folder, Unit(0, "beside", round, 0, 0, tuple(needs)))
+        return diagnose(self.assembly, self.folder, Unit(0, "beside", round, 0, 0, tuple(needs)))
 
 
 def made(text: str, out: Path) -> Run:
@@ -141,13 +141,13 @@ class Known(Task):
 
 
 def path_of(task: Task, one: Snapshot, other: Snapshot, images: Images, metric: str = "reconstruction") -> Any:
-    """`path_between` with the task's own averages in place of an examiner's figures."""
+    """`interpolate` with the task's own averages in place of an examiner's figures."""
     examiner: Any = SimpleNamespace(
         training=SimpleNamespace(task=task),
         batches=Batches(images, 32, seed=0),
         figures=lambda task, split, only_metric: SimpleNamespace(figures=averages(task, images, seed=0)),
     )
-    return path_between(examiner, one, other, metric)
+    return interpolate(examiner, one, other, metric)
 
 
 def between(one: Sequence[float], other: Sequence[float], figure: Any, images: Images, **how: str) -> Any:
@@ -169,7 +169,7 @@ def test_equal_ends_have_no_barrier(few: Images) -> None:
 
 def test_a_hill_between_two_valleys_is_a_barrier_of_its_height(few: Images) -> None:
     found = between([-1], [1], lambda w: (w**2 - 1) ** 2 + 4, few)
-    expected = [((2 * place - 1) ** 2 - 1) ** 2 + 4 for place in PLACES]
+    expected = [((2 * place - 1) ** 2 - 1) ** 2 + 4 for place in POSITIONS]
     assert found["values"] == pytest.approx(expected, rel=1e-6)
     assert found["barrier"] == pytest.approx(1)
     assert found["relative"] == pytest.approx(1 / 4)
@@ -244,7 +244,7 @@ def test_a_decoders_statistics_are_those_of_what_the_encoder_gives_by_then(few: 
     for shift in (0.0, 3.0):
         weights = copied(state_of(task))
         weights = {n: v + shift if "running_mean" in n and "encoder" in n else v for n, v in weights.items()}
-        put_between(SimpleNamespace(training=SimpleNamespace(task=task)), weights, weights, 0.5, [few.all()])  # type: ignore[arg-type]
+        set_between(SimpleNamespace(training=SimpleNamespace(task=task)), weights, weights, 0.5, [few.all()])  # type: ignore[arg-type]
         found.append(copied(state_of(task)))
     assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
@@ -253,7 +253,7 @@ def test_spectral_norms_hold_between_the_ends() -> None:
     """Raw weights are what is interpolated; sigma is 1 at every place, as it is for a trained network."""
     ends = [copied(state_of(make_task("gan-sngan", seed))) for seed in (0, 1)]
     task = make_task("gan-sngan")
-    put_between(SimpleNamespace(training=SimpleNamespace(task=task)), *ends, 0.5, [])  # type: ignore[arg-type]
+    set_between(SimpleNamespace(training=SimpleNamespace(task=task)), *ends, 0.5, [])  # type: ignore[arg-type]
     task.eval()
     layers = [layer for layer in task.discriminator.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     assert layers
@@ -269,7 +269,7 @@ def test_pruned_weights_stay_zero_along_a_path(run: Run) -> None:
     states = [dict(read_snapshot(end.trained)[0].weights) for end in ends]
     task = run.assembly.task(0)
     for place in (0.0, 0.3, 1.0):
-        put_between(SimpleNamespace(training=SimpleNamespace(task=task)), *states, place, [])  # type: ignore[arg-type]
+        set_between(SimpleNamespace(training=SimpleNamespace(task=task)), *states, place, [])  # type: ignore[arg-type]
         for name, kept in mask.items():
             assert not task.state_dict()[name][~kept].any()
     assert all(torch.equal(task.state_dict()[name], value) for name, value in states[1].items())

@@ -18,8 +18,8 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.options import Options
 from gentickets.experiment.plan import plan_units
-from gentickets.experiment.preflight import Preflight, preflight, wanted_from
-from gentickets.experiment.run import find, to_try
+from gentickets.experiment.preflight import Preflight, pending_from, preflight
+from gentickets.experiment.run import find, preflight_setup
 from gentickets.recipe import Recipe, load_recipe
 
 HEAD = """
@@ -76,7 +76,7 @@ def tried(folder: Path, family: str, search: str, task: str = "") -> Preflight:
     recipe, plugins = recipe_of(folder, family, search, task)
     units = plan_units(recipe)
     assembly = Assembly(recipe, root=Path("data"), plugins=plugins)
-    return preflight(assembly, folder / "run", wanted_from(to_try(units, 2, Options())))
+    return preflight(assembly, folder / "run", pending_from(preflight_setup(units, 2, Options())))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import base as arms
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.dispatch import job_of
-from gentickets.experiment.extend import grown, grows, keeping_levels
+from gentickets.experiment.extend import extended, may_extend, with_declared_levels
 from gentickets.experiment.job import Stopped
 from gentickets.experiment.options import Options
 from gentickets.experiment.plan import Unit, plan_units
@@ -434,8 +434,8 @@ def test_a_run_grows_by_all_that_adds_arms_to_the_bytes_of_one_that_had_them(
 @pytest.mark.parametrize("more", GROWN, ids=lambda one: one.partition("=")[0])
 def test_each_way_to_grow_is_allowed_and_its_opposite_refused(more: str, tmp_path: Path) -> None:
     few, many = small(tmp_path), small(tmp_path, 'search.controls=["shuffle"]', more)
-    assert grows(few, keeping_levels(many, few))
-    assert not grows(many, keeping_levels(few, many))
+    assert may_extend(few, with_declared_levels(many, few))
+    assert not may_extend(many, with_declared_levels(few, many))
 
 
 @pytest.mark.parametrize(
@@ -446,7 +446,7 @@ def test_each_way_to_grow_is_allowed_and_its_opposite_refused(more: str, tmp_pat
 def test_a_run_does_not_grow_by_another_recipe_or_another_claim(change: str, tmp_path: Path) -> None:
     few = small(tmp_path)
     many = small(tmp_path, "search.seeds=2", "search.control_rounds=[1,2]", change)
-    assert not grows(few, keeping_levels(many, few))
+    assert not may_extend(few, with_declared_levels(many, few))
 
 
 def test_what_does_not_grow_is_refused_with_the_difference_and_changes_nothing(tmp_path: Path) -> None:
@@ -486,12 +486,12 @@ def test_a_run_that_has_grown_is_resumed_by_the_command_that_it_gives(tmp_path: 
     few, many = small(tmp_path), small(tmp_path, *GROWN)
     run = RunFolder(tmp_path / "run")
     find(small(tmp_path), run.path, HERE)
-    record = grown(run, run.read_record(), few, keeping_levels(many, few))
+    record = extended(run, run.read_record(), few, with_declared_levels(many, few))
     assert record == run.read_record()
     words = shlex.split(resuming(run))
     overrides = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
     again = load_recipe(words[2], overrides=overrides)
-    assert keeping_levels(again, recipe_from(record["recipe"])).resolved() == record["recipe"]
+    assert with_declared_levels(again, recipe_from(record["recipe"])).resolved() == record["recipe"]
 
 
 def test_an_early_birds_run_grows_though_its_search_has_dropped_its_states(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from gentickets.errors import Status, TicketError
 from gentickets.experiment import pool
-from gentickets.experiment.messages import Foreign, messages
+from gentickets.experiment.messages import NotAMessage, messages
 from gentickets.experiment.plan import Unit
 from gentickets.experiment.pool import Pool, Worker
 
@@ -223,7 +223,7 @@ def test_lines_are_messages_or_foreign_and_never_an_error() -> None:
     assert [str(one) for one in found[1:3]] == [
         f"a line that is no message: '{text}'" for text in ("Epoch 1", "[1, 2]")
     ]
-    assert all(isinstance(one, Foreign) for one in found[1:])
+    assert all(isinstance(one, NotAMessage) for one in found[1:])
     assert len(str(found[4])) < 200
     assert str(found[5]) == "a line that was cut: '{\"cut\": '"
 

@@ -21,7 +21,7 @@ from gentickets.analysis.text.format import arm_name, decimals, difference, fixe
 from gentickets.errors import Status, TicketError
 from gentickets.report import Report, Spread, summarize, table, write_report
 from gentickets.report.plots.layers import densities
-from gentickets.report.plots.quality import comparison, quality
+from gentickets.report.plots.quality import comparison_plot, quality_plot
 from gentickets.results import Result
 
 (summarize,) = map(reading, (summarize,))
@@ -375,7 +375,7 @@ def test_layers_stand_in_the_order_of_the_network() -> None:
 
 def test_sparsities_of_several_runs_are_all_on_the_axis() -> None:
     other = [replace(r, sparsity=1 - 0.5**r.round) for r in results_of() if r.arm == "ticket" and r.round < 4]
-    axis = comparison([summarize(results_of(), RECIPE, "a"), summarize(other, RECIPE, "b")])
+    axis = comparison_plot([summarize(results_of(), RECIPE, "a"), summarize(other, RECIPE, "b")])
     shown = set(re.findall(r">([\d.]+)</text>", axis))
     assert {"20", "36", "73.8", "87.5"} <= shown  # 50 is too close to 48.8 for both to be written
 
@@ -383,8 +383,8 @@ def test_sparsities_of_several_runs_are_all_on_the_axis() -> None:
 def test_the_note_about_a_far_control_stands_beside_the_axes() -> None:
     far = [replace(r, test={"negative_elbo": 500.0}) if r.arm == "reinit" else r for r in results_of()]
     said = "a control lies above"
-    assert said in quality(summarize(far, RECIPE))
-    assert said not in quality(summarize(results_of(), RECIPE))
+    assert said in quality_plot(summarize(far, RECIPE))
+    assert said not in quality_plot(summarize(results_of(), RECIPE))
 
 
 def test_rows_start_with_dense_and_the_honest_budget() -> None:

@@ -34,8 +34,8 @@ from gentickets.errors import TicketError
 from gentickets.report.pages.verdict import render
 from gentickets.report.pages.verdict_files import document, write_verdict
 from gentickets.report.plots.forest import forests
-from gentickets.report.plots.verdict import barriers, bars, power
-from gentickets.report.tables.verdict import arms
+from gentickets.report.plots.verdict import barriers, bars, power_curve
+from gentickets.report.tables.verdict import level_rows
 
 EVIL = "<script>alert('x')</script>\"onload=\"x" + "_and_a_very_long_name" * 9
 CONTROLS = {
@@ -320,7 +320,7 @@ def test_what_lies_far_off_leaves_the_plot_with_an_arrow() -> None:
 def test_the_table_has_every_arm_of_the_declared_level_and_what_is_shown() -> None:
     whole = judged()
     assert whole.declared is not None
-    header, rows = arms(whole, whole.declared)
+    header, rows = level_rows(whole, whole.declared)
     assert header[:3] == ("arm", "negative ELBO \N{DOWNWARDS ARROW}", "seeds")
     assert [row[0] for row in rows[:4]] == ["ticket", "dense", "re-initialized", "shuffled mask, scaled"]
     assert rows[1] == (
@@ -344,13 +344,13 @@ def test_dense_is_judged_after_the_correction_over_levels() -> None:
     level = judged().levels[0]
     for p_holds, said in ((0.02, "ticket no worse"), (0.03, "not shown"), (None, "ticket no worse")):
         changed = replace(level, p_holds=p_holds)
-        assert arms(judged(levels=(changed,)), changed)[1][1][-1] == said
+        assert level_rows(judged(levels=(changed,)), changed)[1][1][-1] == said
 
 
 def test_a_lost_level_says_that_the_ticket_is_worse() -> None:
     level = replace(judged().levels[0], word="LOSES", p_holds=1.0)
     whole = judged(levels=(level,))
-    assert arms(whole, level)[1][1][-1] == "ticket worse"
+    assert level_rows(whole, level)[1][1][-1] == "ticket worse"
     assert ">+0.50 % worse</text>" in every(whole)
 
 
@@ -527,7 +527,7 @@ def test_the_barrier_and_power_plots_show_their_steps_and_marks() -> None:
     assert [f'id="barriers-{gid}"' in svg for gid in ("step-0", "step-50", "connected", "step-1")] == [True] * 3 + [
         False
     ]
-    drawn = power(whole.more, 3)
+    drawn = power_curve(whole.more, 3)
     for text in ("now: 3", "about 6", "WINS", "any decision", "chance (%)"):
         assert f">{text}</text>" in drawn
     assert barriers(Diagnostics(paths=(Interpolation(0, {0: math.inf}),))) == ""

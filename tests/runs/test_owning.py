@@ -18,7 +18,7 @@ from gentickets.disk import clear_drafts, is_draft, recording, write_new, write_
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.options import Options
 from gentickets.experiment.run import find
-from gentickets.experiment.transfer_source import Kept
+from gentickets.experiment.transfer_source import StoredSource
 from gentickets.report import write_report
 from gentickets.report.pages.matrix import check_folder
 from gentickets.runs.folder import RunFolder, locked
@@ -215,7 +215,7 @@ def test_a_source_is_claimed_before_its_files_and_nothing_there_is_overwritten(t
     mine = tmp_path / "source/seed-0/ticket/round-01/ticket.safetensors"
     write_whole(mine, b"mine")
     with pytest.raises(TicketError, match="no file of this run"):
-        Kept(run).keep(told, files)
+        StoredSource(run).keep(told, files)
     assert mine.read_bytes() == b"mine"
     assert [path for path in (tmp_path / "source").rglob("*") if path.is_file()] == [mine]
     shutil.rmtree(tmp_path / "source")
@@ -223,22 +223,22 @@ def test_a_source_is_claimed_before_its_files_and_nothing_there_is_overwritten(t
         with pytest.MonkeyPatch.context() as patch:
             killed_at(patch, count)
             with pytest.raises(Killed):
-                Kept(run).keep(told, files)
-        Kept(run).keep(told, files)
+                StoredSource(run).keep(told, files)
+        StoredSource(run).keep(told, files)
         assert {name: (tmp_path / "source" / name).read_bytes() for name in files} == files
-        assert Kept(run).told["files"].keys() == files.keys()
+        assert StoredSource(run).told["files"].keys() == files.keys()
         shutil.rmtree(tmp_path / "source")
 
 
 @pytest.mark.parametrize("change", [b"{}", b"\xff", b"[]", b'{"format": "x"}', b'{"format": 2, "name": "x"}'])
 def test_a_damaged_record_of_a_source_is_told(change: bytes, tmp_path: Path) -> None:
-    Kept(RunFolder(tmp_path)).keep({"name": "source", "seeds": {"0": 0}, "rounds": {"1": 1}}, {"a": b"b"})
+    StoredSource(RunFolder(tmp_path)).keep({"name": "source", "seeds": {"0": 0}, "rounds": {"1": 1}}, {"a": b"b"})
     path = tmp_path / "source/source.json"
     sound = path.read_bytes()
     for data in (change, sound.replace(b'"1": 1', b'"1": 2')):
         path.write_bytes(data)
         with pytest.raises(TicketError, match=r"source\.json is damaged") as caught:
-            _ = Kept(RunFolder(tmp_path)).told
+            _ = StoredSource(RunFolder(tmp_path)).told
         assert caught.value.status == Status.TICKET
 
 

@@ -13,7 +13,7 @@ from gentickets_cli.matrix import run_matrix
 from helpers import EVERY_STEP, Killed, call, content, recipe_text
 
 from gentickets.actions.locate import recipe_of
-from gentickets.actions.transfer import adopt, gather
+from gentickets.actions.transfer import adopt, check_source
 from gentickets.actions.transfer_target import load_target, started
 from gentickets.actions.transfer_tickets import nearest_levels, served
 from gentickets.controls import shuffle
@@ -24,7 +24,7 @@ from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.options import Options
 from gentickets.experiment.plan import plan_units, transfer_arms
 from gentickets.experiment.run import find
-from gentickets.experiment.transfer_source import Kept
+from gentickets.experiment.transfer_source import StoredSource
 from gentickets.portable import signs_shuffled
 from gentickets.quality import reference
 from gentickets.recipe import Recipe, parse_recipe, with_changes
@@ -69,7 +69,7 @@ def target(*overrides: str, **section: object) -> Recipe:
 
 
 def run_transfer(source: Path, recipe: Recipe, out: Path, options: Options = HERE) -> Path:
-    gathered = gather(source, recipe, options)
+    gathered = check_source(source, recipe, options)
     find(gathered.recipe, out, options, prepare=gathered.keep)
     return out
 
@@ -229,7 +229,7 @@ def test_signs_move_without_weights(vae: Path, tmp_path: Path) -> None:
     assert torch.equal(mixed.mask[name], kept)
     assert not torch.equal(mixed.weights[name] > 0, made.weights[name] > 0)
     assert torch.equal(mixed.weights[name].abs(), made.weights[name].abs())
-    portable, _ = Kept(RunFolder(run)).portable(0, 2)
+    portable, _ = StoredSource(RunFolder(run)).portable(0, 2)
     expected = signs_shuffled(portable, derive(0, "signs", 2)).positive[theirs]
     assert torch.equal(mixed.weights[name][kept] > 0, expected[kept]), "another shuffle for each seed and round"
     assert native.origin.rewind_to == 3
@@ -293,7 +293,7 @@ def test_levels_find_the_nearest_density_and_serve_once() -> None:
 def test_a_lone_ticket_serves_the_level_nearest_to_it(vae: Path, tmp_path: Path) -> None:
     file = RunFolder(vae).round(0, "ticket", 1).ticket
     recipe = target("search.seeds=2", rounds=[1, 2])
-    gathered = gather(file, recipe, HERE)
+    gathered = check_source(file, recipe, HERE)
     assert gathered.told["rounds"] == {"1": 1}
     assert gathered.recipe.transfer_rounds == [1], "nothing runs at levels that the source lacks"
     assert gathered.told["seeds"] == {"0": 0, "1": 0}
@@ -301,7 +301,7 @@ def test_a_lone_ticket_serves_the_level_nearest_to_it(vae: Path, tmp_path: Path)
     assert any("one seed" in line for line in gathered.notes)
     shutil.copy(file, alone := tmp_path / "alone.safetensors")
     with pytest.raises(TicketError, match="dense weights"):
-        gather(alone, recipe, HERE)
+        check_source(alone, recipe, HERE)
     run = run_transfer(alone, target("search.seeds=1", rounds=[1], controls=["mask"]), tmp_path / "run")
     assert {result.status for result in read_results(run)} == {"done"}
 
@@ -313,16 +313,16 @@ def test_a_ticket_that_was_carried_is_carried_on_with_its_own_weights(to_gan: Pa
     early, whole = ticket_of(to_gan, 0, "transfer-unmasked", 2), ticket_of(run, 0, "transfer-unmasked", 2)
     assert torch.equal(whole.weights["decoder.2.weight"], early.weights["generator.2.weight"])
     with pytest.raises(TicketError, match="dense weights"):
-        gather(RunFolder(to_gan).round(0, "reinit", 2).ticket, recipe, HERE)
+        check_source(RunFolder(to_gan).round(0, "reinit", 2).ticket, recipe, HERE)
 
 
 def test_a_portable_ticket_is_a_source_of_signs(vae: Path, tmp_path: Path) -> None:
     assert call("find", vae / "recipe.toml", "--out", vae, "--portable").exit_code == 0  # type: ignore[attr-defined]
     file = vae / "seed-0/ticket/round-02/portable.safetensors"
     with pytest.raises(TicketError, match="portable"):
-        gather(file, target("search.seeds=1"), HERE)
+        check_source(file, target("search.seeds=1"), HERE)
     run = run_transfer(file, target("search.seeds=1", moves="signs"), tmp_path / "run")
-    kept = Kept(RunFolder(run))
+    kept = StoredSource(RunFolder(run))
     assert kept.portable(0, 2)[0].mask.density == pytest.approx(read_portable(file)[0].mask.density)
     assert ticket_of(run, 0, "transfer", 2).mask.density == pytest.approx(0.36, abs=2e-3)
 
@@ -332,12 +332,12 @@ def test_trained_weights_that_were_dropped_are_named(vae: Path, tmp_path: Path) 
     (copy / "seed-1/ticket/round-02/trained.safetensors").unlink()
     for moves in ("signs", "trained"):
         with pytest.raises(TicketError, match="--keep all"):
-            gather(copy, target("search.seeds=1", moves=moves), HERE)
-    gather(copy, target("search.seeds=1"), HERE)
+            check_source(copy, target("search.seeds=1", moves=moves), HERE)
+    check_source(copy, target("search.seeds=1"), HERE)
 
 
 def test_the_same_model_takes_tickets_of_other_seeds(vae: Path) -> None:
-    gathered = gather(vae, parse_recipe(VAE, transfer={}), HERE)
+    gathered = check_source(vae, parse_recipe(VAE, transfer={}), HERE)
     assert gathered.told["seeds"] == {"0": 1, "1": 0}
 
 
@@ -353,23 +353,25 @@ def test_a_ticket_is_not_carried_to_its_own_initialization(vae: Path) -> None:
     file = RunFolder(vae).round(0, "ticket", 2).ticket
     other = ["search.seeds=1", "train.lr=1e-3", "task.beta=2.0"]
     with pytest.raises(TicketError, match="--seed 1"):
-        gather(file, parse_recipe(VAE, overrides=other, transfer={}), HERE)
-    assert gather(file, parse_recipe(VAE, overrides=[*other, "seed=1"], transfer={}), HERE).told["seeds"] == {"1": 0}
-    assert gather(file, target("search.seeds=1"), HERE).told["seeds"] == {"0": 0}, "a generator begins otherwise"
+        check_source(file, parse_recipe(VAE, overrides=other, transfer={}), HERE)
+    assert check_source(file, parse_recipe(VAE, overrides=[*other, "seed=1"], transfer={}), HERE).told["seeds"] == {
+        "1": 0
+    }
+    assert check_source(file, target("search.seeds=1"), HERE).told["seeds"] == {"0": 0}, "a generator begins otherwise"
 
 
 def test_tickets_that_are_none_to_carry_are_refused(vae: Path, tmp_path: Path) -> None:
     dense = RunFolder(vae).round(0, "ticket", 0).ticket
     with pytest.raises(TicketError, match="dense ticket"):
-        gather(dense, target("search.seeds=1"), HERE)
+        check_source(dense, target("search.seeds=1"), HERE)
     with pytest.raises(TicketError, match=r"40.0%, 64.0% sparsity.*99.0%"):
-        gather(vae, target("search.seeds=1", "search.keep=0.1", "claim.level=0.99", rounds=[2]), HERE)
+        check_source(vae, target("search.seeds=1", "search.keep=0.1", "claim.level=0.99", rounds=[2]), HERE)
     unclaimed = VAE[: VAE.index("[claim]")]
     find(parse_recipe(unclaimed, overrides=['search.rewind="lr"', "search.seeds=1"]), tmp_path / "lr", HERE)
     with pytest.raises(TicketError, match="--moves trained"):
-        gather(tmp_path / "lr", target("search.seeds=1"), HERE)
+        check_source(tmp_path / "lr", target("search.seeds=1"), HERE)
     with pytest.raises(TicketError, match="one architecture"):
-        gather(vae, target("search.seeds=1", moves="mask", align=4), HERE)
+        check_source(vae, target("search.seeds=1", moves="mask", align=4), HERE)
 
 
 def test_a_damaged_source_is_refused_and_nothing_is_written(vae: Path, tmp_path: Path) -> None:
@@ -398,7 +400,7 @@ def test_a_source_that_saw_the_test_images_is_refused(vae: Path, tmp_path: Path)
     source = parse_recipe(VAE, name="leak", overrides=[*overrides, "search.seeds=1"])
     find(source, tmp_path / "leak", HERE)
     with pytest.raises(TicketError, match="test images"):
-        gather(tmp_path / "leak", target("search.seeds=1"), HERE)
+        check_source(tmp_path / "leak", target("search.seeds=1"), HERE)
 
 
 def test_shared_images_are_counted() -> None:
@@ -425,12 +427,12 @@ def test_another_source_is_refused_in_a_run_that_was_started(vae: Path, to_gan: 
 
 def test_a_source_that_gains_seeds_goes_on_serving_as_it_did(vae: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    first = gather(vae, target("search.seeds=1"), HERE)
+    first = check_source(vae, target("search.seeds=1"), HERE)
     first.keep(run)
     assert (run.path / "source/seed-1").is_dir()
     later = replace(first, told={**first.told, "seeds": {"0": 5, "1": 0}}, files={"seed-0/ticket/round-02/x": b"1"})
     later.keep(run)
-    kept = Kept(run)
+    kept = StoredSource(run)
     assert (kept.seed(0), kept.seed(1)) == (1, 0), "what is recorded stays"
     assert set(first.files) < set(kept.told["files"])
     with pytest.raises(TicketError, match="round 2 differs"):
@@ -439,7 +441,7 @@ def test_a_source_that_gains_seeds_goes_on_serving_as_it_did(vae: Path, tmp_path
 
 def test_what_is_kept_of_a_source_is_checked(vae: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    gathered = gather(vae, target("search.seeds=1"), HERE)
+    gathered = check_source(vae, target("search.seeds=1"), HERE)
     file = run.path / "source/seed-1/ticket/round-02/ticket.safetensors"
     file.parent.mkdir(parents=True)
     shutil.copy(RunFolder(vae).round(0, "ticket", 1).ticket, file)  # of nobody knows whom
@@ -448,16 +450,16 @@ def test_what_is_kept_of_a_source_is_checked(vae: Path, tmp_path: Path) -> None:
     file.unlink()
     gathered.keep(run)
     assert file.read_bytes() == RunFolder(vae).round(1, "ticket", 2).ticket.read_bytes()
-    assert Kept(run).ticket(0, 2)[0].mask.density == pytest.approx(0.36, abs=2e-3)
+    assert StoredSource(run).ticket(0, 2)[0].mask.density == pytest.approx(0.36, abs=2e-3)
     shutil.copy(RunFolder(vae).round(0, "ticket", 1).ticket, file)
     with pytest.raises(TicketError, match="not what the run has kept") as caught:
-        Kept(run).ticket(0, 2)
+        StoredSource(run).ticket(0, 2)
     assert caught.value.status == Status.TICKET
     record = run.path / "source/source.json"
     for damage in ("{", '{"name": 1}', '{"name": "x", "seeds": "x", "rounds": {}, "files": {}}'):
         record.write_text(damage)
         with pytest.raises(TicketError, match="damaged"):
-            Kept(run).seed(0)
+            StoredSource(run).seed(0)
 
 
 def test_a_folder_of_ones_own_named_source_is_left_alone(tmp_path: Path) -> None:
@@ -503,7 +505,7 @@ def test_finished_rounds_of_a_native_run_are_taken_over(vae: Path, tmp_path: Pat
     find(plain, native, HERE)
     wanted = load_target(str(native), {"moves": "weights"})
     assert wanted.natives is not None
-    out, gathered = tmp_path / "out", gather(vae, wanted.recipe, HERE)
+    out, gathered = tmp_path / "out", check_source(vae, wanted.recipe, HERE)
     taken: list[int] = []
 
     def prepare(run: RunFolder) -> None:

@@ -30,7 +30,7 @@ LEAST_TO_TELL = 64
 """Numbers in a tensor from which on its spread says how it was drawn."""
 
 
-class EmergedArm(Arm):
+class EarlyBirdArm(Arm):
     """What one unit of an early-bird run trains. By channels, its networks are compact before an optimizer is built."""
 
     @property

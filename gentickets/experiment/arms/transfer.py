@@ -16,7 +16,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms.base import Arm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.plan import Unit, from_own_weights
-from gentickets.experiment.transfer_source import Kept
+from gentickets.experiment.transfer_source import StoredSource
 from gentickets.masks import Mask, full_mask
 from gentickets.portable import Portable, signs_shuffled
 from gentickets.recipe import Recipe, Transfer
@@ -52,7 +52,7 @@ def source_networks(recipe: Recipe, like: Assembly, seed: int = 0) -> Task:
 
 
 @dataclass(frozen=True)
-class Carrier:
+class TicketCarrier:
     """What carries tickets of one source into one target, as [transfer] says."""
 
     section: Transfer
@@ -61,7 +61,7 @@ class Carrier:
     pairing: Pairing
 
     @staticmethod
-    def of(recipe: Recipe, assembly: Assembly, seed: int) -> Carrier:
+    def of(recipe: Recipe, assembly: Assembly, seed: int) -> TicketCarrier:
         """The carrier into an assembly's networks, out of those of a source's recipe."""
         section = assembly.recipe.transfer or Transfer()
         source, target = source_networks(recipe, assembly, seed), assembly.task(seed)
@@ -69,7 +69,7 @@ class Carrier:
             source, target, section.routes, match=section.match, partial=section.partial,
             deepen=section.deepen, widths=section.widths, components=assembly.components,
         )  # fmt: skip
-        return Carrier(section, source, target, pairing)
+        return TicketCarrier(section, source, target, pairing)
 
     def carry(
         self, ticket: Ticket, start: Ticket, moves: str, *, unmasked: bool = False, seed: int = 0
@@ -105,7 +105,7 @@ class TransferredArm(Arm):
     def __init__(self, assembly: Assembly, run: RunFolder, unit: Unit) -> None:
         super().__init__(assembly, run, unit)
         self.section = assembly.recipe.transfer or Transfer()
-        self.kept = Kept(run)
+        self.kept = StoredSource(run)
 
     @property
     def control(self) -> str:
@@ -174,8 +174,8 @@ class TransferredArm(Arm):
         return replace(made, optim=start.optim, origin=replace(made.origin, round=self.unit.round)), table
 
     @cached_property
-    def _carrier(self) -> Carrier:
-        return Carrier.of(self._recipe, self.assembly, self.unit.seed)
+    def _carrier(self) -> TicketCarrier:
+        return TicketCarrier.of(self._recipe, self.assembly, self.unit.seed)
 
     def _source_ticket(self) -> tuple[Ticket, Recipe]:
         """The source's ticket with the weights that move, and its recipe; where signs move, one of signs alone."""

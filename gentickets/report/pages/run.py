@@ -25,9 +25,9 @@ from gentickets.report.plots import layers as anatomy
 from gentickets.report.plots import quality as plots
 from gentickets.report.plots import transfer as transfer_plot
 from gentickets.report.plots import width_sweep as along
-from gentickets.report.tables.run import every_figure, notes, table
-from gentickets.report.tables.runs import compared
-from gentickets.report.tables.transfer import by_layer, by_level
+from gentickets.report.tables.run import full_table, row_notes, table
+from gentickets.report.tables.runs import comparison_tables
+from gentickets.report.tables.transfer import layer_table, level_table
 from gentickets.sparsity import not_pruned
 from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LOSES, MATCHES, UNDECIDED, WINS
 
@@ -94,13 +94,13 @@ def render(runs: Sequence[Run]) -> str:
     """The HTML of one run, or of several compared."""
     sections = [_section(run, f"run{place}") for place, run in enumerate(runs)]
     summaries = [run.summary for run in runs]
-    overview = plots.comparison(summaries) if len(runs) > 1 else ""
+    overview = plots.comparison_plot(summaries) if len(runs) > 1 else ""
     title = runs[0].summary.name if len(runs) == 1 else f"{len(runs)} runs compared"
     return _filled(
         title=title,
         sections=sections,
         overview=Markup(overview),
-        compared=compared(summaries),
+        compared=comparison_tables(summaries),
     )
 
 
@@ -151,18 +151,18 @@ def _unbroken(text: str) -> str:
 def _section(run: Run, anchor: str) -> RunSection:
     summary = run.summary
     header, lines = table(summary, most=MOST_FIGURES)
-    whole_header, whole = every_figure(summary)
+    whole_header, whole = full_table(summary)
     wider = len(whole_header) > len(header) or len(summary.figures) > MOST_FIGURES
     drawn = {
         "sweep": along.sweep(summary, f"{anchor}-sweep"),
         "stops": along.early_stopping(summary, f"{anchor}-stops"),
-        "transfer": transfer_plot.transferred(summary, f"{anchor}-transfer"),
-        "quality": plots.quality(summary, f"{anchor}-quality"),
-        "further": plots.further(summary, f"{anchor}-further"),
+        "transfer": transfer_plot.transfer_plot(summary, f"{anchor}-transfer"),
+        "quality": plots.quality_plot(summary, f"{anchor}-quality"),
+        "further": plots.other_metrics(summary, f"{anchor}-further"),
         "longer": plots.when_longer(summary, f"{anchor}-longer"),
         "densities": anatomy.densities(run.results, f"{anchor}-densities"),
         "distances": traces.distances(summary.emergence, summary.of_channels, f"{anchor}-distances"),
-        "front": spending.front(summary, f"{anchor}-front"),
+        "front": spending.pareto_plot(summary, f"{anchor}-front"),
         "time": spending.time_spent(summary, f"{anchor}-time"),
         "curves": anatomy.curves(run.results, summary, f"{anchor}-curves"),
     }
@@ -196,7 +196,7 @@ def _section(run: Run, anchor: str) -> RunSection:
 def _carried(summary: Summary) -> dict[str, tuple[list[str], list[list[str]]]]:
     if summary.transfer is None:
         return {}
-    return {"levels": by_level(summary.transfer), "layers": by_layer(summary.transfer)}
+    return {"levels": level_table(summary.transfer), "layers": layer_table(summary.transfer)}
 
 
 def _bill(summary: Summary) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -226,7 +226,7 @@ def _tables(summary: Summary, lines: Sequence[list[str]]) -> list[tuple[str, lis
 
 
 def _lines(summary: Summary, lines: Sequence[list[str]]) -> list[TableLine]:
-    return [TableLine(_kind(row), cells[:-1], notes(row)) for row, cells in zip(summary.rows, lines, strict=True)]
+    return [TableLine(_kind(row), cells[:-1], row_notes(row)) for row, cells in zip(summary.rows, lines, strict=True)]
 
 
 def _kind(row: Row) -> str:

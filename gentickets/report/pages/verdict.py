@@ -36,13 +36,15 @@ def render(judged: RunVerdict) -> str:
         seeds=seeds,
         forests=forests(judged),
         losing=words.loss_caption(judged.metric),
-        table=tables.shown(judged),
-        others=[(other, tables.arms(judged, other)) for other in judged.first if other is not level and other.short],
+        table=tables.verdict_table(judged),
+        others=[
+            (other, tables.level_rows(judged, other)) for other in judged.first if other is not level and other.short
+        ],
         unfinished={other.round: _unfinished(other) for other in judged.levels},
         p_value=words.p_value,
         trained=words.convergence_text(judged.trained, judged.metric) if judged.trained else "",
         more=words.power_text(more, seeds, judged.open) if more else "",
-        power=plots.power(more, seeds) if more and judged.open else Markup(""),
+        power=plots.power_curve(more, seeds) if more and judged.open else Markup(""),
         looked=words.interim_analysis_text(judged.look),
         declared=words.declaration(judged),
         asides=words.column_notes(beside) if beside else "",
@@ -57,7 +59,7 @@ def render(judged: RunVerdict) -> str:
 def _instability(judged: RunVerdict) -> list[Markup]:
     if judged.beside is None:
         return []
-    return [plots.barriers(judged.beside), plots.along(judged.beside, judged.metric)]
+    return [plots.barriers(judged.beside), plots.interpolation(judged.beside, judged.metric)]
 
 
 def _unfinished(level: LevelVerdict) -> list[str]:

@@ -78,7 +78,7 @@ def document(judged: RunVerdict) -> dict[str, Any]:
         told["beside"]["sentences"] = list(words.diagnostics_text(judged.beside))
     first = {"path": told.pop("path"), "word": told.pop("word"), "status": judged.status}
     first["sentence"] = told.pop("sentence")
-    table, facts, notes = plain(tables.shown(judged)), told.pop("facts"), told.pop("notes")
+    table, facts, notes = plain(tables.verdict_table(judged)), told.pop("facts"), told.pop("notes")
     return {"format": FORMAT, "run": told.pop("name"), **first, **told, "table": table, "facts": facts, "notes": notes}
 
 

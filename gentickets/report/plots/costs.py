@@ -74,7 +74,7 @@ def _bars(axes: Axes, arms: Sequence[Mapping[str, float]], phases: Sequence[str]
     axes.tick_params(axis="y", length=0)
 
 
-def front(summary: Summary, name: str = "front") -> str:
+def pareto_plot(summary: Summary, name: str = "front") -> str:
     """Quality on test against executed FLOPs and against seconds, with the Pareto fronts; empty without costs."""
     panels = [unit for unit in UNITS if len(_priced(summary.choices, unit)) > 1]
     if summary.metric is None or not panels:

@@ -14,7 +14,7 @@ from gentickets.analysis.early_stopping import curve_of
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import arm_name, heading, percent
 from gentickets.arms import DENSE, WIDTH, ArmName, reported_as
-from gentickets.report.plots.marks import look, marks_of
+from gentickets.report.plots.marks import marks_of, style_of
 from gentickets.report.plots.svg import CONTROLS, styled, to_svg
 from gentickets.results import Result
 
@@ -114,7 +114,7 @@ def curves(results: Sequence[Result], summary: Summary, name: str = "curves") ->
 
 
 def _look(arm: str, marks: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    colour, _, line = look(arm, marks)
+    colour, _, line = style_of(arm, marks)
     if line == "-":
         return {"color": colour, "linewidth": 2.0}
     return {

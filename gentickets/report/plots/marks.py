@@ -10,7 +10,17 @@ from gentickets.analysis.rows import Row
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import Spread, arm_name
 from gentickets.arms import TRANSFER, ArmName, kind_of
-from gentickets.report.plots.svg import BUDGET, CARRIED, INK, TICKET, WIDE, logarithmic, sparsity_axis, styles, where
+from gentickets.report.plots.svg import (
+    BUDGET,
+    CARRIED,
+    INK,
+    TICKET,
+    WIDE,
+    axis_position,
+    logarithmic,
+    sparsity_axis,
+    styles,
+)
 
 Point = tuple[float, Spread]
 """Sparsity, and the figure there."""
@@ -42,7 +52,7 @@ def draw(axes: Axes, summary: Summary, pick: Pick, *, seeds: bool, higher: bool)
         if placed:
             worst += _control(axes, arm, placed, marks)
     sparsity_axis(axes, rounds.values(), axis_label(summary))
-    last = where(max(rounds.values(), default=0.0)) or 1.0
+    last = axis_position(max(rounds.values(), default=0.0)) or 1.0
     axes.set_xlim(-0.03 * last, 1.03 * last)
     return limits(axes, seen, worst, higher)
 
@@ -58,7 +68,7 @@ def band(axes: Axes, spread: Spread, colour: str, line: str, label: str) -> list
 
 def _line(axes: Axes, points: Sequence[Point], seeds: bool, dotted: bool) -> list[float]:
     """The ticket: mean with a band of one sd, and each seed faintly; `dotted` where each level stands by itself."""
-    places = [where(sparsity) for sparsity, _ in points]
+    places = [axis_position(sparsity) for sparsity, _ in points]
     means = [spread.mean for _, spread in points]
     low = [spread.mean - (spread.sd or 0.0) for _, spread in points]
     high = [spread.mean + (spread.sd or 0.0) for _, spread in points]
@@ -67,7 +77,9 @@ def _line(axes: Axes, points: Sequence[Point], seeds: bool, dotted: bool) -> lis
         axes.errorbar(places, means, yerr=[points[0][1].sd or 0.0], color=TICKET, capsize=3, zorder=3)
     if seeds:
         for seed in sorted({seed for _, spread in points for seed in spread.values}):
-            own = [(where(sparsity), spread.values[seed]) for sparsity, spread in points if seed in spread.values]
+            own = [
+                (axis_position(sparsity), spread.values[seed]) for sparsity, spread in points if seed in spread.values
+            ]
             axes.plot(*zip(*own, strict=True), color=TICKET, alpha=0.35, linewidth=0.8)
     line = (0, (1, 1.2)) if dotted else "-"
     axes.plot(
@@ -77,13 +89,13 @@ def _line(axes: Axes, points: Sequence[Point], seeds: bool, dotted: bool) -> lis
 
 
 def _control(axes: Axes, arm: str, points: Sequence[Point], marks: Mapping[str, tuple[str, str]]) -> list[float]:
-    colour, marker, _ = look(arm, marks)
+    colour, marker, _ = style_of(arm, marks)
     # Twins stand a little apart, so that their marks do not hide each other.
     name = ArmName.of(arm)
     order = list(marks).index(name.base) + 1
     shift = 0.012 * order * (1 if name.scaled else -1)
     axes.errorbar(
-        [where(sparsity) + shift for sparsity, _ in points],
+        [axis_position(sparsity) + shift for sparsity, _ in points],
         [spread.mean for _, spread in points],
         yerr=[spread.sd or 0.0 for _, spread in points],
         color=colour,
@@ -139,7 +151,7 @@ def marks_of(summary: Summary) -> Mapping[str, tuple[str, str]]:
     return styles([*(row.arm for row in summary.rows if is_control(row)), *carried])
 
 
-def look(arm: str, marks: Mapping[str, tuple[str, str]]) -> tuple[str, str, str]:
+def style_of(arm: str, marks: Mapping[str, tuple[str, str]]) -> tuple[str, str, str]:
     """Colour, marker and line of an arm."""
     strong = {"dense": INK, "ticket": TICKET, TRANSFER: CARRIED}
     if arm in strong:

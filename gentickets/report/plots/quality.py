@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from gentickets.analysis.summary import Summary, comparable_groups
 from gentickets.analysis.text.format import arm_name, direction, heading, higher_is_better, metric_name, percent
 from gentickets.arms import DENSE, ArmName
-from gentickets.report.plots.marks import axis_label, draw, look, marks_of, on_test
-from gentickets.report.plots.svg import INK, MUTED, sparsity_axis, styled, styles, to_svg, where
+from gentickets.report.plots.marks import axis_label, draw, marks_of, on_test, style_of
+from gentickets.report.plots.svg import INK, MUTED, axis_position, sparsity_axis, styled, styles, to_svg
 
 
-def quality(summary: Summary, name: str = "quality") -> str:
+def quality_plot(summary: Summary, name: str = "quality") -> str:
     """Sparsity against the claim's metric on test: ticket, dense, budget, controls and the claim's level."""
     if summary.is_sweep or summary.metric is None or not any(row.test for row in summary.rows):
         return ""
@@ -29,10 +29,10 @@ def quality(summary: Summary, name: str = "quality") -> str:
             axes.annotate(note, (1.015, 1.0), xycoords="axes fraction", va="top", fontsize=8.5, color=MUTED)
         level = summary.verdict.level
         if level is not None:
-            axes.axvline(where(level), color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=0.5)
+            axes.axvline(axis_position(level), color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=0.5)
             axes.annotate(
                 f"claim: {percent(level)}",
-                (where(level), 1.0),
+                (axis_position(level), 1.0),
                 xycoords=("data", "axes fraction"),
                 xytext=(0, 3),
                 textcoords="offset points",
@@ -43,7 +43,7 @@ def quality(summary: Summary, name: str = "quality") -> str:
         return to_svg(figure, f"Sparsity against {metric_name(summary.metric)}", name)
 
 
-def further(summary: Summary, name: str = "further") -> str:
+def other_metrics(summary: Summary, name: str = "further") -> str:
     """Small multiples of the other figures; empty where there are none."""
     figures = [figure for figure in summary.figures[1:] if sum(figure in row.test for row in summary.rows) > 1]
     if summary.is_sweep or not figures:
@@ -79,7 +79,7 @@ def when_longer(summary: Summary, name: str = "longer") -> str:
         axes = figure.add_subplot()
         marks = marks_of(summary)
         for arm, short, long in pairs:
-            colour, marker, line = look(arm, marks)
+            colour, marker, line = style_of(arm, marks)
             spreads = short.test[metric], long.test[metric]
             axes.errorbar(
                 (0, 1),
@@ -99,7 +99,7 @@ def when_longer(summary: Summary, name: str = "longer") -> str:
         return to_svg(figure, "Equal short steps against longer training", name)
 
 
-def comparison(summaries: Sequence[Summary], name: str = "comparison") -> str:
+def comparison_plot(summaries: Sequence[Summary], name: str = "comparison") -> str:
     """Tickets of several runs: by how much each is worse than its own dense model, in percent, against sparsity.
 
     A panel for each figure and way of measuring it: others do not compare. Runs whose rounds go on from trained
@@ -120,7 +120,7 @@ def comparison(summaries: Sequence[Summary], name: str = "comparison") -> str:
                 shown = _relative(summary)
                 colour, marker = marks[id(summary)]
                 axes.errorbar(
-                    [where(sparsity) for sparsity, _, _ in shown],
+                    [axis_position(sparsity) for sparsity, _, _ in shown],
                     [share for _, share, _ in shown],
                     yerr=[error for _, _, error in shown],
                     color=colour,

@@ -120,13 +120,13 @@ def styles(controls: Sequence[str]) -> Mapping[str, tuple[str, str]]:
 def sparsity_axis(axes: Axes, sparsities: Iterable[float], label: str) -> None:
     """An axis that spaces rounds evenly (logarithmic in density), labelled in percent sparsity."""
     places = sorted(sparsities)
-    gap = 0.999 * (where(places[-1]) - where(places[0])) / 11 if places else 0.0
+    gap = 0.999 * (axis_position(places[-1]) - axis_position(places[0])) / 11 if places else 0.0
     shown: list[float] = []
     for place in places:
         # By distance: rounds of several runs fall close to each other.
-        if not shown or where(place) - where(shown[-1]) > gap:
+        if not shown or axis_position(place) - axis_position(shown[-1]) > gap:
             shown.append(place)
-    axes.set_xticks([where(place) for place in shown])
+    axes.set_xticks([axis_position(place) for place in shown])
     axes.set_xticklabels([_short(place) for place in shown])
     axes.set_xlabel(f"{label}, rounds evenly spaced")
     axes.grid(visible=False, axis="x")
@@ -139,7 +139,7 @@ def logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def where(sparsity: float) -> float:
+def axis_position(sparsity: float) -> float:
     """The place of a sparsity on that axis."""
     return -math.log(max(1e-9, 1 - sparsity))
 

@@ -12,14 +12,14 @@ from gentickets.analysis.text.format import Spread, arm_name, direction, higher_
 from gentickets.analysis.transfer_levels import TransferLevel
 from gentickets.analysis.verdict import Comparison
 from gentickets.arms import TRANSFER, ArmName
-from gentickets.report.plots.marks import Point, axis_label, band, limits, look, marks_of
-from gentickets.report.plots.svg import INK, MUTED, sparsity_axis, styled, to_svg, where
+from gentickets.report.plots.marks import Point, axis_label, band, limits, marks_of, style_of
+from gentickets.report.plots.svg import INK, MUTED, axis_position, sparsity_axis, styled, to_svg
 
 SHIFT = 0.011
 """By so much of the axis marks of different arms stand apart, so that none hides another."""
 
 
-def transferred(summary: Summary, name: str = "transfer") -> str:
+def transfer_plot(summary: Summary, name: str = "transfer") -> str:
     """Transferred ticket, native ticket, everything random, and the dense line; empty without figures.
 
     Of twins with and without scaled survivors the better on validation is drawn, hollow where it is the scaled one.
@@ -35,12 +35,12 @@ def transferred(summary: Summary, name: str = "transfer") -> str:
         seen = _native(axes, summary, metric)
         carried = [(level.native_sparsity, level.spreads[TRANSFER]) for level in levels]
         worst = _beside(axes, summary, levels)
-        last = where(max(level.native_sparsity for level in levels)) or 1.0
-        seen += _line(axes, carried, look(TRANSFER, {})[0], arm_name(TRANSFER), SHIFT * last / 3)
+        last = axis_position(max(level.native_sparsity for level in levels)) or 1.0
+        seen += _line(axes, carried, style_of(TRANSFER, {})[0], arm_name(TRANSFER), SHIFT * last / 3)
         sparsities = {row.sparsity for row in summary.own_rows if metric in row.test}
         sparsities |= {level.native_sparsity for level in levels}
         sparsity_axis(axes, sparsities, axis_label(summary))
-        last = where(max(sparsities)) or 1.0
+        last = axis_position(max(sparsities)) or 1.0
         axes.set_xlim(-0.03 * last, 1.04 * last)
         if beyond := limits(axes, seen, worst, higher_is_better(metric)):
             note = f"something lies {beyond}\nthis range (see table)"
@@ -61,13 +61,13 @@ def _native(axes: Axes, summary: Summary, metric: str) -> list[float]:
     )
     if rows:
         points = [(row.sparsity, row.test[metric]) for row in rows]
-        seen += _line(axes, points, look("ticket", {})[0], "the target's own ticket")
+        seen += _line(axes, points, style_of("ticket", {})[0], "the target's own ticket")
     return seen
 
 
 def _line(axes: Axes, points: Sequence[Point], colour: str, label: str, shift: float = 0.0) -> list[float]:
     axes.errorbar(
-        [where(sparsity) + shift for sparsity, _ in points],
+        [axis_position(sparsity) + shift for sparsity, _ in points],
         [spread.mean for _, spread in points],
         yerr=[spread.sd or 0.0 for _, spread in points],
         color=colour,
@@ -89,7 +89,7 @@ def _beside(axes: Axes, summary: Summary, levels: Sequence[TransferLevel]) -> li
     for level in levels:
         for control, other in _others(level).items():
             found.setdefault(control, []).append((level.native_sparsity, other))
-    last = where(max(level.native_sparsity for level in levels)) or 1.0
+    last = axis_position(max(level.native_sparsity for level in levels)) or 1.0
     for place, control in enumerate(control for control in marks if control in found):
         side = (place // 2 + 1) * (1 if place % 2 else -1)
         worst += _marked(axes, control, found[control], marks, side * SHIFT * last)
@@ -109,8 +109,8 @@ def _marked(
     marks: Mapping[str, tuple[str, str]],
     shift: float,
 ) -> list[float]:
-    colour, marker, _ = look(control, marks)
-    placed: list[Point] = [(where(sparsity) + shift, other.spread) for sparsity, other in points]
+    colour, marker, _ = style_of(control, marks)
+    placed: list[Point] = [(axis_position(sparsity) + shift, other.spread) for sparsity, other in points]
     axes.errorbar(
         [place for place, _ in placed],
         [spread.mean for _, spread in placed],

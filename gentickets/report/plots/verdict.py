@@ -34,7 +34,7 @@ def above(axes: Axes, place: float, text: str) -> None:
     )
 
 
-def power(more: PowerForecast, seeds: int, name: str = "power") -> Markup:
+def power_curve(more: PowerForecast, seeds: int, name: str = "power") -> Markup:
     """Seeds in all against the chance of WINS and of a decided word; empty where nothing is known."""
     if not (more.curve or more.decided):
         return Markup("")
@@ -98,7 +98,7 @@ def barriers(beside: Diagnostics, name: str = "barriers") -> Markup:
         return Markup(to_svg(figure, "Barrier against the step that both trainings start from", name))
 
 
-def along(beside: Diagnostics, metric: str | None, name: str = "along") -> Markup:
+def interpolation(beside: Diagnostics, metric: str | None, name: str = "along") -> Markup:
     """The metric on the straight line between two trainings, a line for each step; the mean over its seeds."""
     paths = [path for path in sorted(beside.paths, key=lambda path: path.step) if path.places and path.values]
     if not paths:

@@ -13,7 +13,7 @@ from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import Spread, heading, higher_is_better, metric_name
 from gentickets.arms import BUDGET, WIDTH, ArmName
 from gentickets.report.plots.marks import draw
-from gentickets.report.plots.svg import MUTED, PAPER, TICKET, WIDE, logarithmic, styled, to_svg, where
+from gentickets.report.plots.svg import MUTED, PAPER, TICKET, WIDE, axis_position, logarithmic, styled, to_svg
 
 TRAIN = "#d55e00"
 """The training images' line, in the colour of the first control: a sweep has none."""
@@ -42,7 +42,7 @@ def _mark_unstopped(axes: Axes, summary: Summary) -> None:
     ticket = {row.round: row.sparsity for row in summary.own_rows}
     shown = [row for row in summary.rows if row.arm != BUDGET and row.arm == ArmName.of(row.arm).base]
     points = [
-        (where(ticket.get(row.round, row.sparsity)), row.stops.steps.mean)
+        (axis_position(ticket.get(row.round, row.sparsity)), row.stops.steps.mean)
         for row in shown
         if row.stops and row.stops.never
     ]

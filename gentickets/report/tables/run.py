@@ -36,7 +36,7 @@ def table(summary: Summary, split: Split = "test", most: int | None = None) -> T
     return _joined(summary, columns)
 
 
-def every_figure(summary: Summary) -> Table:
+def full_table(summary: Summary) -> Table:
     """The same rows with every figure as mean ± sd (n), on test and, where there is any, on the training images."""
     if summary.is_sweep:
         return _sweep(summary, None)
@@ -50,7 +50,7 @@ Column = tuple[str, list[str]]
 
 
 def _joined(summary: Summary, columns: list[Column]) -> Table:
-    columns = [*columns, *_stops(summary), ("notes", [", ".join(notes(row)) for row in summary.rows])]
+    columns = [*columns, *_stops(summary), ("notes", [", ".join(row_notes(row)) for row in summary.rows])]
     lines = zip(*(cells for _, cells in columns), strict=True)
     return [name for name, _ in columns], [list(line) for line in lines]
 
@@ -139,7 +139,7 @@ def to_dense(summary: Summary, row: Row, figure: str, split: Split = "test") -> 
     return difference(spread.mean, reference.mean)
 
 
-def notes(row: Row) -> list[str]:
+def row_notes(row: Row) -> list[str]:
     """What a reader must know beside a row's numbers, a few words each."""
     marks = [
         "claim" if row.at_level and row.arm == "ticket" else "",

@@ -10,7 +10,7 @@ from gentickets.analysis.text.format import DASH, decimals, heading, percent, pl
 from gentickets.analysis.verdict import Verdict
 
 
-def compared(summaries: Sequence[Summary]) -> list[tuple[str, str, list[dict[str, str]]]]:
+def comparison_tables(summaries: Sequence[Summary]) -> list[tuple[str, str, list[dict[str, str]]]]:
     """Tables of runs whose numbers compare: the figure, how it was measured, and a line for each run."""
     places = {id(summary): place for place, summary in enumerate(summaries)}
     return [

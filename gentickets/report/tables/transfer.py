@@ -8,7 +8,7 @@ from gentickets.analysis.transfer_levels import TransferLevel, TransferVerdict
 from gentickets.analysis.verdict import Comparison
 
 
-def by_level(whole: TransferVerdict) -> Table:
+def level_table(whole: TransferVerdict) -> Table:
     """A line for each level: the word, and means with their spreads; of random tickets the best on validation.
 
     In brackets the mean paired loss in percent of that mean: below zero the transferred ticket is better.
@@ -42,7 +42,7 @@ def _beside(other: Comparison | None, places: int) -> str:
     return plus_minus(other.spread, places) if other else DASH
 
 
-def by_layer(whole: TransferVerdict) -> Table:
+def layer_table(whole: TransferVerdict) -> Table:
     """A line for each of the target's layers: where what it got came from, and densities on both sides."""
     header = ["layer of the target", "from", "got", "weights", "kept in the source", "kept here"]
     return header, [

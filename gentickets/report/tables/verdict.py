@@ -24,12 +24,12 @@ BEATEN, AS_WELL, OPEN = "beaten", "does as well", "not shown"
 NO_WORSE, WORSE = "no worse", "worse"
 
 
-def shown(judged: RunVerdict) -> Table:
+def verdict_table(judged: RunVerdict) -> Table:
     """The table of the level that the page tells in full."""
-    return ((), ()) if judged.told is None else arms(judged, judged.told)
+    return ((), ()) if judged.told is None else level_rows(judged, judged.told)
 
 
-def arms(judged: RunVerdict, level: LevelVerdict) -> Table:
+def level_rows(judged: RunVerdict, level: LevelVerdict) -> Table:
     """Every arm of a level: mean ± sd, the ticket's loss against it, interval, bootstrap, p and what is shown."""
     name = heading(judged.metric) if judged.metric else "figure"
     header = ("arm", name, "seeds", "ticket's loss", "in % of dense", "95 % interval", "bootstrap", "p", "shown")

@@ -8,7 +8,7 @@ from gentickets.analysis.run_verdict import RunVerdict
 from gentickets.analysis.text import verdict as words
 
 
-def telling(judged: RunVerdict) -> Iterator[str]:
+def terminal_summary(judged: RunVerdict) -> Iterator[str]:
     """Whether dense is trained, what more seeds would buy, what stands beside the verdict, and which look this is."""
     if judged.trained is not None:
         yield words.convergence_text(judged.trained, judged.metric)

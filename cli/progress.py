@@ -108,7 +108,7 @@ class Progress:
         if self.terminal and len(done) < len(units):
             self.bar = Bar(self.steps, self.before)
 
-    def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
+    def report(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
         """A unit has taken so many steps; with a message, it is done."""
         new = max(0, min(steps, unit.steps) - self.at.get(unit.key, 0))
         self.at[unit.key] = self.at.get(unit.key, 0) + new

@@ -157,7 +157,7 @@ def _show(gathered: CheckedSource, silent: bool, as_json: bool) -> None:
     """What every layer gets; all of it goes to stdout where that is what was asked for."""
     found = gathered.table
     if as_json and not silent:
-        emit({**found.as_dict(), **gathered.told}, True)
+        emit({**found.as_dict(), **gathered.record}, True)
     elif not silent:
         rows = [
             [entry.target, entry.source or "", entry.got, entry.weights, _share(entry.density),

@@ -152,8 +152,8 @@ def _print(judged: RunVerdict) -> None:
 
     click.echo(f"{judged.word}\n")
     paragraph(judged.sentence)
-    for level in judged.first:
-        if level is not judged.told:
+    for level in judged.declared_first:
+        if level is not judged.shown_level:
             click.echo("")
             paragraph(level.sentence)
     header, rows = tables.verdict_table(judged)

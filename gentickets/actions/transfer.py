@@ -45,7 +45,7 @@ class CheckedSource:
     found: TransferSource
     recipe: Recipe
     """The target's, with the rounds that the source has a level for."""
-    told: Mapping[str, Any]
+    record: Mapping[str, Any]
     files: Mapping[str, bytes]
     table: Table
     """Of the first seed's first level."""
@@ -56,7 +56,7 @@ class CheckedSource:
 
     def keep(self, run: RunFolder) -> None:
         """Lay the source into a run's folder; TicketError where another one is there."""
-        StoredSource(run).keep(self.told, self.files)
+        StoredSource(run).keep(self.record, self.files)
 
 
 def check_source(path: Path, recipe: Recipe, options: Options) -> CheckedSource:

@@ -149,14 +149,14 @@ class RunVerdict:
         return next((level for level in self.levels if level.declared), None)
 
     @property
-    def told(self) -> LevelVerdict | None:
+    def shown_level(self) -> LevelVerdict | None:
         """The level that the page tells in full: the declared one, or else the first."""
         return self.declared or next(iter(self.levels), None)
 
     @property
     def open(self) -> bool:
         """Whether more seeds may still decide that level."""
-        level = self.told
+        level = self.shown_level
         if level is None:
             return self.word == UNDECIDED
         return level.word == UNDECIDED or (level.word == EQUAL_STEPS and level.longer is not None)
@@ -164,9 +164,11 @@ class RunVerdict:
     @property
     def seeds(self) -> int:
         """Seeds that the verdict rests on."""
-        return self.told.short.loss.n if self.told is not None and self.told.short is not None else 0
+        return (
+            self.shown_level.short.loss.n if self.shown_level is not None and self.shown_level.short is not None else 0
+        )
 
     @property
-    def first(self) -> tuple[LevelVerdict, ...]:
+    def declared_first(self) -> tuple[LevelVerdict, ...]:
         """All levels, the declared one before the others."""
         return tuple(sorted(self.levels, key=lambda level: not level.declared))

@@ -88,14 +88,14 @@ class Summary:
         return any(is_partial(row.weights) for row in self.rows)
 
     @property
-    def how(self) -> Method:
+    def search_method(self) -> Method:
         """The row of its method."""
         return METHODS[self.method]
 
     @property
     def is_sweep(self) -> bool:
         """Whether widths were swept, so that nothing was pruned."""
-        return not self.how.prunes
+        return not self.search_method.prunes
 
     @property
     def how_measured(self) -> str:

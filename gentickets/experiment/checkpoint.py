@@ -131,18 +131,18 @@ class JobProgress:
         return {int(point["step"]) for point in self.curve}
 
 
-def save(folder: RoundFolder, snapshot: Snapshot, notes: JobProgress, place: StatePlace) -> None:
+def save(folder: RoundFolder, snapshot: Snapshot, progress: JobProgress, place: StatePlace) -> None:
     """Store the state of an unfinished round, keeping the one before."""
-    notes.until_now()
-    told = {one.name: getattr(notes, one.name) for one in fields(notes) if one.name != "beside"}
+    progress.until_now()
+    told = {one.name: getattr(progress, one.name) for one in fields(progress) if one.name != "beside"}
     if folder.progress.is_file():
         os.replace(folder.progress, folder.older_progress)
-    told |= {"seconds": dict(notes.seconds), "spent": dict(notes.spent), "place": place}
-    write_snapshot(folder.progress, snapshot, told, notes.beside)
+    told |= {"seconds": dict(progress.seconds), "spent": dict(progress.spent), "place": place}
+    write_snapshot(folder.progress, snapshot, told, progress.beside)
 
 
 def resume(folder: RoundFolder, place: StatePlace) -> tuple[Snapshot | None, JobProgress]:
-    """The newest sound stored state of a round, or none and empty notes.
+    """The newest sound stored state of a round, or none and empty progress.
 
     Raises TicketError (status 3) where one is sound and another round's.
     """
@@ -151,12 +151,12 @@ def resume(folder: RoundFolder, place: StatePlace) -> tuple[Snapshot | None, Job
             continue
         try:
             snapshot, told, beside = read_snapshot(path)
-            notes = _notes(told, beside)
+            progress = _progress_from(told, beside)
         except (TicketError, TypeError):
             continue  # half a disk's worth of damage is no reason to start over: there is an older one
         if told.get("place", place) != place:
             raise foreign(path, "it is the state of another round, or of another run's")
-        return snapshot, notes
+        return snapshot, progress
     return None, JobProgress()
 
 
@@ -166,7 +166,7 @@ def clear(folder: RoundFolder) -> None:
         path.unlink(missing_ok=True)
 
 
-def _notes(told: Mapping[str, Any], beside: Tensors) -> JobProgress:
+def _progress_from(told: Mapping[str, Any], beside: Tensors) -> JobProgress:
     sums = {name: defaultdict(float, told.get(name, {})) for name in ("seconds", "spent")}
     own = {key: value for key, value in told.items() if key != "place"}
     return JobProgress(**{**own, **sums, "beside": beside})

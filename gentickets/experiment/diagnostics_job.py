@@ -20,6 +20,6 @@ class DiagnosticsJob(Job):
     def _worked_out(self) -> Result:
         from gentickets.experiment.diagnostics import diagnose
 
-        with self.notes.counted("evaluate", self.assembly.device):
+        with self.progress.counted("evaluate", self.assembly.device):
             found = diagnose(self.assembly, self.run, self.unit)
-        return replace(self._blank(), beside=found, **self.notes.costs())
+        return replace(self._blank(), beside=found, **self.progress.costs())

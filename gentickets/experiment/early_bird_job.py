@@ -24,22 +24,22 @@ class EarlyBirdJob(Job):
     arm: EarlyBirdArm
 
     def _worked_out(self) -> Result:
-        snapshot, self.notes = resume(self.folder, self.place)
+        snapshot, self.progress = resume(self.folder, self.place)
         self._build()
         self.bird = self._bird()
         if snapshot is None:
             self.ranked.try_out()
-            with self.notes.counted("checks", self.assembly.device):
+            with self.progress.counted("checks", self.assembly.device):
                 self.bird.begin()
         else:
             self.training.load(snapshot)
             self.at = snapshot.step
-            self.bird.restore(self.notes.bird, self.notes.beside)
+            self.bird.restore(self.progress.bird, self.progress.beside)
         if not self.bird.done:
             self._search()
         return replace(
-            self._blank(), trained=self.at, steps=self.unit.span, losses=self.notes.losses,
-            early_bird=self._told(), **self.notes.costs(),
+            self._blank(), trained=self.at, steps=self.unit.span, losses=self.progress.losses,
+            early_bird=self._told(), **self.progress.costs(),
         )  # fmt: skip
 
     def _plan(self) -> Plan:
@@ -51,8 +51,8 @@ class EarlyBirdJob(Job):
         return bird_of(self.assembly, self.unit, self.training, self.ranked)
 
     def _search(self) -> None:
-        self.notes.phase, device = "grow", self.assembly.device
-        with self.notes.timed("train", device), self.notes.weighed(device):
+        self.progress.phase, device = "grow", self.assembly.device
+        with self.progress.timed("train", device), self.progress.weighed(device):
             steps = range(self.at, self.unit.span)
             watch = [self._look, self._watch]
             self.at = train(self.training, self.batches, steps, seed=self.unit.seed, watch=watch)
@@ -62,17 +62,17 @@ class EarlyBirdJob(Job):
         """A look at the masks, where one is due; a level that has emerged is stored as it is."""
         if step % self.bird.every == 0:
             self.training.divergence.check()
-            with self.notes.counted("checks", self.assembly.device):
+            with self.progress.counted("checks", self.assembly.device):
                 emerged = self.bird.look(step)
             for density in emerged:
-                with self.notes.timed("store", self.assembly.device):
+                with self.progress.timed("store", self.assembly.device):
                     round = self.levels[density]
                     place = {**self.place, "level": round}
                     write_snapshot(self.folder.level(round), self.training.snapshot(step), {"place": place})
         return self.bird.done
 
     def _save(self) -> None:
-        self.notes.bird, self.notes.beside = self.bird.state()
+        self.progress.bird, self.progress.beside = self.bird.state()
         super()._save()
 
     def _told(self) -> dict[str, Any]:

@@ -49,15 +49,21 @@ def check_measures(assembly: Assembly) -> None:
 
 
 class Examiner:
-    """Measures one unit's training into its notes."""
+    """Measures one unit's training into its progress."""
 
     def __init__(
-        self, assembly: Assembly, run: RunFolder, unit: Unit, training: Training, batches: Batches, notes: JobProgress
+        self,
+        assembly: Assembly,
+        run: RunFolder,
+        unit: Unit,
+        training: Training,
+        batches: Batches,
+        progress: JobProgress,
     ) -> None:
         self.assembly, self.run, self.unit = assembly, run, unit
-        self.training, self.batches, self.notes = training, batches, notes
+        self.training, self.batches, self.progress = training, batches, progress
 
-    def points(self, rewind_to: int) -> list[int]:
+    def evaluation_steps(self, rewind_to: int) -> list[int]:
         """Steps at which to evaluate: all along for arms that pick their best, else the last few."""
         span, steps = self.unit.span, self.assembly.recipe.train.steps
         if self.unit.name.picks_best:
@@ -66,23 +72,23 @@ class Examiner:
         count, gap = self.assembly.recipe.quality.checkpoints, max(1, steps // 20)
         return sorted({max(rewind_to + 1, span - gap * back) for back in range(count)})
 
-    def look(self, step: int) -> None:
+    def evaluate(self, step: int) -> None:
         """Evaluate as the training stands. Where the best is picked, test is not looked at (Trap 27)."""
-        notes = self.notes
-        with notes.counted("evaluate", self.assembly.device), self.averaged() as task:
+        progress = self.progress
+        with progress.counted("evaluate", self.assembly.device), self.averaged() as task:
             valid = self.figures(task, "valid")
             checkpoint: dict[str, Any] = {"step": step, "valid": valid.figures}
             if self.unit.name.picks_best:
                 metric = self._metric(valid.figures)
                 value = as_loss(metric, valid.figures[metric])
-                if notes.best is None or value < notes.best["value"]:
-                    notes.best = {"step": step, "value": value}
-                    notes.beside = copied(state_of(task))
+                if progress.best is None or value < progress.best["value"]:
+                    progress.best = {"step": step, "value": value}
+                    progress.beside = copied(state_of(task))
             else:
                 checkpoint["test"] = self._on_test(task)
-        notes.checkpoints.append(checkpoint)
+        progress.checkpoints.append(checkpoint)
 
-    def curve_points(self, rewind_to: int) -> list[int]:
+    def curve_steps(self, rewind_to: int) -> list[int]:
         """Steps of the validation curve: evenly along the schedule, after the ticket's start.
 
         Of a dense model that is trained twice as long, those that tell whether a dense run is trained when it ends.
@@ -95,21 +101,21 @@ class Examiner:
             return sorted({step for step in (ends * 3 // 4, ends * 7 // 8, ends, span) if step > rewind_to})
         return sorted({span * i // count for i in range(1, count + 1) if span * i // count > rewind_to})
 
-    def trace(self, step: int) -> None:
+    def add_to_curve(self, step: int) -> None:
         """Add a point to the validation curve."""
-        notes = self.notes
-        found = next((one["valid"] for one in notes.checkpoints if one["step"] == step), None)
+        progress = self.progress
+        found = next((one["valid"] for one in progress.checkpoints if one["step"] == step), None)
         if found is None:
-            with notes.counted("evaluate", self.assembly.device), self.averaged() as task:
+            with progress.counted("evaluate", self.assembly.device), self.averaged() as task:
                 found = self.figures(task, "valid", only_metric=True).figures
-        notes.curve.append({"step": step, "valid": found})
+        progress.curve.append({"step": step, "valid": found})
 
     def on_train(self) -> Figures:
         """Figures on the training split of the task as it is chosen; empty where they are not asked for."""
         if not self.assembly.recipe.quality.train:
             return {}
-        with self.notes.counted("evaluate", self.assembly.device):
-            if self.notes.best is not None:
+        with self.progress.counted("evaluate", self.assembly.device):
+            if self.progress.best is not None:
                 return self.figures(self.training.task, "train").figures
             with self.averaged() as task:
                 return self.figures(task, "train").figures
@@ -119,15 +125,15 @@ class Examiner:
 
         Where the best is picked, its weights are put into the task, and only they are looked at on test.
         """
-        notes = self.notes
-        if not self.unit.name.picks_best or notes.best is None:
-            count = len(notes.checkpoints)
-            return notes.checkpoints, "last" if count == 1 else f"mean of last {count}"
-        load_weights(self.training.task, notes.beside)
-        with notes.counted("evaluate", self.assembly.device):
+        progress = self.progress
+        if not self.unit.name.picks_best or progress.best is None:
+            count = len(progress.checkpoints)
+            return progress.checkpoints, "last" if count == 1 else f"mean of last {count}"
+        load_weights(self.training.task, progress.beside)
+        with progress.counted("evaluate", self.assembly.device):
             test = self._on_test(self.training.task)
-        step = notes.best["step"]
-        best = [{**found, "test": test} for found in notes.checkpoints if found["step"] == step]
+        step = progress.best["step"]
+        best = [{**found, "test": test} for found in progress.checkpoints if found["step"] == step]
         return best, f"best on validation, step {step} of {self.unit.span}"
 
     @contextmanager
@@ -171,7 +177,7 @@ class Examiner:
 
     def _on_test(self, task: Task) -> Figures:
         test = self.figures(task, "test")
-        self.notes.provenance, self.notes.collapsed = test.provenance, test.collapsed
+        self.progress.provenance, self.progress.collapsed = test.provenance, test.collapsed
         return test.figures
 
     def _metric(self, figures: Figures) -> str:

@@ -57,7 +57,7 @@ class Job:
         self.folder: RoundFolder = run.round(*unit.key)
         self.arm = arm
         self.stop, self.report, self.save_every = stop, report, save_every
-        self.notes, self.at, self.stopping = JobProgress(), 0, False
+        self.progress, self.at, self.stopping = JobProgress(), 0, False
         self.saved_at = time.monotonic()
 
     def do(self) -> Result:
@@ -81,7 +81,7 @@ class Job:
                     raise
                 status = "diverged" if error.status == Status.DIVERGED else "failed"
                 self._take_back()
-                told = {"losses": self.notes.losses, **self.notes.costs()}
+                told = {"losses": self.progress.losses, **self.progress.costs()}
                 result = replace(self._blank(), status=status, why=str(error), **told)
             result = self._signed(result)
             write_whole(self.folder.result, result.to_json().encode())
@@ -125,37 +125,40 @@ class Job:
         return result.status
 
     def _worked_out(self) -> Result:
-        snapshot, self.notes = resume(self.folder, self.place)
+        snapshot, self.progress = resume(self.folder, self.place)
         self._build()
         ticket = self._start(snapshot)
-        examiner = Examiner(self.assembly, self.run, self.unit, self.training, self.batches, self.notes)
-        looks, traces = examiner.points(ticket.origin.rewind_to), examiner.curve_points(ticket.origin.rewind_to)
-        done = self.notes.evaluated(), self.notes.traced()
+        examiner = Examiner(self.assembly, self.run, self.unit, self.training, self.batches, self.progress)
+        looks, traces = (
+            examiner.evaluation_steps(ticket.origin.rewind_to),
+            examiner.curve_steps(ticket.origin.rewind_to),
+        )
+        done = self.progress.evaluated(), self.progress.traced()
         for point in sorted({*looks, *traces}):
             look, trace = point in looks and point not in done[0], point in traces and point not in done[1]
             if look or trace:
                 self._train_to(point, ticket)
             if look:
-                examiner.look(point)
+                examiner.evaluate(point)
             if trace:
-                examiner.trace(point)
+                examiner.add_to_curve(point)
         return self._finished(examiner, ticket)
 
     def _build(self) -> None:
         """The networks, ready to train for as long as this unit does, and what a step of theirs costs."""
-        notes, device = self.notes, self.assembly.device
-        notes.spent.pop("compact", None)  # it is done again in a run that goes on, and counts once
-        booked = notes.counted("compact", device) if self.arm.compacts else nullcontext()
+        progress, device = self.progress, self.assembly.device
+        progress.spent.pop("compact", None)  # it is done again in a run that goes on, and counts once
+        booked = progress.counted("compact", device) if self.arm.compacts else nullcontext()
         with booked:
             task = self.arm.task()
         self.unit = self.arm.settled()
         self.training = Training(task, self._plan())
         if self.training.plan.compile:
-            with notes.timed("compile", device):
+            with progress.timed("compile", device):
                 self.training.compile(self.batches(0))
         step = step_flops(task, self.assembly.recipe.data.batch_size)
         self.step_flops = step.total
-        notes.name("step", step.uncounted)
+        progress.name("step", step.uncounted)
 
     def _plan(self) -> Plan:
         return self.assembly.plan(self.unit.span)
@@ -164,22 +167,22 @@ class Job:
         """Make and store the ticket, unless that was done before; leave the training where it goes on from."""
         device = self.assembly.device
         if snapshot is None or not self.folder.ticket.is_file():  # one that is there may have no bill any more
-            since = snapshot if self.notes.phase == "start" else None
+            since = snapshot if self.progress.phase == "start" else None
             self.at = 0 if since is None else since.step
             if self.unit.prunes:
-                self.notes.spent.pop("score", None)  # what was not stored is done again, and counts once
-                with self.notes.counted("score", device):
+                self.progress.spent.pop("score", None)  # what was not stored is done again, and counts once
+                with self.progress.counted("score", device):
                     made = self.arm.ticket(self.training, self.batches, since, [self._watch])
             else:
-                with self.notes.timed("warm-up", device):
+                with self.progress.timed("warm-up", device):
                     made = self.arm.ticket(self.training, self.batches, since, [self._watch])
             self._end_if_stopping()
             made = replace(made, constants=self.training.divergence.constants)
-            self.notes.moved = self.arm.told()
+            self.progress.moved = self.arm.transfer_record()
             packed = pack_ticket(made, self.arm.recipe())
-            self.notes.ticket = split_header(packed, self.folder.ticket).sha256
+            self.progress.ticket = split_header(packed, self.folder.ticket).sha256
             self._save()  # what the ticket has cost, and which one it is, before it is there
-            with self.notes.timed("store", device):
+            with self.progress.timed("store", device):
                 write_whole(self.folder.ticket, packed)
             snapshot = None
         # what is trained is what was stored, in a run that goes on and in one that was never interrupted
@@ -187,26 +190,26 @@ class Job:
         ticket = replace(ticket, mask=ticket.mask.to(device))
         if ticket.origin.rewind == "none":
             self.training.plan = self.training.plan.finetuning()
-        if snapshot is not None and self.notes.phase == "grow":
+        if snapshot is not None and self.progress.phase == "grow":
             self.training.load(snapshot)
             self.at = snapshot.step
         else:
             self.training.start(ticket)
-            self.at, self.notes.phase = ticket.origin.rewind_to, "grow"
-            self.notes.losses = []  # curves begin at the ticket's start, in every arm and after any crash
+            self.at, self.progress.phase = ticket.origin.rewind_to, "grow"
+            self.progress.losses = []  # curves begin at the ticket's start, in every arm and after any crash
         return ticket
 
     def _own_ticket(self) -> Ticket:
         """The unit's stored ticket; TicketError (status 3) where it is another one's."""
         path = self.folder.ticket
         stored, _ = read_ticket(path)
-        if self.notes.ticket not in (None, sha256_of(path)) or stored.origin.seed != self.arm.seed:
+        if self.progress.ticket not in (None, sha256_of(path)) or stored.origin.seed != self.arm.seed:
             raise foreign(path, "it is not the one that this round has made")
         return stored
 
     def _train_to(self, point: int, ticket: Ticket) -> None:
         device = self.assembly.device
-        with self.notes.timed("train", device), self.notes.weighed(device):
+        with self.progress.timed("train", device), self.progress.weighed(device):
             steps = range(self.at, point)
             self.at = train(
                 self.training, self.stream, steps, mask=ticket.mask, seed=self.unit.order, watch=[self._watch]
@@ -215,15 +218,15 @@ class Job:
 
     def _watch(self, step: int, losses: Losses) -> bool:
         self.at = step
-        self.notes.taken += 1
-        phase = "train" if self.notes.phase == "grow" else "warm-up"
-        self.notes.spent[phase] += self.step_flops
-        self.notes.name(phase, self.notes.uncounted.get("step", ()))
-        self.report(self.notes.taken)
+        self.progress.taken += 1
+        phase = "train" if self.progress.phase == "grow" else "warm-up"
+        self.progress.spent[phase] += self.step_flops
+        self.progress.name(phase, self.progress.uncounted.get("step", ()))
+        self.report(self.progress.taken)
         if step % max(1, self.unit.span // LOSS_POINTS) == 0:
             values = {name: float(loss) for name, loss in losses.items()}
             if all(math.isfinite(value) for value in values.values()):
-                self.notes.losses.append({"step": step, **values})
+                self.progress.losses.append({"step": step, **values})
         if time.monotonic() - self.saved_at > self.save_every:
             self._save()
         self.stopping = self.stop()
@@ -235,9 +238,9 @@ class Job:
         since = training.divergence.since if training is not None else None
         if since is None or (over := self.at - since + 1) <= 0:
             return
-        self.notes.taken -= over
-        self.notes.spent["train" if self.notes.phase == "grow" else "warm-up"] -= over * self.step_flops
-        self.notes.losses = [point for point in self.notes.losses if point["step"] < since]
+        self.progress.taken -= over
+        self.progress.spent["train" if self.progress.phase == "grow" else "warm-up"] -= over * self.step_flops
+        self.progress.losses = [point for point in self.progress.losses if point["step"] < since]
 
     def _end_if_stopping(self) -> None:
         if self.stopping:
@@ -245,20 +248,20 @@ class Job:
             raise Stopped
 
     def _save(self) -> None:
-        save(self.folder, self.training.snapshot(self.at), self.notes, self.place)
+        save(self.folder, self.training.snapshot(self.at), self.progress, self.place)
         self.saved_at = time.monotonic()
 
     def _finished(self, examiner: Examiner, ticket: Ticket) -> Result:
-        task, notes, device = self.training.task, self.notes, self.assembly.device
+        task, progress, device = self.training.task, self.progress, self.assembly.device
         grown = self.training.snapshot(self.unit.span)
         chosen, selection = examiner.chosen()
         on_train = examiner.on_train()
-        if notes.best is not None:
-            grown = Snapshot(notes.best["step"], copied(state_of(task)), constants=grown.constants)
+        if progress.best is not None:
+            grown = Snapshot(progress.best["step"], copied(state_of(task)), constants=grown.constants)
         grown = replace(grown, weights=zeroed(grown.weights, ticket.mask))  # +0.0, where a step may leave -0.0
-        with notes.timed("store", device):
+        with progress.timed("store", device):
             write_snapshot(self.folder.trained, grown)
-            if notes.best is not None:
+            if progress.best is not None:
                 examiner.pictures(self.folder, task)
             else:
                 with examiner.averaged() as shown:
@@ -270,18 +273,18 @@ class Job:
             valid=mean([checkpoint["valid"] for checkpoint in chosen]),
             test=mean([checkpoint["test"] for checkpoint in chosen]),
             train=on_train,
-            curve=notes.curve,
+            curve=progress.curve,
             tied=dict(ticket.origin.tied) if self.unit.prunes else {},
             width=self._width(),
-            provenance=notes.provenance,
-            collapsed=notes.collapsed,
-            checkpoints=notes.checkpoints,
-            losses=notes.losses,
-            transfer=notes.moved,
+            provenance=progress.provenance,
+            collapsed=progress.collapsed,
+            checkpoints=progress.checkpoints,
+            losses=progress.losses,
+            transfer=progress.moved,
             excluded=self._excluded(),
             better=dict(task.better),
             **self._sizes(ticket),  # which names what it cannot count, for the costs
-            **notes.costs(),
+            **progress.costs(),
         )
 
     def _excluded(self) -> list[dict[str, Any]]:
@@ -298,7 +301,7 @@ class Job:
         densities = {name: found[name] for name in prunable(task) if name in found}
         own = network_flops(task, ticket.mask)
         whole = own if wide is task else network_flops(wide)
-        self.notes.name("forward", own.uncounted | whole.uncounted)
+        self.progress.name("forward", own.uncounted | whole.uncounted)
         flops = {"dense": whole.dense, "masked": own.masked, "own": own.dense}
         channels: Mapping[str, Tensor] = ticket.channels or {}
         return {

@@ -17,7 +17,7 @@ class Listener(Protocol):
     def begin(self, units: Sequence[Unit], done: set[Key]) -> None:
         """All units of the run, and those that were done before."""
 
-    def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
+    def report(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
         """A unit has taken so many steps; with a message, it is done."""
 
     def note(self, sentence: str) -> None:
@@ -30,7 +30,7 @@ class Silent:
     def begin(self, units: Sequence[Unit], done: set[Key]) -> None:
         """Nothing."""
 
-    def tell(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
+    def report(self, unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
         """Nothing."""
 
     def note(self, sentence: str) -> None:

@@ -118,7 +118,7 @@ class Pool:
         done: set[Key],
         setup: Mapping[str, Any],
         jobs: int,
-        tell: Report,
+        report: Report,
         preflight: Mapping[str, Any] | None = None,
         note: Callable[[str], object] = lambda line: None,
         *,
@@ -126,7 +126,7 @@ class Pool:
         lose: Callable[[Unit, str], object] = lambda unit, why: None,
     ) -> None:
         self.schedule = UnitQueue(units, done)
-        self.setup, self.tell, self.note, self.lose = setup, tell, note, lose
+        self.setup, self.report, self.note, self.lose = setup, report, note, lose
         self.stall, self.tick = stall, min(TICK_SECONDS, stall / 4)
         self.jobs = max(1, min(jobs, len(self.schedule.units)))
         self.inbox: SimpleQueue[tuple[Worker, Any]] = SimpleQueue()
@@ -247,11 +247,11 @@ class Pool:
         elif "done" in message and unit is not None and _is_done(message, unit):
             worker.unit = None
             self.schedule.finish(unit.key)
-            self.tell(unit, unit.steps, message)
+            self.report(unit, unit.steps, message)
         elif "phase" in message and isinstance(message.get("at"), int):
             worker.reach(message["at"], message["phase"], message.get("parts"))
             if unit is not None:
-                self.tell(unit, message["at"], None)
+                self.report(unit, message["at"], None)
         else:
             return False
         return True

@@ -59,19 +59,19 @@ def find(
         done = set(settled_results(run, units))
         listener.begin(units, done)
 
-        def tell(unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
+        def report(unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
             if message is not None and not options.keep_all:
                 drop_trained(run, recipe, unit)
-            listener.tell(unit, steps, message)
+            listener.report(unit, steps, message)
 
         setup, lost = _setup(run, record, options), LostJobs(run)
         left, jobs = [unit for unit in units if unit.key not in done], jobs_for(record, options)
         preflight = preflight_setup(left, jobs, options)
         if options.jobs == 0:
-            _here(run, left, {**setup, "preflight": preflight}, tell, listener.note)
+            _here(run, left, {**setup, "preflight": preflight}, report, listener.note)
         else:
             Pool(
-                units, done, setup, jobs, tell, preflight, listener.note, stall=options.stall, lose=lost.add
+                units, done, setup, jobs, report, preflight, listener.note, stall=options.stall, lose=lost.add
             ).run()  # fmt: skip
         if not options.keep_all:
             drop_levels(run)
@@ -163,7 +163,7 @@ def preflight_setup(left: Sequence[Unit], jobs: int, options: Options) -> dict[s
 
 
 def _here(
-    run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], tell: Any, note: Callable[[str], object]
+    run: RunFolder, units: Sequence[Unit], setup: Mapping[str, Any], report: Any, note: Callable[[str], object]
 ) -> None:
     """Work in this process, one unit after the other."""
     from gentickets.experiment.dispatch import job_of
@@ -176,7 +176,7 @@ def _here(
             note(sentence)
         for unit in units:
             result = job_of(assembly, run, unit, save_every=setup["save_every"]).do()
-            tell(unit, unit.steps, {"status": result.status, "why": result.why})
+            report(unit, unit.steps, {"status": result.status, "why": result.why})
 
 
 def drop_trained(run: RunFolder, recipe: Recipe, unit: Unit) -> None:

@@ -86,9 +86,9 @@ def _seconds(assembly: Assembly, unit: Unit, rates: Rates, folder: Path) -> floa
     if unit.arm == SEARCH:
         return seconds + rates.begin + unit.span // recipe.every * rates.check
     examiner, start = _examiner(assembly, unit, folder), unit.span - unit.steps
-    looks = len(examiner.points(start))
+    looks = len(examiner.evaluation_steps(start))
     seconds += looks * rates.evaluating(valid) + (1 if unit.name.picks_best else looks) * rates.evaluating(test)
-    seconds += len(examiner.curve_points(start)) * rates.metric * valid
+    seconds += len(examiner.curve_steps(start)) * rates.metric * valid
     seconds += rates.evaluating(test) if recipe.quality.train else 0.0
     if unit.prunes:
         cuts = SCORINGS[own].cuts if (own := unit.kind.criterion) else recipe.cuts

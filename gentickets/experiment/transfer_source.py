@@ -55,34 +55,34 @@ class StoredSource:
         self._run = owner and owner.identity
 
     @property
-    def record(self) -> Path:
+    def path(self) -> Path:
         """Which seed and round serve which."""
         return self.folder.path / RECORD
 
     @cached_property
-    def told(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """What `source.json` holds; TicketError where it is gone or damaged."""
-        if not self.record.is_file():
-            raise TicketError(f"{self.record} is gone: start the transfer again, from its source", Status.TICKET)
-        told = read_json(self.record, FORMAT, unstated=UNCHECKED)
+        if not self.path.is_file():
+            raise TicketError(f"{self.path} is gone: start the transfer again, from its source", Status.TICKET)
+        record = read_json(self.path, FORMAT, unstated=UNCHECKED)
         try:
-            TypeAdapter(SourceRecord).validate_python(told)
+            TypeAdapter(SourceRecord).validate_python(record)
         except ValidationError as error:
-            raise TicketError(f"{self.record} is damaged: {wrong_field(error)}", Status.TICKET) from error
-        if told.get("run") not in (None, self._run):
-            raise foreign(self.record, "it is of another run")
-        return told
+            raise TicketError(f"{self.path} is damaged: {wrong_field(error)}", Status.TICKET) from error
+        if record.get("run") not in (None, self._run):
+            raise foreign(self.path, "it is of another run")
+        return record
 
     def seed(self, target: int) -> int:
         """The source's seed that serves a target's."""
-        found: int | None = self.told["seeds"].get(str(target))
+        found: int | None = self.record["seeds"].get(str(target))
         if found is None:
-            raise TicketError(f"{self.record} has no source for seed {target}: start the transfer again", Status.TICKET)
+            raise TicketError(f"{self.path} has no source for seed {target}: start the transfer again", Status.TICKET)
         return found
 
     def round(self, target: int) -> int | None:
         """The source's round that serves a target's; None where none does."""
-        found: int | None = self.told["rounds"].get(str(target))
+        found: int | None = self.record["rounds"].get(str(target))
         return found
 
     def place(self, seed: int, round: int) -> RoundFolder:
@@ -108,26 +108,26 @@ class StoredSource:
         portable, recipe = read_portable(self._checked(path))
         return portable, ticket_recipe(recipe, path)
 
-    def keep(self, told: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-        """Store files by their path in the folder, and what is told of them; more seeds may come later.
+    def keep(self, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        """Store files by their path in the folder, and what `source.json` says of them; more seeds may come later.
 
         What is recorded stays: a seed or a level goes on with what served it first. Raises TicketError where another
         source is kept already.
         """
         digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-        before = self.told if self.record.is_file() else {"seeds": {}, "rounds": {}, "files": {}}
-        for what, ours, theirs in (("file", before["files"], digests), ("round", before["rounds"], told["rounds"])):
+        before = self.record if self.path.is_file() else {"seeds": {}, "rounds": {}, "files": {}}
+        for what, ours, theirs in (("file", before["files"], digests), ("round", before["rounds"], record["rounds"])):
             if changed := [name for name, value in theirs.items() if ours.get(name, value) != value]:
                 message = f"{self.folder.path.parent} was started from another source ({what} {changed[0]} differs)"
                 raise TicketError(f"{message}; choose another --out")
         self._require_free(files, before["files"])
-        merged = {key: {**told.get(key, {}), **before[key]} for key in ("seeds", "rounds")}
-        record = {**told, **merged, "files": {**before["files"], **digests}, "run": self._run}
-        write_whole(self.record, json_bytes(record, FORMAT, sort_keys=True))  # first: it says which files are the run's
+        merged = {key: {**record.get(key, {}), **before[key]} for key in ("seeds", "rounds")}
+        whole = {**record, **merged, "files": {**before["files"], **digests}, "run": self._run}
+        write_whole(self.path, json_bytes(whole, FORMAT, sort_keys=True))  # first: it says which files are the run's
         for name, data in files.items():
             if not (self.folder.path / name).is_file():
                 write_whole(self.folder.path / name, data)
-        self.__dict__.pop("told", None)
+        self.__dict__.pop("record", None)
 
     def _require_free(self, files: Mapping[str, bytes], known: Mapping[str, str]) -> None:
         """Raise TicketError where a file that is to be kept is there, is another one, and is not the run's."""
@@ -138,7 +138,7 @@ class StoredSource:
 
     def _checked(self, path: Path) -> Path:
         """The path, where its bytes are those that were kept; TicketError (status 3) else."""
-        wanted = self.told["files"].get(path.relative_to(self.folder.path).as_posix())
+        wanted = self.record["files"].get(path.relative_to(self.folder.path).as_posix())
         if not path.is_file() or wanted != hashlib.sha256(path.read_bytes()).hexdigest():
             raise TicketError(
                 f"{path} is not what the run has kept of its source: start the transfer again", Status.TICKET

@@ -40,7 +40,7 @@ class Channel:
         self._writing = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def tell(self, **message: Any) -> None:
+    def send(self, **message: Any) -> None:
         """Send one message."""
         with self._writing:
             send(self.write, message)
@@ -48,7 +48,7 @@ class Channel:
     def beat(self) -> None:
         """Tell how far this process is."""
         phase, parts = reached()
-        self.tell(at=self.taken, phase=phase, parts=parts)
+        self.send(at=self.taken, phase=phase, parts=parts)
 
     def keep_beating(self, seconds: float) -> None:
         """Do that from a thread, for ever."""
@@ -142,7 +142,7 @@ def work(channel: Channel, setup: Mapping[str, Any]) -> None:
             last[0] = time.monotonic()
             channel.beat()
 
-    channel.tell(ready=True, notes=preflight_notes(assembly, setup))
+    channel.send(ready=True, notes=preflight_notes(assembly, setup))
     while "stop" not in (order := channel.orders.get()):
         unit = unit_of(order["do"])
         job = job_of(assembly, run, unit, stop=channel.stop.is_set, report=report, save_every=setup["save_every"])
@@ -151,7 +151,7 @@ def work(channel: Channel, setup: Mapping[str, Any]) -> None:
         except Stopped:
             break
         channel.taken = 0
-        channel.tell(done=list(unit.key), status=result.status, why=result.why)
+        channel.send(done=list(unit.key), status=result.status, why=result.why)
     channel.check()
 
 
@@ -170,17 +170,17 @@ def main() -> None:
         channel.keep_beating(setup["beat"])
         work(channel, setup)
     except TicketError as error:
-        channel.tell(error=str(error), exit=int(error.status))
+        channel.send(error=str(error), exit=int(error.status))
     except OSError as error:
         where = "" if error.filename else f" (writing to {setup['run']})"
-        channel.tell(error=told(error) + where, exit=int(Status.STORAGE))
+        channel.send(error=told(error) + where, exit=int(Status.STORAGE))
     except BaseException as error:  # a plugin that calls sys.exit() too
         import traceback
 
         from gentickets.experiment.plugin_errors import describe_error
 
         plugins = [Path(path) for path in setup["plugins"]]
-        channel.tell(error=describe_error(error, plugins), exit=int(Status.FAILED), traceback=traceback.format_exc())
+        channel.send(error=describe_error(error, plugins), exit=int(Status.FAILED), traceback=traceback.format_exc())
 
 
 if __name__ == "__main__":

@@ -194,7 +194,7 @@ def test_workers_that_do_not_stop_are_killed(tmp_path: Path, monkeypatch: pytest
         started.extend(interrupted.pool.workers)
         raise KeyboardInterrupt
 
-    interrupted.pool.tell = interrupt
+    interrupted.pool.report = interrupt
     with pytest.raises(KeyboardInterrupt):
         interrupted.pool.run()
     assert started

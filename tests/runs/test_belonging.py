@@ -381,7 +381,7 @@ class Noting:
     def begin(self, units: object, done: object) -> None:
         """Nothing."""
 
-    def tell(self, unit: object, steps: int, message: object) -> None:
+    def report(self, unit: object, steps: int, message: object) -> None:
         """Nothing."""
 
 

@@ -226,7 +226,7 @@ def test_a_source_is_claimed_before_its_files_and_nothing_there_is_overwritten(t
                 StoredSource(run).keep(told, files)
         StoredSource(run).keep(told, files)
         assert {name: (tmp_path / "source" / name).read_bytes() for name in files} == files
-        assert StoredSource(run).told["files"].keys() == files.keys()
+        assert StoredSource(run).record["files"].keys() == files.keys()
         shutil.rmtree(tmp_path / "source")
 
 
@@ -238,7 +238,7 @@ def test_a_damaged_record_of_a_source_is_told(change: bytes, tmp_path: Path) -> 
     for data in (change, sound.replace(b'"1": 1', b'"1": 2')):
         path.write_bytes(data)
         with pytest.raises(TicketError, match=r"source\.json is damaged") as caught:
-            _ = StoredSource(RunFolder(tmp_path)).told
+            _ = StoredSource(RunFolder(tmp_path)).record
         assert caught.value.status == Status.TICKET
 
 

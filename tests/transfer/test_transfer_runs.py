@@ -294,9 +294,9 @@ def test_a_lone_ticket_serves_the_level_nearest_to_it(vae: Path, tmp_path: Path)
     file = RunFolder(vae).round(0, "ticket", 1).ticket
     recipe = target("search.seeds=2", rounds=[1, 2])
     gathered = check_source(file, recipe, HERE)
-    assert gathered.told["rounds"] == {"1": 1}
+    assert gathered.record["rounds"] == {"1": 1}
     assert gathered.recipe.transfer_rounds == [1], "nothing runs at levels that the source lacks"
-    assert gathered.told["seeds"] == {"0": 0, "1": 0}
+    assert gathered.record["seeds"] == {"0": 0, "1": 0}
     assert any("no level of its own" in line for line in gathered.notes)
     assert any("one seed" in line for line in gathered.notes)
     shutil.copy(file, alone := tmp_path / "alone.safetensors")
@@ -338,7 +338,7 @@ def test_trained_weights_that_were_dropped_are_named(vae: Path, tmp_path: Path) 
 
 def test_the_same_model_takes_tickets_of_other_seeds(vae: Path) -> None:
     gathered = check_source(vae, parse_recipe(VAE, transfer={}), HERE)
-    assert gathered.told["seeds"] == {"0": 1, "1": 0}
+    assert gathered.record["seeds"] == {"0": 1, "1": 0}
 
 
 def test_no_seed_is_served_by_its_own() -> None:
@@ -354,10 +354,12 @@ def test_a_ticket_is_not_carried_to_its_own_initialization(vae: Path) -> None:
     other = ["search.seeds=1", "train.lr=1e-3", "task.beta=2.0"]
     with pytest.raises(TicketError, match="--seed 1"):
         check_source(file, parse_recipe(VAE, overrides=other, transfer={}), HERE)
-    assert check_source(file, parse_recipe(VAE, overrides=[*other, "seed=1"], transfer={}), HERE).told["seeds"] == {
+    assert check_source(file, parse_recipe(VAE, overrides=[*other, "seed=1"], transfer={}), HERE).record["seeds"] == {
         "1": 0
     }
-    assert check_source(file, target("search.seeds=1"), HERE).told["seeds"] == {"0": 0}, "a generator begins otherwise"
+    assert check_source(file, target("search.seeds=1"), HERE).record["seeds"] == {"0": 0}, (
+        "a generator begins otherwise"
+    )
 
 
 def test_tickets_that_are_none_to_carry_are_refused(vae: Path, tmp_path: Path) -> None:
@@ -430,13 +432,13 @@ def test_a_source_that_gains_seeds_goes_on_serving_as_it_did(vae: Path, tmp_path
     first = check_source(vae, target("search.seeds=1"), HERE)
     first.keep(run)
     assert (run.path / "source/seed-1").is_dir()
-    later = replace(first, told={**first.told, "seeds": {"0": 5, "1": 0}}, files={"seed-0/ticket/round-02/x": b"1"})
+    later = replace(first, record={**first.record, "seeds": {"0": 5, "1": 0}}, files={"seed-0/ticket/round-02/x": b"1"})
     later.keep(run)
     kept = StoredSource(run)
     assert (kept.seed(0), kept.seed(1)) == (1, 0), "what is recorded stays"
-    assert set(first.files) < set(kept.told["files"])
+    assert set(first.files) < set(kept.record["files"])
     with pytest.raises(TicketError, match="round 2 differs"):
-        replace(first, told={**first.told, "rounds": {"2": 1}}).keep(run)
+        replace(first, record={**first.record, "rounds": {"2": 1}}).keep(run)
 
 
 def test_what_is_kept_of_a_source_is_checked(vae: Path, tmp_path: Path) -> None:

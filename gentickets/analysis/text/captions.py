@@ -63,8 +63,8 @@ def captions(summary: Summary) -> list[str]:
         if level is not None and share is not None:
             also = f"; {percent(level)} of them are {of_all(share)}"
         found.append(f"Sparsity is the removed share of {summary.pruned or 'the prunable weights'}{also}.")
-    if summary.how.remark:
-        found.append(summary.how.remark)
+    if summary.search_method.remark:
+        found.append(summary.search_method.remark)
     if summary.goes_on:
         found.append(more_steps(summary.goes_on))
     names = [ArmName.of(row.arm) for row in summary.rows]

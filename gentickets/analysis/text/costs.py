@@ -142,7 +142,7 @@ def _shown(summary: Summary) -> list[ArmCost]:
     """The costs that stand in a table: of controls those at the claim's level, of single levels every ticket."""
     last = max((cost.round for cost in summary.costs if cost.arm == "ticket"), default=0)
     level = summary.verdict.round or last
-    alone = not summary.how.goes_round_by_round
+    alone = not summary.search_method.goes_round_by_round
 
     def is_shown(cost: ArmCost) -> bool:
         name = ArmName.of(cost.arm)

@@ -52,7 +52,7 @@ class Arm:
         """Whether its networks lose channels, so that they are not the recipe's."""
         return False
 
-    def told(self) -> dict[str, Any]:
+    def transfer_record(self) -> dict[str, Any]:
         """Where its ticket came from, if that was another model; known once the ticket is made."""
         return {}
 

@@ -117,16 +117,16 @@ class TransferredArm(Arm):
         """What this arm takes from the source."""
         return self.unit.kind.moves or self.section.moves
 
-    def told(self) -> dict[str, Any]:
+    def transfer_record(self) -> dict[str, Any]:
         """The source, and what every layer got, as a result holds it; known once the ticket is made."""
         origin, recipe = self._ticket.origin, self._recipe
         source = {
-            "source": self.kept.told["name"], "family": recipe.task.family, "data": recipe.data.name,
+            "source": self.kept.record["name"], "family": recipe.task.family, "data": recipe.data.name,
             "seed": origin.seed, "round": origin.round, "sparsity": 1 - self._ticket.mask.density,
         }  # fmt: skip
         return {
             **source,
-            "notes": list(self.kept.told.get("notes", [])),
+            "notes": list(self.kept.record.get("notes", [])),
             **self._table.as_dict(),
             **({"align": self._matched} if self._aligns else {}),
         }

@@ -27,7 +27,7 @@ class _Aside:
 
 def render(judged: RunVerdict) -> str:
     """The HTML of a verdict."""
-    level, seeds = judged.told, judged.seeds
+    level, seeds = judged.shown_level, judged.seeds
     more, beside = judged.more, judged.beside
     return filled(
         "verdict.html",
@@ -38,7 +38,9 @@ def render(judged: RunVerdict) -> str:
         losing=words.loss_caption(judged.metric),
         table=tables.verdict_table(judged),
         others=[
-            (other, tables.level_rows(judged, other)) for other in judged.first if other is not level and other.short
+            (other, tables.level_rows(judged, other))
+            for other in judged.declared_first
+            if other is not level and other.short
         ],
         unfinished={other.round: _unfinished(other) for other in judged.levels},
         p_value=words.p_value,

@@ -50,7 +50,7 @@ def forests(judged: RunVerdict) -> list[tuple[LevelVerdict, bool, Markup]]:
     """A plot for each level, and beside the declared one that of longer training: level, whether longer, the SVG."""
     panels = [
         (level, longer, trial)
-        for level in judged.first
+        for level in judged.declared_first
         for longer, trial in ((False, level.short), (True, level.longer))
         if trial is not None
     ]

@@ -43,7 +43,7 @@ def draw(axes: Axes, summary: Summary, pick: Pick, *, seeds: bool, higher: bool)
             seen += band(axes, spread, colour, line, arm_name(arm))
     ticket = _points(summary, "ticket", pick)
     if ticket:
-        seen += _line(axes, ticket, seeds, dotted=not summary.how.goes_round_by_round)
+        seen += _line(axes, ticket, seeds, dotted=not summary.search_method.goes_round_by_round)
     controls = [row.arm for row in summary.rows if is_control(row) and not ArmName.of(row.arm).longer]
     marks, worst = marks_of(summary), []
     for arm in dict.fromkeys(controls):

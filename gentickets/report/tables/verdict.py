@@ -26,7 +26,7 @@ NO_WORSE, WORSE = "no worse", "worse"
 
 def verdict_table(judged: RunVerdict) -> Table:
     """The table of the level that the page tells in full."""
-    return ((), ()) if judged.told is None else level_rows(judged, judged.told)
+    return ((), ()) if judged.shown_level is None else level_rows(judged, judged.shown_level)
 
 
 def level_rows(judged: RunVerdict, level: LevelVerdict) -> Table:

@@ -1,4 +1,4 @@
-"""The numbers and words that a recipe may hold: all bounds stand here; torch-free.
+"""What a section is, and the numbers and words that it may hold: all bounds stand here; torch-free.
 
 The upper ones are far above what any experiment asks for. What exceeds them is a slip of the pen, which would
 otherwise be found out after hours, or by a machine that runs out of memory.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 LARGEST = 1e30
 """Of any real number: float32 ends at 3.4e38, and a squared number at 1.8e19 already."""
@@ -42,3 +42,12 @@ Positive = Annotated[float, Field(gt=0, le=LARGEST)]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""A tuple, which TOML and JSON write as a list."""
+Many = Field(max_length=LISTED)
+
+
+class Section(BaseModel):
+    """A table of the recipe: no unknown keys, nothing coerced but whole numbers to floats."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

@@ -1,23 +1,23 @@
-"""The built-in families' keywords, without torch; a test compares them with the constructors."""
+"""The built-in families' keywords, without torch; a test compares them with the constructors in `tasks/`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from gentickets.metrics import OF_SAMPLES
-from gentickets.recipe.bounds import Few, Layers, NonNegative, Positive, Units
+from gentickets.recipe.bounds import Few, Layers, NonNegative, Positive, Section, Units
 
 Network = Literal["mlp", "linear", "conv", "maxpool", "resnet18", "sngan", "resnet"]
 
 
-class Keywords(BaseModel):
+class Keywords(Section):
     """A family's keywords, and what a recipe may say about it elsewhere. Empty: not known beforehand."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
+    title: ClassVar[str] = ""
+    """As a person writes the family; empty: by its name."""
     components: ClassVar[tuple[str, ...]] = ()
     objectives: ClassVar[tuple[str, ...]] = ()
     metrics: ClassVar[tuple[str, ...]] = ()
@@ -73,6 +73,7 @@ class NetworkKeywords(Keywords):
 class AeKeywords(NetworkKeywords):
     """An autoencoder's keywords. The code of ``maxpool`` is its map, so that ``latent`` means nothing there."""
 
+    title: ClassVar[str] = "AE"
     components: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
     objectives: ClassVar[tuple[str, ...]] = ("ae",)
     metrics: ClassVar[tuple[str, ...]] = ("reconstruction", "accuracy_on_reconstructions")
@@ -85,6 +86,7 @@ class AeKeywords(NetworkKeywords):
 class VaeKeywords(NetworkKeywords):
     """A variational autoencoder's keywords."""
 
+    title: ClassVar[str] = "VAE"
     components: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
     objectives: ClassVar[tuple[str, ...]] = ("vae",)
     metrics: ClassVar[tuple[str, ...]] = (
@@ -101,6 +103,7 @@ class VaeKeywords(NetworkKeywords):
 class GanKeywords(NetworkKeywords):
     """A generative adversarial network's keywords."""
 
+    title: ClassVar[str] = "GAN"
     components: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
     objectives: ClassVar[tuple[str, ...]] = ("discriminator", "generator")
     metrics: ClassVar[tuple[str, ...]] = OF_SAMPLES

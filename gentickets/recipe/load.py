@@ -13,22 +13,12 @@ from gentickets.recipe.bounds import LARGEST, LONGEST, PROBLEMS
 from gentickets.recipe.checks import OWN, check
 from gentickets.recipe.families import FAMILIES, PluginKeywords
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import USES, Claim, Data, Quality, Search, Section, TaskChoice, Train, Transfer, Verdict
+from gentickets.recipe.sections import OPTIONAL, SECTIONS, TaskChoice
 from gentickets.recipe.shipped import recipe_text
 from gentickets.recipe.source import Source, check_depth, read_source
+from gentickets.recipe.training import USES, Train
 from gentickets.recipe.words import Problem, listed, problems, quoted, refusal, shown
 
-SECTIONS: dict[str, type[Section]] = {
-    "data": Data,
-    "train": Train,
-    "search": Search,
-    "quality": Quality,
-    "claim": Claim,
-    "transfer": Transfer,
-    "verdict": Verdict,
-}
-OPTIONAL = ("claim", "transfer", "verdict")
-"""Sections that a recipe may lack altogether."""
 KNOWN = ("seed", "task", *SECTIONS)
 LABELS = {
     "conditional",

@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 
 from gentickets.definitions import TOLERANCES
 from gentickets.methods import METHODS, Method
-from gentickets.recipe.sections import (
-    CHECKS,
-    CONTROLS_OF_MOVES,
-    STOPPING,
-    USES,
-    Claim,
-    Data,
-    Quality,
-    Search,
-    Section,
-    TaskChoice,
-    Train,
-    Transfer,
-    Verdict,
-)
+from gentickets.recipe.sections import CHECKS, CONTROLS_OF_MOVES, OPTIONAL, STOPPING, Sections
+from gentickets.recipe.training import USES
 from gentickets.scoring import SCORINGS
 
 LEVEL_TOLERANCE = 0.001
 """How far a declared sparsity may be from its round's."""
 
 
-class Recipe(Section):
+class Recipe(Sections):
     """A whole recipe. Made by `load_recipe`, which checks what one section alone cannot know."""
-
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    task: TaskChoice
-    data: Data
-    train: Train
-    search: Search = Search()
-    quality: Quality = Quality()
-    claim: Claim | None = None
-    transfer: Transfer | None = None
-    verdict: Verdict | None = None
 
     _text: str = PrivateAttr("")
     _name: str = PrivateAttr("")
@@ -202,14 +179,13 @@ class Recipe(Section):
         plain["search"] |= {**chosen, "budget": self.budget, "cuts": self.cuts}
         plain["search"] |= {"every": self.every, "tolerance": self.tolerance}
         plain["search"] = {name: value for name, value in plain["search"].items() if self.search.applies(name)}
-        if self.transfer is None:
-            del plain["transfer"]
-        else:
+        if self.transfer is not None:
             plain["transfer"] |= {"rounds": self.transfer_rounds, "controls": self.transfer_controls}
-        if self.verdict is None:
-            del plain["verdict"]
-        else:
+        if self.verdict is not None:
             plain["verdict"]["forks"] = self.fork_steps
+        for key in OPTIONAL:
+            if plain[key] is None and key != "claim":  # that a run claims nothing is written down
+                del plain[key]
         if plain["claim"] is not None:
             plain["claim"]["sparsities"] = [self.sparsity(round) for round in self.judged_rounds]
         if not self.quality.curve:

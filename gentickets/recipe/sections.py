@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
 from gentickets.arms import CONTROLS, TRANSFER_CONTROLS
 from gentickets.methods import ITERATIVE, METHODS, METHODS_OF
@@ -14,11 +13,13 @@ from gentickets.recipe.bounds import (
     LISTED,
     Batch,
     Count,
-    Decay,
     Few,
+    Listed,
+    Many,
     Natural,
     NonNegative,
     Positive,
+    Section,
     Seeds,
     Share,
     Units,
@@ -26,11 +27,9 @@ from gentickets.recipe.bounds import (
     Workers,
 )  # fmt: skip
 from gentickets.recipe.families import Keywords
+from gentickets.recipe.training import Train
 from gentickets.scoring import SCORINGS
 
-Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-Many = Field(max_length=LISTED)
-Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
 Moves = Literal["weights", "mask", "signs", "trained"]
 if TYPE_CHECKING:
     Control: TypeAlias = str
@@ -52,19 +51,6 @@ CONTROLS_OF_MOVES: dict[str, tuple[OfTransfer, ...]] = {
     "mask": ("shuffle",),
 }
 """What moves in a [transfer] -> the controls that say something of it, and run unless told."""
-USES: dict[str, tuple[str, ...]] = {
-    "betas": ("adam", "adamw"),
-    "eps": ("adam", "adamw", "rmsprop"),
-    "momentum": ("sgd", "rmsprop"),
-    "alpha": ("rmsprop",),
-}
-"""Optimizer setting -> the optimizers that have it."""
-
-
-class Section(BaseModel):
-    """A table of the recipe: no unknown keys, nothing coerced but whole numbers to floats."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class TaskChoice(Section):
@@ -103,60 +89,6 @@ class Data(Section):
     valid: Count | None = None
     """Images held out for choices; none: the data set's own number."""
     workers: Workers = 0
-
-
-class Objective(Section):
-    """[train.objectives.<name>]: an objective's own optimizer settings; none: the run's."""
-
-    optimizer: Optimizer | None = None
-    lr: Positive | None = None
-    betas: Annotated[tuple[Decay, Decay], Listed] | None = None
-    eps: Positive | None = None
-    weight_decay: NonNegative | None = None
-    momentum: Decay | None = None
-    alpha: Decay | None = None
-
-
-class Train(Section):
-    """[train]: one training, from step 0 to ``steps``."""
-
-    steps: Count = Field(examples=[1])
-    optimizer: Optimizer = "adam"
-    lr: Positive = 1e-3
-    betas: Annotated[tuple[Decay, Decay], Listed] = (0.9, 0.999)
-    eps: Positive = 1e-8
-    weight_decay: NonNegative = 0.0
-    momentum: Decay = 0.0
-    alpha: Decay = 0.99
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
-    warmup: Natural = 0
-    """Steps."""
-    clip_norm: Positive | None = None
-    ema: Annotated[dict[Word, Share], Many] = {}
-    """Component -> decay."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the networks' arithmetic in training; weights, optimizers, scores and figures stay in fp32."""
-    compile: bool = False
-    objectives: Annotated[dict[Word, Objective], Many] = {}
-
-    def settings(self, objective: str | None = None) -> dict[str, Any]:
-        """The optimizer of an objective (or the run's): ``name`` and numbers, the objective's own first."""
-        settings = {name: getattr(self, name) for name in Objective.model_fields}
-        if own := self.objectives.get(objective or ""):
-            settings |= {name: value for name, value in own if value is not None}
-        return {"name": settings.pop("optimizer"), **settings}
-
-    def unused(self) -> Iterator[tuple[str, str]]:
-        """Settings given to optimizers that do not have them: (key below [train], the optimizers)."""
-        used = {self.optimizer, *(own.optimizer or self.optimizer for own in self.objectives.values())}
-        for name in sorted(self.model_fields_set & USES.keys()):
-            if used.isdisjoint(USES[name]):
-                yield name, ", ".join(sorted(used))
-        for objective, own in self.objectives.items():
-            optimizer = own.optimizer or self.optimizer
-            for name in sorted(own.model_fields_set & USES.keys()):
-                if optimizer not in USES[name]:
-                    yield f"objectives.{objective}.{name}", optimizer
 
 
 class Search(Section):
@@ -295,7 +227,7 @@ class Transfer(Section):
 
     source: Word | None = None
     """A recipe, a run or a ticket; none: the command line names it."""
-    routes: Annotated[dict[Word, Word], Many] = {}
+    routes: Annotated[dict[Word, Word], Many] = Field(default={})
     """Path in the source -> path in the target, of components or layers; empty: what fits of a known pair."""
     match: Literal["name", "order"] = "name"
     """How the layers below a route find one another."""
@@ -319,3 +251,27 @@ class Transfer(Section):
     """The target's rounds at which a ticket is carried over; none: those of its controls."""
     controls: Annotated[tuple[OfTransfer, ...], Listed, Many] | None = None
     """What the transferred ticket must beat; none: what goes with ``moves``."""
+
+
+class Sections(Section):
+    """All sections of a recipe, in the order of the file; one that may be None may be lacking altogether."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    task: TaskChoice
+    data: Data
+    train: Train
+    search: Search = Search()
+    quality: Quality = Quality()
+    claim: Claim | None = None
+    transfer: Transfer | None = None
+    verdict: Verdict | None = None
+
+
+SECTIONS: dict[str, type[Section]] = {
+    key: (get_args(field.annotation) or (field.annotation,))[0]
+    for key, field in Sections.model_fields.items()
+    if key not in ("seed", "task")
+}
+"""Name -> what its table may hold; that of [task] follows from the family."""
+OPTIONAL = tuple(key for key in SECTIONS if Sections.model_fields[key].default is None)
+"""Sections that a recipe may lack altogether."""

@@ -13,9 +13,9 @@ from gentickets.errors import Status, TicketError
 from gentickets.files import wrong_field
 from gentickets.recipe.declared import without_arms
 from gentickets.recipe.families import FAMILIES, PluginKeywords
-from gentickets.recipe.load import OPTIONAL, SECTIONS, stored_recipe
+from gentickets.recipe.load import stored_recipe
 from gentickets.recipe.schema import Recipe
-from gentickets.recipe.sections import TaskChoice
+from gentickets.recipe.sections import OPTIONAL, SECTIONS, TaskChoice
 
 LARGEST = 4096
 """Pixels of a side, or channels, of the images that networks are made for."""

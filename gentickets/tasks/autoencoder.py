@@ -22,6 +22,8 @@ class Autoencoder(Task):
     of ``maxpool`` is its map, whatever ``latent`` says. Initial weights are PyTorch's defaults.
     """
 
+    family = "ae"
+
     def __init__(
         self,
         image: Image,
@@ -68,6 +70,8 @@ class VAE(Task):
     constant left out) or ``bernoulli`` (cross-entropy on pixels in [0, 1], in nats, where the decoder gives logits).
     The figures are taken at beta = 1 whatever the training's beta. Initial weights are PyTorch's defaults.
     """
+
+    family = "vae"
 
     def __init__(
         self,

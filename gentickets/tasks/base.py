@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -103,6 +104,8 @@ class Task(nn.Module):
     A family overrides `objectives` and whatever else applies. ``image`` is (channels, height, width).
     """
 
+    family: ClassVar[str]
+    """Of a built-in family: its name in recipes, by which `FAMILIES` finds it."""
     image: tuple[int, int, int]
     temperature: float = 1.0
     """What a discriminator's logits are divided by; other families have none. GraSP sets it (Wang et al., 2020)."""

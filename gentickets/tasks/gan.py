@@ -37,6 +37,8 @@ class GAN(Task):
     under a gradient penalty; PyTorch's defaults for the others. See `gentickets.tasks.initial`.
     """
 
+    family = "gan"
+
     def __init__(
         self,
         image: Image,

@@ -38,6 +38,8 @@ class GDA(Task):
     W starts from N(0, 1 / latent), V is of random signs times width^-1/2, so that the rate does not follow the width.
     """
 
+    family = "gda"
+
     def __init__(self, image: Image, width: int = 64, latent: int = 16) -> None:
         super().__init__()
         self.image, self.latent = image, latent

@@ -10,6 +10,7 @@ from gentickets.analysis.text.controls import controls_sentence
 from gentickets.analysis.text.format import arm_name, decimals, fixed, listed, percent, plus_minus
 from gentickets.analysis.transfer_levels import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel, TransferVerdict
 from gentickets.analysis.verdict import Comparison, Trial
+from gentickets.recipe.families import FAMILIES
 from gentickets.sparsity import in_brackets
 from gentickets.statistics import LEAST_SEEDS
 
@@ -27,7 +28,6 @@ _MOVED = {
     "signs": "the mask with its signs",
     "trained": "the ticket with its trained weights",
 }
-_FAMILIES = {"ae": "AE", "vae": "VAE", "gan": "GAN"}
 
 
 def sentence(whole: TransferVerdict, level: TransferLevel, said: Sequence[str], times: int) -> str:
@@ -58,7 +58,8 @@ def without_claim(whole: TransferVerdict) -> str:
 def origin(whole: TransferVerdict, source: Mapping[str, Any]) -> str:
     """``digits_vae (VAE on digits; decoder → generator)``; less where less is known."""
     family, data = str(source.get("family") or ""), str(source.get("data") or "")
-    model = " on ".join(filter(None, [_FAMILIES.get(family, family), data]))
+    title = FAMILIES[family].title if family in FAMILIES else ""
+    model = " on ".join(filter(None, [title or family, data]))
     ways = ", ".join(f"{start} → {end}" if start != end else start for start, end in whole.routes.items())
     told = "; ".join(filter(None, [model, ways]))
     name = str(source.get("source") or "another model")

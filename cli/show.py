@@ -77,19 +77,19 @@ def show(path: Path, plugins: tuple[Path, ...], as_json: bool) -> None:
 def _show_run(path: Path, as_json: bool) -> None:
     settle_matplotlib()
     from gentickets.actions.locate import progress_of, resuming
-    from gentickets.analysis.run import integrity_of
     from gentickets.report import read_run
     from gentickets.report import table as rows_of
     from gentickets.runs.folder import RunFolder
-    from gentickets.runs.record import WITHOUT_CHECKSUMS, has_checksums
+    from gentickets.runs.record import WITHOUT_CHECKSUMS
 
     read, run = read_run(path), RunFolder(path)
     summary = read.summary
-    if not has_checksums(read.record):
+    if not read.checksums:
         note(f"{path} was {WITHOUT_CHECKSUMS}")
     done, rounds = progress_of(run)
     if as_json:
-        emit({**summary.as_dict(), **integrity_of(read.record), "rounds_done": done, "rounds": rounds}, True)
+        about = {"checksums": read.checksums, "attempts": read.attempts}
+        emit({**summary.as_dict(), **about, "rounds_done": done, "rounds": rounds}, True)
         return
     table(*rows_of(summary), spare=summary.secondary, more="more figures: report.html")
     _print_troubles(summary)

@@ -257,6 +257,44 @@ def made_up_run(path: Path, results: Iterable[Result], recipe: Mapping[str, Any]
     return path
 
 
+JSON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,), "boolean": (bool,), "integer": (int,), "number": (int, float), "null": (type(None),),
+    "object": (dict,), "array": (list,),
+}  # fmt: skip
+KEYWORDS = {
+    "$schema", "$defs", "$ref", "title", "description", "type", "const", "anyOf", "properties", "required",
+    "additionalProperties", "prefixItems", "items", "minItems",
+}  # fmt: skip
+
+
+def unlike(value: Any, schema: Any, whole: Mapping[str, Any] | None = None, at: str = "$") -> list[str]:
+    """Where a document is not what a JSON Schema says, in the part of that language that `report.schemas` writes."""
+    whole = schema if whole is None else whole
+    if isinstance(schema, bool):
+        return [] if schema else [f"{at} is not known"]
+    assert schema.keys() <= KEYWORDS
+    if "$ref" in schema:
+        return unlike(value, whole["$defs"][schema["$ref"].removeprefix("#/$defs/")], whole, at)
+    if "anyOf" in schema:
+        found = [unlike(value, one, whole, at) for one in schema["anyOf"]]
+        return [] if [] in found else list(itertools.chain(*found))
+    if "const" in schema and value != schema["const"]:
+        return [f"{at} is not {schema['const']}"]
+    wanted = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", JSON_TYPES)
+    if not any(isinstance(value, JSON_TYPES[one]) and (one == "boolean" or type(value) is not bool) for one in wanted):
+        return [f"{at} is no {' or '.join(wanted)}"]
+    inner: list[tuple[str, Any, Any]] = []
+    if isinstance(value, dict):
+        known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+        inner = [(f"{at}.{name}", one, known.get(name, others)) for name, one in value.items()]
+    elif isinstance(value, list):
+        first, rest = schema.get("prefixItems", []), schema.get("items", True)
+        inner = [(f"{at}[{i}]", one, first[i] if i < len(first) else rest) for i, one in enumerate(value)]
+    lacking = [f"{at}.{name} is not there" for name in schema.get("required", ()) if name not in value]
+    lacking += [f"{at} is too short"] if isinstance(value, list) and len(value) < schema.get("minItems", 0) else []
+    return lacking + [text for name, one, own in inner for text in unlike(one, own, whole, name)]
+
+
 class Page(HTMLParser):
     """A page as a browser would see it: its tags with their attributes, and its text with plain single spaces."""
 

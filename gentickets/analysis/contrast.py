@@ -1,12 +1,11 @@
-"""Contrast: one paired comparison over seeds with its test, what it is of, and its plain values."""
+"""Contrast: one paired comparison over seeds with its test and what it is of."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,10 +70,6 @@ class Contrast:
             return "not told apart"
         return "better" if self.high < 0 else "worse"
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for `report.json`."""
-        return {name: plain(getattr(self, name)) for name in ("mean", "bound", "p", "n")}
-
 
 def paired(
     first: Mapping[int, float], second: Mapping[int, float], *, higher: bool = False, alpha: float = ALPHA
@@ -91,19 +86,6 @@ def losses_of(first: Mapping[int, float], second: Mapping[int, float], higher: b
     seeds = sorted(first.keys() & second.keys())
     losses = less([first[seed] for seed in seeds], [second[seed] for seed in seeds])
     return -losses if higher else losses
-
-
-def plain(value: Any) -> Any:
-    """Plain JSON values: records by their `as_dict`, else by field, and null for a number that is not finite."""
-    if hasattr(value, "as_dict"):
-        return value.as_dict()
-    if is_dataclass(value):
-        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def relative(loss: Contrast | None, reference: Spread | None) -> float | None:

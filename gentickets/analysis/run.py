@@ -26,6 +26,17 @@ class Run:
     results: Sequence[Result]
     summary: Summary
 
+    @property
+    def checksums(self) -> bool:
+        """Whether every figure is kept by checksums; else results of format 1 may be among them."""
+        return has_checksums(self.record)
+
+    @property
+    def attempts(self) -> Sequence[Mapping[str, Any]]:
+        """With what the run went on, as `run.json` has it."""
+        found: Sequence[Mapping[str, Any]] = self.record.get("attempts", [])
+        return found
+
 
 def read_run(path: Path) -> Run:
     """Read a run folder, finished or not; TicketError names a folder that is no run, or a damaged file."""
@@ -49,11 +60,6 @@ def read_run(path: Path) -> Run:
         # of format 1, whose fields nothing vouches for
         message = f"{folder.record} is damaged, or a result is: {type(error).__name__}: {error}"
         raise TicketError(message, Status.TICKET) from error
-
-
-def integrity_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report tells of how a run's figures are kept: whether by checksums, and with what it went on."""
-    return {"checksums": has_checksums(record), "attempts": record.get("attempts", [])}
 
 
 def facts_of(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from gentickets.analysis.claim import judge
-from gentickets.analysis.contrast import plain
 from gentickets.analysis.costs import ArmCost, costs_of, swept_name, ticket_costs, totals, uncounted_in
 from gentickets.analysis.early_bird import Emergence, emergence
 from gentickets.analysis.pareto import ParetoPoint, pareto_points
 from gentickets.analysis.pending import pending_results
+from gentickets.analysis.plain import plain
 from gentickets.analysis.results import RunResults
 from gentickets.analysis.rows import Row, row_of
 from gentickets.analysis.text.cautions import failure_sentences
@@ -20,6 +20,7 @@ from gentickets.analysis.text.recipe import facts
 from gentickets.analysis.transfer import judge_transfer
 from gentickets.analysis.transfer_levels import TransferVerdict
 from gentickets.analysis.verdict import Verdict
+from gentickets.analysis.written import REPORT
 from gentickets.arms import SEARCH, TICKET, WIDTH, ArmName, reported_as
 from gentickets.ledger import lower_bound
 from gentickets.methods import ITERATIVE, METHODS, Method
@@ -122,7 +123,8 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; sparsities, means and sds are numbers, missing ones null."""
-        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}
+        told: dict[str, Any] = plain(self, REPORT)
+        return told
 
 
 def summarize(results: Sequence[Result], recipe: Recipe, name: str = "run", declared: int | None = None) -> Summary:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-from gentickets.analysis.contrast import Contrast, plain
+from gentickets.analysis.contrast import Contrast
 from gentickets.analysis.text.format import Spread
 from gentickets.analysis.verdict import Comparison, Trial
 
@@ -71,13 +71,6 @@ class TransferLevel:
             return None
         return not self.unmasked.beaten
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, with what follows from them."""
-        told = {one.name: plain(getattr(self, one.name)) for one in fields(self)}
-        if self.native is not None:
-            told["native"] = plain({name: getattr(self.native, name) for name in ("mean", "low", "high", "n")})
-        return {**told, "explained_by_weights": self.explained_by_weights}
-
 
 @dataclass(frozen=True)
 class TransferVerdict:
@@ -116,7 +109,3 @@ class TransferVerdict:
     def sentences(self) -> list[str]:
         """One for each level, by round."""
         return [level.sentence for level in self.levels]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for `report.json`."""
-        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}

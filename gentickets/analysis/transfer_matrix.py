@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gentickets.analysis.contrast import plain, relative
+from gentickets.analysis.contrast import relative
+from gentickets.analysis.plain import View, own, plain
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import (
     DASH,
@@ -92,8 +93,12 @@ class Matrix:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as `matrix.json` holds them."""
-        cells = [plain(pair) for pair in self.pairs]
-        return {"format": FORMAT, "sources": self.sources, "targets": self.targets, "cells": cells}
+        told: dict[str, Any] = plain(self, MATRIX)
+        return told
+
+
+MATRIX: View = {Matrix: {"format": FORMAT, **own("sources", "targets"), "cells": "pairs"}}
+"""What `matrix.json` has of its records."""
 
 
 def matrix_of(

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from gentickets.analysis.contrast import ALPHA, Contrast, losses_of, plain
+from gentickets.analysis.contrast import ALPHA, Contrast, losses_of
 from gentickets.analysis.text.format import Spread
 from gentickets.statistics import EQUAL_STEPS, LEAST_SEEDS, WINS, Values
 
@@ -44,11 +43,6 @@ class Comparison:
     def beaten(self) -> bool:
         """Whether the ticket is shown to be better."""
         return self.tested and self.loss.bound < 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for `report.json`, with what follows from them."""
-        told = {name: getattr(self, name) for name in ("control", "arm", "spread", "loss", "as_well")}
-        return {**plain(told), "beaten": self.beaten if self.tested else None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,23 +82,6 @@ class Trial:
     def variants(self) -> tuple[Comparison, ...]:
         """The controls' other versions."""
         return tuple(other.variant for other in self.controls if other.variant is not None)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for `report.json`, with what follows from them."""
-        told = {
-            "ticket": self.ticket,
-            "dense": self.dense,
-            "loss": self.loss,
-            "limit": self.limit,
-            "bound": self.bound,
-            "alpha": self.loss.size,
-            "controls": self.controls,
-            "twins": self.variants,
-            "unfinished": self.unfinished,
-            "matched": self.matched,
-            "holds": self.holds,
-        }
-        return {name: plain(value) for name, value in told.items()}
 
 
 def trial_of(
@@ -161,13 +138,6 @@ class LevelVerdict:
     """Whether the claim is about this level."""
     sentence: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for `report.json`; an infinite bound becomes null."""
-        return {one.name: plain(getattr(self, one.name)) for one in fields(self) if one.name not in _NOT_REPORTED}
-
-
-_NOT_REPORTED = ("declared", "sentence")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -216,7 +186,3 @@ class Verdict:
     def wins(self) -> bool:
         """Whether the word is a win, at equal steps at least (statuses of the command line count by it)."""
         return self.word in (WINS, EQUAL_STEPS)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for `report.json`; an infinite bound becomes null."""
-        return {one.name: plain(getattr(self, one.name)) for one in fields(self)}

@@ -1,68 +1,14 @@
 """Reports: a run, or several side by side, as one HTML page and one JSON file. Torch-free.
 
-`report.json`, format 1::
+What `report.json` holds is said by its schema, which is made from `DOCUMENT` and the types of its records:
+`python -m gentickets.report.schemas report` prints it, and docs/schemas/report.schema.json is that.
 
-    {"format": 1,
-     "runs": [{"name": str, "path": str, "metric": str | null, "figures": [str], "seeds": [int],
-               "pruned": str | null, "goes_on": str | null, "troubles": [str], "method": str, "widened": str,
-               "facts": [[str, str]], "better": {figure: "lower" | "higher" | null},
-               "of_channels": bool,
-               "verdict": {"word", "sentence", "metric", "margin", "round", "level", "pruned", "share", "of_channels",
-                           "lighter", "explained_by": [control], "found", "chosen", "seeds", "tested": bool,
-                           "short": {"ticket": spread, "dense": spread, "loss": {"mean", "bound", "p", "n"},
-                                     "limit", "bound", "alpha", "holds", "controls": [{"control", "arm", "spread",
-                                     "loss", "beaten": bool | null, "as_well": bool}], "twins": the same of their other
-                                     versions, "unfinished": {control: why},
-                                     "matched": like one of the controls | null} | null,
-                           "longer": the same | null, "budget": spread | null, "notes": [str],
-                           "levels": [{"round", "sparsity", "word", "reasons": [str], "tested", "short", "longer",
-                                       "p_wins" | null, "p_holds" | null, "share"}], "partial": bool},
-               "rows": [{"arm", "name", "round", "sparsity", "width", "steps", "selection", "n",
-                         "train": {figure: spread}, "valid": {figure: spread}, "test": {figure: spread},
-                         "stops": {"steps": spread, "never", "figure"} | null, "tied": {group: share},
-                         "apart": {figure: seeds}, "collapsed", "failed", "diverged", "not_run", "honest",
-                         "at_level", "flops", "weights", "why"}],
-               "seconds": {arm: {phase: seconds}}, "spent": {arm: {phase: FLOPs}},
-               "costs": [{"arm", "round", "name", "n", "steps", "selection", "weights", "channels": [kept, of] | null,
-                          "flops", "seconds": {phase: seconds}, "spent": {phase: FLOPs}, "memory", "energy",
-                          "whole": {"seconds", "flops"}, "uncounted": {phase: [operator]}}],
-               "search_cost": [a level as ledger.json has it],
-               "choices": [{"arm", "round", "name", "sparsity", "cost": {"seconds", "flops"}, "quality": spread,
-                            "sound", "front": ["flops" | "seconds"]}],
-               "emergence": {"rule", "by", "every", "steps",
-                             "levels": [{"seed", "round", "sparsity", "step" | null, "share", "why"}],
-                             "trace": [{"seed", "round", "component", "step", "distance", "initial", "limit", "share",
-                                        "share_limit"}],
-                             "vacuous": [str], "null": {component: {...}}} | null,
-               "transfer": {"metric": str | null, "margin", "claimed", "moves", "match", "partial", "source": origin,
-                            "routes": {source path: target path}, "covered",
-                            "levels": [{"round", "word": "TRANSFERS" | "NEUTRAL" | "HURTS" | "UNDECIDED", "sentence",
-                                        "native_sparsity", "sparsity", "covered", "source": origin, "tickets",
-                                        "trial": like the verdict's "short" | null,
-                                        "native": {"mean", "low", "high", "n"} | null,
-                                        "unmasked": like one of the controls | null, "mask": the same,
-                                        "explained_by_weights": bool | null, "longer": like "trial" | null,
-                                        "best": arm | null, "hurt_by": [arm], "spreads": {arm: spread},
-                                        "notes": [str], "native_share", "share"}],
-                            "layers": [{"target", "source" | null, "got", "weights", "kept", "density" | null}],
-                            "left": [str], "notes": [str]} | null,
-               "excluded": [{"why": str, "parameters": int, "names": [str]}],
-               "provenance": {figure: [str]}, "missing": [str], "uncounted": [operator]}]}
-
-A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. A loss says by how much the
-ticket is worse, whichever way the figure is good; sparsities are fractions; ``beaten`` is null under three seeds; an
-unknown or infinite number is null. ``seconds`` and ``spent`` of a run are sums over rounds and seeds, those of
-``costs`` means over seeds; ``whole`` is the training with the search that it rests on, without evaluating and storing;
-``front`` names the units in which nothing is cheaper and better. Of operators in ``uncounted`` no count is known:
-FLOPs with them are lower bounds, and what compares them (``whole``, ratios, break-evens) is null. Where
-``of_channels``, sparsities are removed shares of channels, and ``lighter`` is that of the prunable weights;
-``share`` is the removed share of all parameters, which stands beside every sparsity where ``partial``, the
-prunable weights being under 95 % of them. In a transfer
-``spreads`` has ``dense`` and every arm of
-the round, ``native`` is the loss against the target's own ticket with its two-sided 95 % interval, ``controls`` of a
-trial are the sparse random tickets, ``best`` is the best of them on validation, and an origin is that of the first
-seed's ticket:
-``{"source", "family", "data", "seed", "round", "sparsity"}``. `matrix.json` is told in `matrix`.
+A loss says by how much the ticket is worse, whichever way the figure is good; sparsities are fractions; an unknown or
+infinite number is null. ``seconds`` and ``spent`` of a run are sums over rounds and seeds, those of ``costs`` means
+over seeds. Of operators in ``uncounted`` no count is known: FLOPs with them are lower bounds, and what compares them
+(``whole``, ratios, break-evens) is null. Where ``of_channels``, sparsities are removed shares of channels, and
+``lighter`` is that of the prunable weights; ``share`` is the removed share of all parameters, which stands beside every
+sparsity where ``partial``, the prunable weights being under 95 % of them.
 """
 
 from __future__ import annotations
@@ -75,13 +21,15 @@ from pathlib import Path
 from gentickets.analysis.claim import claim_round, judge
 from gentickets.analysis.contrast import Contrast, paired
 from gentickets.analysis.early_stopping import StoppingSteps, early_stop
+from gentickets.analysis.plain import View, fields_of, own, plain
 from gentickets.analysis.rows import Row
-from gentickets.analysis.run import integrity_of, read_run
+from gentickets.analysis.run import Run, read_run
 from gentickets.analysis.summary import Summary, summarize
 from gentickets.analysis.text.format import Spread
 from gentickets.analysis.transfer_levels import TransferLevel, TransferVerdict
 from gentickets.analysis.transfer_matrix import Matrix, matrix_of
 from gentickets.analysis.verdict import Comparison, Trial, Verdict
+from gentickets.analysis.written import REPORT
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.report.pages.location import require_own
@@ -104,7 +52,6 @@ __all__ = [
     "Verdict",
     "claim_round",
     "early_stop",
-    "integrity_of",
     "judge",
     "matrix_of",
     "paired",
@@ -116,6 +63,21 @@ __all__ = [
 ]
 
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Document:
+    """Runs side by side, as `report.json` has them."""
+
+    runs: tuple[Run, ...]
+
+
+DOCUMENT: View = {
+    **REPORT,
+    Document: {"format": FORMAT, **own("runs")},
+    Run: {**own("path"), **fields_of(Summary, below="summary."), **own("checksums", "attempts")},
+}
+"""What `report.json` has of its records, in this order."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +112,8 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Report:
     if page.parent.exists() and not page.parent.is_dir():
         raise TicketError(f"{page.parent} is a file, not a folder for a report")
     require_own(page, data, "format", "runs", inside=out is None)
-    entries = [{"path": str(run.path), **run.summary.as_dict(), **integrity_of(run.record)} for run in read]
-    document = json.dumps({"format": FORMAT, "runs": entries}, indent=1, allow_nan=False, ensure_ascii=False)
+    told = plain(Document(tuple(read)), DOCUMENT)
+    document = json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False)
     html = render(read)
     try:
         write_whole(data, (document + "\n").encode())

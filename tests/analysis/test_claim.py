@@ -12,6 +12,8 @@ import pytest
 from helpers import reading
 from scipy import stats
 
+from gentickets.analysis.plain import plain
+from gentickets.analysis.written import REPORT
 from gentickets.report import Verdict, claim_round, judge, paired
 from gentickets.results import Result
 from gentickets.statistics import bootstrap_interval
@@ -330,7 +332,7 @@ def test_under_three_seeds_nothing_is_beaten(seeds: int) -> None:
     assert f"with {count} that is not tested" in verdict.sentence
     assert f"ahead of the ticket (not tested: {count})" in verdict.sentence
     assert not any(word in verdict.sentence for word in ("beat", "shown", "bound"))
-    assert [entry["beaten"] for entry in verdict.as_dict()["short"]["controls"]] == [None, None]
+    assert [entry["beaten"] for entry in plain(verdict, REPORT)["short"]["controls"]] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -438,11 +440,11 @@ def test_a_failed_seed_keeps_its_round_from_being_chosen() -> None:
 def test_both_twins_must_be_beaten_and_the_harder_one_is_told() -> None:
     # One twin is far off in the mean, and in one seed as good as the ticket: the better mean is the easier opponent.
     rare = (99.5, 140.0, 150.0)
-    for plain, scaled in ((rare, WORSE), (WORSE, rare)):
-        results = run(BETTER, shuffle=WORSE) + cells("reinit", 2, plain) + cells("reinit-scaled", 2, scaled)
+    for own, scaled in ((rare, WORSE), (WORSE, rare)):
+        results = run(BETTER, shuffle=WORSE) + cells("reinit", 2, own) + cells("reinit-scaled", 2, scaled)
         verdict = judge(results, recipe(scaling="both"))
         assert verdict.short is not None
-        harder = "reinit" if plain is rare else "reinit-scaled"
+        harder = "reinit" if own is rare else "reinit-scaled"
         assert [other.arm for other in verdict.short.controls] == [harder, "shuffle"]
         assert verdict.word == "UNDECIDED"
     both = judge(

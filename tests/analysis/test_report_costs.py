@@ -12,22 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import Page, made_up_run, reading
+from helpers import Page, made_up_run, reading, unlike
 
 from gentickets.analysis.costs import ArmCost
 from gentickets.analysis.early_bird import emergence, emergence_table
 from gentickets.analysis.pareto import ParetoPoint, pareto_front
+from gentickets.analysis.plain import plain
 from gentickets.analysis.results import RunResults
 from gentickets.analysis.text.captions import tiles
 from gentickets.analysis.text.costs import search_table, sentence, size_table, work_table
 from gentickets.analysis.text.format import engineering
 from gentickets.analysis.text.recipe import facts, how_found
+from gentickets.analysis.written import REPORT
 from gentickets.report import Report, Summary, judge, summarize, table, write_report
 from gentickets.report.plots.costs import pareto_plot as drawn_front
 from gentickets.report.plots.costs import time_spent
 from gentickets.report.plots.early_bird import distances
 from gentickets.report.plots.layers import densities
 from gentickets.report.plots.quality import comparison_plot
+from gentickets.report.schemas import schema_of
 from gentickets.results import Result
 
 summarize, judge, how_found, facts, RunResults = map(reading, (summarize, judge, how_found, facts, RunResults))
@@ -208,7 +211,7 @@ def test_where_a_control_as_narrow_does_as_well_the_choice_of_channels_explains_
     assert verdict.word == "MATCHES"
     assert f"{said}{name.get(control, 'narrow from scratch does')} as well." in verdict.sentence
     assert verdict.explained_by == (control,)
-    assert verdict.as_dict()["explained_by"] == [control]
+    assert plain(verdict, REPORT)["explained_by"] == [control]
 
 
 def test_all_that_explain_a_ticket_are_named_together() -> None:
@@ -250,7 +253,7 @@ def test_the_narrow_network_of_equal_flops_is_told_and_decides_nothing(value: fl
     assert re.search(text, verdict.sentence)
     assert verdict.short is not None
     assert [other.control for other in verdict.short.controls] == ["random-channels", "low-channels", "scratch"]
-    assert verdict.as_dict()["short"]["matched"]["beaten"] is (value == 104.0)
+    assert plain(verdict, REPORT)["short"]["matched"]["beaten"] is (value == 104.0)
 
 
 def test_without_the_narrow_network_of_equal_flops_a_win_is_still_a_win() -> None:
@@ -539,7 +542,9 @@ def test_hostile_names_of_components_groups_and_phases_stay_text(tmp_path: Path)
 
 
 def test_report_json_has_all_of_it_as_plain_data(written: Report) -> None:
-    run, _ = json.loads(written.data.read_text(encoding="utf-8"))["runs"]
+    told = json.loads(written.data.read_text(encoding="utf-8"))
+    assert unlike(told, schema_of("report")) == []
+    run, _ = told["runs"]
     assert run["of_channels"] is True
     assert run["search_cost"][0]["break_even_trainings"]["flops"] == 1
     assert run["emergence"]["levels"][0]["step"] == FOUND

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import call
+from helpers import call, unlike
 
 from gentickets.actions.locate import recipe_of
 from gentickets.analysis.interim_analyses import interim_analysis_of, with_seeds_for
@@ -21,6 +21,7 @@ from gentickets.experiment.plan import Unit, plan_units
 from gentickets.experiment.run import record_of
 from gentickets.recipe import Recipe, load_recipe
 from gentickets.recipe.asked import complete
+from gentickets.report.schemas import schema_of
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder
 
@@ -95,6 +96,7 @@ def test_a_ticket_that_beats_everything_wins_and_ends_with_0(tmp_path: Path) -> 
     assert (ran.exit_code, ran.stdout.splitlines()[0]) == (0, "WINS")
     told = json.loads((path / "verdict.json").read_text())
     assert (told["word"], told["status"], told["format"]) == ("WINS", 0, 1)
+    assert unlike(told, schema_of("verdict")) == []
     assert [(level["round"], level["word"]) for level in told["levels"]] == [(3, "WINS AT EQUAL STEPS"), (5, "WINS")]
     assert told["more"]["seeds"] is None
     assert (path / "verdict.html").is_file()

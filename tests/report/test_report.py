@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Page, made_up_run, reading
+from helpers import Page, made_up_run, reading, unlike
 
 from gentickets.analysis.text.format import arm_name, decimals, difference, fixed, percent, plus_minus
 from gentickets.errors import Status, TicketError
 from gentickets.report import Report, Spread, summarize, table, write_report
 from gentickets.report.plots.layers import densities
 from gentickets.report.plots.quality import comparison_plot, quality_plot
+from gentickets.report.schemas import schema_of
 from gentickets.results import Result
 
 (summarize,) = map(reading, (summarize,))
@@ -439,6 +440,7 @@ def test_seconds_are_summed_by_arm_and_phase() -> None:
 def test_report_json_is_plain_and_versioned(whole: Report) -> None:
     data = json.loads(whole.data.read_text(encoding="utf-8"))
     assert data["format"] == 1
+    assert unlike(data, schema_of("report")) == []
     (run,) = data["runs"]
     assert run["verdict"]["word"] == "WINS AT EQUAL STEPS"
     assert run["verdict"]["short"]["holds"] is True

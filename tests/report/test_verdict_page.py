@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Page
+from helpers import Page, unlike
 
 from gentickets.analysis.contrast import Contrast
 from gentickets.analysis.run_verdict import (
@@ -35,6 +35,7 @@ from gentickets.report.pages.verdict import render
 from gentickets.report.pages.verdict_files import document, write_verdict
 from gentickets.report.plots.forest import forests
 from gentickets.report.plots.verdict import barriers, bars, power_curve
+from gentickets.report.schemas import schema_of
 from gentickets.report.tables.verdict import level_rows
 
 EVIL = "<script>alert('x')</script>\"onload=\"x" + "_and_a_very_long_name" * 9
@@ -368,6 +369,7 @@ def test_the_json_holds_everything_as_plain_finite_values(tmp_path: Path) -> Non
     assert page == tmp_path / "out" / "verdict.html"
     told = json.loads((tmp_path / "out" / "verdict.json").read_text("utf-8"))
     assert told == document(whole)
+    assert unlike(told, schema_of("verdict")) == []
     assert told["format"] == 1
     assert list(told)[:5] == ["format", "run", "path", "word", "status"]
     assert set(told) == {field.name for field in fields(RunVerdict)} - {"name"} | {"format", "run", "status", "table"}
@@ -430,7 +432,9 @@ def test_nothing_that_is_missing_raises(changes: dict[str, Any], tmp_path: Path)
     whole = bare(**changes)
     page = write_verdict(whole, tmp_path)
     assert "None" not in seen(page.read_text("utf-8")).text
-    assert json.loads((tmp_path / "verdict.json").read_text("utf-8"))["word"] == "WINS"
+    told = json.loads((tmp_path / "verdict.json").read_text("utf-8"))
+    assert told["word"] == "WINS"
+    assert unlike(told, schema_of("verdict")) == []
 
 
 def test_what_is_missing_has_no_heading() -> None:

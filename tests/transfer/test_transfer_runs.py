@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from gentickets_cli.matrix import run_matrix
-from helpers import EVERY_STEP, Killed, call, content, recipe_text
+from helpers import EVERY_STEP, Killed, call, content, recipe_text, unlike
 
 from gentickets.actions.locate import recipe_of
 from gentickets.actions.transfer import adopt, check_source
@@ -28,6 +28,7 @@ from gentickets.experiment.transfer_source import StoredSource
 from gentickets.portable import signs_shuffled
 from gentickets.quality import reference
 from gentickets.recipe import Recipe, parse_recipe, with_changes
+from gentickets.report.schemas import schema_of
 from gentickets.results import read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
@@ -550,6 +551,7 @@ def test_the_command_shows_the_layers_and_judges(vae: Path, tmp_path: Path) -> N
     assert "decoder.2.weight" in done.output  # type: ignore[attr-defined]
     assert "100.0% of the prunable weights get something" in done.output  # type: ignore[attr-defined]
     document = json.loads((out / "report.json").read_text())
+    assert unlike(document, schema_of("report")) == []
     level = document["runs"][0]["transfer"]["levels"][0]
     assert level["word"] == "UNDECIDED", "two seeds decide nothing"
     assert document["runs"][0]["transfer"]["notes"] == []
@@ -630,6 +632,7 @@ def test_a_matrix_carries_everything_everywhere(tmp_path: Path, capsys: pytest.C
     assert json.loads(capsys.readouterr().out)["cells"]
     assert not list(out.glob("a-to-b/seed-0/transfer-mask*")), "the transfers' settings reach them"
     document = json.loads((out / "matrix.json").read_text())
+    assert unlike(document, schema_of("matrix")) == []
     cells = {(cell["source"], cell["target"]): cell["word"] for cell in document["cells"]}
     assert set(cells) == {(a, b) for a in "ab" for b in "ab"}
     assert set(cells.values()) <= {"TRANSFERS", "NEUTRAL", "HURTS", "UNDECIDED"}

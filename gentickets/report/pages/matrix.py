@@ -1,15 +1,9 @@
 """The files of a matrix of transfers: `matrix.html`, `matrix.png`, and `matrix.json` for other programs.
 
-`matrix.json`, format 1::
-
-    {"format": 1, "sources": [str], "targets": [str],
-     "cells": [{"source", "target", "word", "sentence", "metric", "round", "sparsity", "carried", "covered", "n",
-                "ticket": spread, "dense": spread, "native": spread, "best": {"arm", "spread"} | null,
-                "to_dense", "to_native", "to_best"}]}
-
-The last three are mean paired losses of the transferred ticket in percent of the mean that it is held against: below
-zero it is better, whichever way the figure is good. ``best`` is the random ticket that is best on validation;
-``sparsity`` the level's, ``carried`` that of the target with the transferred ticket in it; unknown numbers are null.
+What `matrix.json` holds is said by its schema: `python -m gentickets.report.schemas matrix` prints it, and
+docs/schemas/matrix.schema.json is that. ``to_dense``, ``to_native`` and ``to_best`` of a cell are mean paired losses of
+the transferred ticket in percent of the mean that it is held against: below zero it is better, whichever way the
+figure is good. An unknown number is null.
 """
 
 from __future__ import annotations

@@ -1,48 +1,21 @@
 """The files of a verdict: `verdict.html`, and `verdict.json` for other programs.
 
-`verdict.json`, format 1::
-
-    {"format": 1, "run": str, "path": str, "word": str, "status": 0 | 7, "sentence": str,
-     "metric": str | null, "margin": float, "claim": {metric, margin, level, alpha, sparsities, looks, seeds},
-     "hash": str | null, "stored": bool, "look": {"number", "of", "alpha", "seeds": [int]},
-     "levels": [{"round", "sparsity", "word", "declared": bool, "sentence",
-                 "short": {"ticket": spread, "dense": spread, "loss": estimate, "limit",
-                           "controls": [{"control", "arm", "spread", "loss": estimate, "beaten": bool,
-                                         "as_well": bool}],
-                           "unfinished": {control: why}} | null,
-                 "longer": the same | null, "p_wins": float | null, "p_holds": float | null, "notes": [str]}],
-     "more": {"seeds": int | null, "minutes": float | null, "curve": [[seeds, chance]],
-              "decided": [[seeds, chance]], "command", "sentence"} | null,
-     "trained": {"better_by": estimate | null, "relative", "slope", "trained": bool | null, "sentence"} | null,
-     "beside": {"arms": [{"arm", "coverage": spread | null, "recall": spread | null, "latents": str | null,
-                          "nearest", "copies"}],
-                "classes": {arm: [share]}, "real": [share],
-                "paths": [{"step", "relative": {seed: barrier}, "places": [float], "values": {seed: [float]},
-                           "metric": str | null}],
-                "connected": int | null, "rewind_to": int | null, "sentences": [str]} | null,
-     "missing": [arm], "table": [header, [row]], "facts": [[str, str]], "notes": [str]}
-
-A spread is ``{"mean", "sd", "n", "values": {seed: value}}``, with sd null for one seed. An estimate is a paired loss,
-``{"mean", "low", "high", "p", "n", "bootstrap": [low, high] | null}``: by how much the first is worse than the second,
-whichever way the figure is good, with its two-sided 95 % t interval and the one-sided p of its test. ``limit`` is the
-margin in the metric's unit; ``p_wins`` and ``p_holds`` are Holm's over the levels; ``seeds`` of ``more`` are those
-beyond the run's, and those in its curves are seeds in all. ``relative`` and ``slope`` of ``trained`` are fractions of
-the dense mean, below zero where the longer, or the later, training is better. Sparsities, margins, shares and barriers
-are fractions; an unknown or infinite number is null. `RunVerdict` says what each means.
+What `verdict.json` holds is said by its schema, which is made from `VERDICT` and the types of its records:
+`python -m gentickets.report.schemas verdict` prints it, and docs/schemas/verdict.schema.json is that. Losses say by
+how much the first is worse than the second, whichever way the figure is good; sparsities, margins, shares and barriers
+are fractions; an unknown or infinite number is null; ``p_wins`` and ``p_holds`` are Holm's over the levels.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gentickets.analysis.contrast import Contrast, plain
-from gentickets.analysis.run_verdict import RunVerdict
+from gentickets.analysis.contrast import Contrast
+from gentickets.analysis.plain import View, own, plain
+from gentickets.analysis.run_verdict import Convergence, Diagnostics, PowerForecast, RunVerdict
 from gentickets.analysis.text import verdict as words
 from gentickets.analysis.verdict import Comparison, LevelVerdict, Trial
 from gentickets.disk import write_whole
@@ -69,42 +42,95 @@ def write_verdict(judged: RunVerdict, out: Path) -> Path:
 
 def document(judged: RunVerdict) -> dict[str, Any]:
     """What `verdict.json` holds: all of a verdict as plain, finite values."""
-    told = {one.name: _plain(getattr(judged, one.name)) for one in fields(judged)}
-    if judged.more is not None:
-        told["more"]["sentence"] = words.power_text(judged.more, judged.seeds, judged.open)
-    if judged.trained is not None:
-        told["trained"]["sentence"] = words.convergence_text(judged.trained, judged.metric)
-    if judged.beside is not None:
-        told["beside"]["sentences"] = list(words.diagnostics_text(judged.beside))
-    first = {"path": told.pop("path"), "word": told.pop("word"), "status": judged.status}
-    first["sentence"] = told.pop("sentence")
-    table, facts, notes = plain(tables.verdict_table(judged)), told.pop("facts"), told.pop("notes")
-    return {"format": FORMAT, "run": told.pop("name"), **first, **told, "table": table, "facts": facts, "notes": notes}
+    told: dict[str, Any] = plain(judged, VERDICT)
+    return told
 
 
-def _plain(value: Any) -> Any:
-    """Plain, finite values, by name; Python's own numbers for those of arrays."""
-    if isinstance(value, LevelVerdict):
-        named = {name: getattr(value, name) for name in _OF_LEVEL}
-        return _plain({**named, "notes": value.reasons})
-    if isinstance(value, Trial):
-        named = {name: getattr(value, name) for name in _OF_TRIAL}
-        return _plain({**named, "loss": {**_plain(value.loss), "p": value.p}})
-    if isinstance(value, Comparison | Contrast):
-        return {name: _plain(getattr(value, name)) for name in _OF[type(value)]}
-    if is_dataclass(value):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return plain(value.item() if isinstance(value, np.generic) else value)
+@dataclass(frozen=True)
+class Estimate:
+    """A paired loss over seeds: below zero the first is better."""
+
+    mean: float
+    low: float
+    """Ends of the two-sided 95 % t interval."""
+    high: float
+    p: float
+    """One-sided, of its test: of being worse than dense by the margin or more, or of being no better than a control."""
+    n: int
+    """Seeds."""
+    bootstrap: tuple[float, float] | None
+    """Ends of the bias-corrected bootstrap interval; null with too few seeds."""
 
 
-_OF_LEVEL = ("round", "sparsity", "word", "declared", "sentence", "short", "longer", "p_wins", "p_holds")
-_OF_TRIAL = ("ticket", "dense", "loss", "limit", "controls", "unfinished")
-_OF: Mapping[type, tuple[str, ...]] = {
-    Comparison: ("control", "arm", "spread", "loss", "beaten", "as_well"),
-    Contrast: ("mean", "low", "high", "p", "n", "bootstrap"),
+@dataclass(frozen=True)
+class SaidForecast(PowerForecast):
+    """What more seeds would buy, with a sentence of it."""
+
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class SaidConvergence(Convergence):
+    """Whether the dense model is trained, with a sentence of it."""
+
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class SaidDiagnostics(Diagnostics):
+    """What stands beside the verdict, with a sentence of it."""
+
+    sentences: tuple[str, ...] = ()
+
+
+def _to_dense(trial: Trial) -> Estimate:
+    """By how much the ticket is worse than the dense model."""
+    loss = trial.loss
+    return Estimate(loss.mean, loss.low, loss.high, trial.p, loss.n, loss.bootstrap)
+
+
+def _more(judged: RunVerdict) -> SaidForecast | None:
+    """What more seeds would buy."""
+    value = judged.more
+    return (
+        None
+        if value is None
+        else SaidForecast(**vars(value), sentence=words.power_text(value, judged.seeds, judged.open))
+    )
+
+
+def _trained(judged: RunVerdict) -> SaidConvergence | None:
+    """Whether the dense model is trained."""
+    value = judged.trained
+    return (
+        None if value is None else SaidConvergence(**vars(value), sentence=words.convergence_text(value, judged.metric))
+    )
+
+
+def _beside(judged: RunVerdict) -> SaidDiagnostics | None:
+    """What stands beside the verdict: reported, not tested."""
+    value = judged.beside
+    return None if value is None else SaidDiagnostics(**vars(value), sentences=tuple(words.diagnostics_text(value)))
+
+
+VERDICT: View = {
+    RunVerdict: {
+        "format": FORMAT,
+        "run": "name",
+        **own("path", "word", "status", "sentence", "metric", "margin", "claim", "hash", "stored", "look", "levels"),
+        "more": _more,
+        "trained": _trained,
+        "beside": _beside,
+        **own("missing"),
+        "table": tables.verdict_table,
+        **own("facts", "notes"),
+    },
+    LevelVerdict: {
+        **own("round", "sparsity", "word", "declared", "sentence", "short", "longer", "p_wins", "p_holds"),
+        "notes": "reasons",
+    },
+    Trial: {**own("ticket", "dense"), "loss": _to_dense, **own("limit", "controls", "unfinished")},
+    Comparison: own("control", "arm", "spread", "loss", "beaten", "as_well"),
+    Contrast: own("mean", "low", "high", "p", "n", "bootstrap"),
 }
-"""What `verdict.json` has of a record, in this order."""
+"""What `verdict.json` has of its records, in this order."""

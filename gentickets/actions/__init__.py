@@ -1,1 +1,1 @@
-"""Actions: what is done with finished tickets and runs."""
+"""Does what can be done with finished tickets and runs: train, export, measure, transfer."""

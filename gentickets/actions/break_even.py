@@ -1,4 +1,4 @@
-"""When a ticket has repaid its search: in trainings and in samples, in numbers and in words."""
+"""Computes when a ticket has repaid its search, in trainings and in samples, and says so in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cost: what dense, masked and compact networks cost, what the search did, and when a ticket has repaid it."""
+"""Reports what dense, masked and compact networks cost, what the search did, and when a ticket has repaid it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CHANNEL_WISE = 'tickets by channels are found with [search] method = "early_bird
 
 @dataclass(frozen=True)
 class Costs:
-    """What `gentickets cost` tells."""
+    """What `gentickets cost` reports."""
 
     about: dict[str, Any]
     networks: Sequence[Measured]

@@ -1,4 +1,4 @@
-"""What a recipe would take: rounds, steps, disk and time, found out on a throw-away network. Nothing is written."""
+"""Estimates what a recipe would take (rounds, steps, disk, time) on a throw-away network. Nothing is written."""
 
 from __future__ import annotations
 

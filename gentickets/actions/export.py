@@ -1,4 +1,4 @@
-"""A ticket's trained network as files for use without gentickets."""
+"""Exports a ticket's trained network as files for use without gentickets."""
 
 from __future__ import annotations
 

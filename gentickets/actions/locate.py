@@ -1,4 +1,4 @@
-"""Which ticket a path means, where it is trained by default, and the command that resumes a run. Torch-free."""
+"""Finds the ticket that a path means, where it is trained, and the command that resumes a run. Torch-free."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def definitions_at(ticket: Path) -> Definitions:
 
 
 def training_folder(ticket: Path) -> Path:
-    """Where a ticket is trained unless told: named after its run, seed, arm and round, or after its file."""
+    """Where a ticket is trained by default: named after its run, seed, arm and round, or after its file."""
     if (place := place_in_run(ticket)) is None:
         return Path("runs") / f"{ticket.stem}-train"
     run, *names = place
@@ -71,7 +71,7 @@ def training_folder(ticket: Path) -> Path:
 
 
 def planting_folder(portable: Path, seed: int, control: str | None) -> Path:
-    """Where a portable ticket, or a control of it, is trained unless told: each seed has a folder of its own."""
+    """Where a portable ticket, or a control of it, is trained by default: each seed has a folder of its own."""
     trained = training_folder(portable).name.removesuffix("-train")
     own = trained if trained.endswith("portable") else f"{trained}-portable"
     return Path("runs") / "-".join([own, *([control] if control else []), f"seed-{seed}", "train"])

@@ -1,4 +1,4 @@
-"""Measuring what networks cost: weights, FLOPs, seconds side by side, memory, and bytes on disk."""
+"""Measures what networks cost: weights, FLOPs, seconds side by side, memory, and bytes on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Portable tickets of a run, and their training in fresh networks. Torch-free until asked to work."""
+"""Writes the portable tickets of a run, and trains them in fresh networks. Torch-free until called."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def train_portable(
 ) -> Result:
     """Plant a portable ticket in a fresh network and train that from step 0 into a folder, or go on there.
 
-    ``seed`` is that of the network, of its data order and draws. ``control`` trains an opponent instead (see
+    ``seed`` is that of the network, of its data order and draws. ``control`` trains a control instead (see
     `in_fresh_network`). Raises TicketError and Stopped as `train_ticket` does.
     """
     from gentickets.actions.train_ticket import described, train_into

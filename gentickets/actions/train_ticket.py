@@ -1,4 +1,4 @@
-"""A stored ticket put to use: its networks built again from the recipe inside, trained, sampled."""
+"""Puts a stored ticket to use: builds its networks from the recipe inside, trains them, samples from them."""
 
 from __future__ import annotations
 

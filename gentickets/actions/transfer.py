@@ -1,4 +1,4 @@
-"""Transfer: a source is gathered and checked against a target before anything runs, and a run's rounds taken over."""
+"""Gathers the source of a transfer and checks it against the target, and takes over rounds of a finished run."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def check_source(path: Path, recipe: Recipe, options: Options) -> CheckedSource:
     """Everything that transfers need from a source, checked to fit the recipe's networks; nothing is written.
 
     Raises TicketError: a source without tickets, or a damaged one; networks that do not fit, with all mismatches; a
-    source that saw the target's test images, or would be carried to its own initialization; levels too far from the
+    source that saw the target's test images, or would be transferred to its own initialization; levels too far from the
     target's, or that lack what is to move.
     """
     found, assembly = find_source(path), _assembled(recipe, options)

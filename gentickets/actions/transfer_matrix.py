@@ -1,4 +1,4 @@
-"""The matrix of transfers: every model of several as the source of every one. Torch-free."""
+"""Plans a matrix of transfers: every model as the source of every one. Torch-free."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ def cells_of(models: Sequence[Model], out: Path) -> Iterator[MatrixCell]:
 
 
 def default_folder(models: str) -> Path:
-    """Where a matrix lies unless told."""
+    """Where a matrix is stored by default."""
     names = [Path(name.strip()).stem for name in models.split(",") if name.strip()]
     return Path("runs") / "-".join(["matrix", *names])

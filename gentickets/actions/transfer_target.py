@@ -1,4 +1,4 @@
-"""Targets: what ``--to`` means, and where a transfer runs. Torch-free."""
+"""Loads the target that ``--to`` names, and says where the transfer runs. Torch-free."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gentickets.runs.folder import RunFolder
 
 @dataclass(frozen=True)
 class Target:
-    """What a ticket is carried into."""
+    """What a ticket is transferred into."""
 
     recipe: Recipe
     """With its [transfer]."""
@@ -55,5 +55,5 @@ def started(out: Path) -> Recipe:
 
 
 def default_folder(source: str, target: Recipe) -> Path:
-    """Where the transfer of a named source runs unless told: ``runs/SOURCE-to-TARGET``."""
+    """Where the transfer of a named source runs by default: ``runs/SOURCE-to-TARGET``."""
     return Path("runs") / f"{source}-to-{Path(target.name).name}"

@@ -1,4 +1,4 @@
-"""Sources: the tickets that a transfer carries over, from a run, a ticket or a portable file."""
+"""Finds the tickets that a transfer takes from a run, a ticket or a portable file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SourceTicket:
 
     @property
     def trained(self) -> Path:
-        """What it grew into."""
+        """The network that was trained from it."""
         return self.ticket.with_name("trained.safetensors")
 
 

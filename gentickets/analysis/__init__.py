@@ -1,1 +1,1 @@
-"""Analysis: results in, numbers and sentences out. Imports neither torch nor matplotlib nor jinja."""
+"""Turns the results of a run into numbers and sentences. Imports neither torch nor matplotlib nor jinja."""

@@ -1,14 +1,14 @@
-"""The claim of a recipe, judged over paired seeds: does the ticket win, match or lose?
+"""Judges the claim of a recipe over paired seeds: does the ticket win, match or lose?
 
 A ticket *holds* at a level when it is shown to be worse than the dense model by less than the margin, a fraction of the
 dense value. It *wins* when it is also shown to be better than every control, and also when trained longer (an
 intersection-union test, so that several controls need no correction; Berger, 1982). It *matches* when a control is
 shown to do as well, and *loses* when it is shown to be worse than the margin allows. Levels share the declared chance
-of a false win by Holm's (1979) correction, and looks share it equally. Fewer than three seeds decide nothing, and in a
-claim about samples a ticket that collapsed never holds: it loses, or is undecided where the dense model collapsed too.
-Claims about other figures are told of the collapse. Values that were measured in another way than the dense model's
-are compared with nothing. The narrow network from scratch with the FLOPs of search and ticket takes more steps than
-they do: like the dense model's budget it is told beside the claim, which is one at equal steps.
+of a false win by Holm's (1979) correction, and interim analyses share it equally. Fewer than three seeds decide
+nothing, and in a claim about samples a ticket that collapsed never holds: it loses, or is undecided where the dense
+model collapsed too. Claims about other metrics only mention the collapse. Values that were measured in another way than
+the dense model's are not compared. The narrow network from scratch with the FLOPs of search and ticket takes more steps
+than they do: like the dense model's budget it is reported beside the claim, which is about equal steps.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None
     """What the results say about the recipe's `[claim]`; never an error, also where results are missing.
 
     `declared` is the number of seeds that was declared with its
-    claim, where the run has been given more: it is judged by as many as one of the declared looks has. Numbers are
+    claim. Where the run has been given more, it is judged by as many as one of the declared analyses has. Numbers are
     those of the test split; validation only chooses the level (where the recipe leaves it to validation) and each
-    control's better twin.
+    control's better variant.
     """
     claim = recipe.claim
     run, unlooked = _looked_at(results, recipe, declared)
@@ -79,9 +79,9 @@ def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None
 
 
 def _looked_at(results: Sequence[Result], recipe: Recipe, declared: int | None) -> tuple[RunResults, tuple[str, ...]]:
-    """The cells of the seeds that the claim is judged by, and a sentence where there are others.
+    """The results of the seeds that the claim is judged by, and a sentence where there are others.
 
-    Sizes of looks are declared beforehand: seeds that are added until a test passes would find false wins.
+    Sizes of interim analyses are declared beforehand: seeds that are added until a test passes would find false wins.
     """
     claim, whole, asked = recipe.claim, RunResults(results, recipe), recipe.search.seeds
     if claim is None or not declared or asked <= declared:
@@ -97,7 +97,7 @@ def _looked_at(results: Sequence[Result], recipe: Recipe, declared: int | None) 
 
 
 def judged_rounds(results: RunResults, claimed: int) -> list[int]:
-    """The rounds that get a word: those nearest to the declared sparsities, and the claim's."""
+    """The rounds that get a verdict: those nearest to the declared sparsities, and the claim's."""
     return sorted({*results.recipe.declared_rounds, claimed})
 
 
@@ -158,7 +158,7 @@ def claim_round(results: Sequence[Result], recipe: Recipe) -> int | None:
     """The round that the claim is about.
 
     A declared level: the round nearest to it. `level = "validation"`: the sparsest round whose claim holds on
-    the validation figures of every seed; None while no round does, or where no claim is declared.
+    the validation metrics of every seed; None while no round does, or where no claim is declared.
     """
     return _claim_round(RunResults(results, recipe))
 

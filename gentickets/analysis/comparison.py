@@ -1,4 +1,4 @@
-"""Against: one arm held against a control, where both are there in every seed and measured alike."""
+"""Compares one arm with a control, where every seed has both and they were measured alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gentickets.arms import variants
 def compare_with_control(
     results: RunResults, control: str, round: int, metric: str, values: Mapping[int, float]
 ) -> Comparison | str:
-    """An arm's `values` on test against a control's better twin on validation; a string says why there is none."""
+    """Compare an arm's test `values` with a control's better variant on validation; a string says why not."""
     found = compare_variants(results, control, round, metric, values, either=True)
     return found if isinstance(found, str) else found[0]
 
@@ -31,7 +31,7 @@ def compare_variants(
     longer: bool = False,
     either: bool = False,
 ) -> list[Comparison] | str:
-    """An arm's `values` on test against a control and against its scaled twin, the better one on validation first.
+    """Compare an arm's test `values` with a control and with its scaled variant, the better one on validation first.
 
     Where one of them runs and is unfinished there is no comparison, for it may yet turn out better; a string says so.
     The same where one of them failed, unless ``either`` will do: it may be far ahead where it did not.

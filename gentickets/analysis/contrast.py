@@ -1,4 +1,4 @@
-"""Contrast: one paired comparison over seeds with its test and what it is of."""
+"""Compares two arms over paired seeds by a t test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schooling: whether the dense model, against which a ticket is held, is itself trained."""
+"""Checks whether the dense model that a ticket is compared with has converged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gentickets.statistics import LEAST_SEEDS, shown
 
 
 def convergence_of(results: RunResults, terms: ClaimTerms) -> Convergence | None:
-    """How much better the dense model gets by twice the steps, and how steep its last quarter is; None if unknown.
+    """How much the dense model improves by twice the steps, and how steep its last quarter is; None if unknown.
 
     It is trained where the gain is shown to be under the claim's margin, and not trained where it is shown to be above
     it (each by a one-sided paired t test at 5 %).

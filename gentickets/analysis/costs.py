@@ -1,4 +1,4 @@
-"""Costs: what each arm took in FLOPs, seconds, memory and energy, and what the search cost in dense trainings."""
+"""Adds up what each arm took in FLOPs, seconds, memory and energy, and what the search cost in dense trainings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ArmCost:
 
 
 def costs_of(results: RunResults, levels: Iterable[LevelCost]) -> tuple[ArmCost, ...]:
-    """What every arm took, search first and then as the arms come, without those that nothing finished of."""
+    """What every arm took, the search first. Arms without a finished result are left out."""
     search = {level.round: _needed(level) for level in levels}
     arms = [SEARCH, *results.arms()] if any(cell.arm == SEARCH for cell in results.all) else results.arms()
     places = [(arm, round) for arm in arms for round in results.rounds(arm)]
@@ -63,7 +63,7 @@ def ticket_costs(results: RunResults) -> list[LevelCost]:
 def totals(results: RunResults, kind: str) -> dict[str, dict[str, float]]:
     """Arm -> phase -> ``seconds`` or FLOPs (``spent``), over all rounds and seeds, in the order of `order`.
 
-    The dense run stands apart from the ticket's rounds; a sweep is told by width.
+    The dense run is separate from the ticket's rounds; a sweep is listed by width.
     """
     total: dict[str, dict[str, float]] = {}
     swept = {place: swept_name(results, width) for width, place in results.widths}

@@ -1,4 +1,4 @@
-"""Aside: what the arms ``beside`` of all seeds found in trained networks, put together."""
+"""Collects the diagnostics of trained networks over all seeds, as the results of the arm ``beside`` hold them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Recorded = Mapping[str, Any]
 
 
 def diagnostics_of(results: RunResults, round: int) -> Diagnostics | None:
-    """What stands beside the verdict on a level; None where nothing was looked at, and no sample was measured."""
+    """The diagnostics of one level; None where no network was examined and no sample was measured."""
     seen = {cell.seed: cell.beside for cell in results.done(BESIDE, round) if cell.beside}
     arms = list(dict.fromkeys(["dense", "ticket", *(name for one in seen.values() for name in one.get("arms", {}))]))
     lines = tuple(_line(results, arm, round, list(seen.values())) for arm in arms)

@@ -1,4 +1,4 @@
-"""Emergence: when early birds emerged, level by level, and the distances that led there."""
+"""Reads from results when each early bird emerged, and the mask distances that led to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gentickets.results import Result
 
 @dataclass(frozen=True)
 class EmergedLevel:
-    """One level in one seed."""
+    """When one level emerged in one seed."""
 
     seed: int
     round: int
@@ -37,7 +37,7 @@ class EmergedLevel:
 
 @dataclass(frozen=True)
 class MaskDistance:
-    """One look at one component's masks."""
+    """The distance between one component's masks at one check."""
 
     seed: int
     round: int
@@ -57,7 +57,7 @@ class MaskDistance:
 
 @dataclass(frozen=True)
 class Emergence:
-    """What the early-bird searches of a run saw."""
+    """What the early-bird searches of a run found."""
 
     rule: str
     by: str
@@ -85,7 +85,7 @@ class Emergence:
 
 
 def emergence(results: RunResults) -> Emergence | None:
-    """What the searches of a run saw; None where none has ended."""
+    """What the searches of a run found; None where none has ended."""
     found = [cell for cell in results.of(SEARCH, 0) if cell.early_bird]
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""The early-stopping step by the recipe's declared rule, as in Figure 2 of Kalibhat et al. (2021). Torch-free."""
+"""Finds the early-stopping step by the recipe's declared rule, as in Figure 2 of Kalibhat et al. (2021). Torch-free."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def stopping_steps(results: RunResults, arm: str, round: int) -> StoppingSteps |
 
 
 def curve_of(cell: Result, figure: str) -> list[tuple[int, float]]:
-    """A cell's evaluations of one figure on validation along its training; empty where there are none."""
+    """A result's evaluations of one metric on validation along its training; empty where there are none."""
     found = ((point.get("step"), (point.get("valid") or {}).get(figure)) for point in cell.curve)
     return [(int(step), float(value)) for step, value in found if step is not None and value is not None]
 

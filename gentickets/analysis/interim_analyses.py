@@ -1,4 +1,4 @@
-"""Looking: at which numbers of seeds a run's claim may be judged, and which comes next."""
+"""Finds at which numbers of seeds a run's claim may be judged, and which number comes next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gentickets.statistics import look_sizes
 
 
 def interim_analysis_of(recipe: Recipe, record: Mapping[str, Any]) -> InterimAnalysis:
-    """Which of the declared looks a run's seeds make; ``record`` is what `run.json` holds. Needs a claim."""
+    """Which of the declared analyses a run's seeds allow; ``record`` is what `run.json` holds. Needs a claim."""
     terms, asked = ClaimTerms.of(require_claim(recipe)), recipe.search.seeds
     declared = ((record.get("claim") or {}).get("declared") or {}).get("seeds")
     sizes = look_sizes(int(declared or asked), terms.looks)
@@ -26,9 +26,9 @@ def interim_analysis_of(recipe: Recipe, record: Mapping[str, Any]) -> InterimAna
 def with_seeds_for(
     recipe: Recipe, look: InterimAnalysis, have: int, *, more: bool = False, seeds: int | None = None
 ) -> Recipe:
-    """The recipe of a run that goes on, with the seeds of the next look (``more``), or of the one that has ``seeds``.
+    """The recipe of a continued run, with the seeds of the next analysis (``more``), or of the one that has ``seeds``.
 
-    ``have``: the seeds that the run was asked for so far. Raises TicketError where no such look was declared.
+    ``have``: the seeds that the run was asked for so far. Raises TicketError where no such analysis was declared.
     """
     declared = f"the claim declares {look.of} look{'' if look.of == 1 else 's'}, at {_sizes(look)} seeds"
     wanted = seeds

@@ -1,4 +1,4 @@
-"""Asking: a run folder in, its verdict out."""
+"""Judges a run folder: reads it, and returns the verdict on its claim."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ One = TypeVar("One", Verdict, LevelVerdict)
 def judge_run(path: Path) -> RunVerdict:
     """The verdict on the claim of a run, finished or not.
 
-    A win is told only where nothing is missing that a verdict asks for: the standard controls, and longer training at
-    a declared level. Raises TicketError: no run, no claim to judge (see `recipe.asked`), or a claim in run.json that is
-    not the one declared at the start (status 3).
+    A win is reported only where nothing is missing that a verdict requires: the standard controls, and longer training
+    at a declared level. Raises TicketError: no run, no claim to judge (see `recipe.asked`), or a claim in run.json that
+    is not the one declared at the start (status 3).
     """
     stored = check_declared(RunFolder(path).read_record())
     run = read_run(path)

@@ -1,7 +1,7 @@
-"""Levels: the word of every sparsity that was declared to get one, by what its seeds show.
+"""Gives each declared sparsity its verdict, by what its seeds show.
 
 What is tested and how it is corrected stands in `statistics`. Here are the reasons for which values are not tested at
-all: seeds that failed or are missing, samples that collapsed, figures that were measured in another way.
+all: seeds that failed or are missing, samples that collapsed, metrics that were measured in another way.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def trial_at(
 ) -> Trial | None:
     """Ticket, dense and controls at one round (or all of them trained longer); None without ticket or dense.
 
-    ``sizes`` of the tests against dense and against the controls: those of one look unless given.
+    ``sizes`` of the tests against dense and against the controls: those of one interim analysis unless given.
     """
     of_dense, of_controls = sizes or (terms.alpha, terms.alpha)
     dense_arm, metric = str(ArmName(DENSE, longer=True)) if longer else TICKET, terms.metric

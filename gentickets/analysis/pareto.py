@@ -1,4 +1,4 @@
-"""Quality against cost: which trained networks no other one beats in both (the Pareto front)."""
+"""Finds the trained networks that no other one beats in both quality and cost (the Pareto front)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ParetoPoint:
 
 
 def pareto_points(rows: Sequence[Row], costs: Sequence[ArmCost], metric: str | None) -> tuple[ParetoPoint, ...]:
-    """Every arm whose cost and figure are known, with the fronts that it stands on."""
+    """Every arm whose cost and metric are known, with the Pareto fronts that it is on."""
     spent = {(cost.arm, cost.round): cost for cost in costs}
     found = []
     for row in rows:

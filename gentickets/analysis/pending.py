@@ -1,4 +1,4 @@
-"""Awaited: what a recipe asks for and no result tells of yet."""
+"""Lists what a recipe requires and no result has reported yet."""
 
 from __future__ import annotations
 

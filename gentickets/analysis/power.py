@@ -1,4 +1,4 @@
-"""Outlook: what more seeds would buy of an undecided claim, and what they would cost by the ledger."""
+"""Forecasts how likely more seeds are to decide an undecided claim, and what they would cost by the ledger."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def power_forecast(
     look: InterimAnalysis,
     path: Path,
 ) -> PowerForecast | None:
-    """What more seeds would show of the declared level; None before there are 3, or where nothing can be tested.
+    """How likely more seeds are to decide the declared level; None under 3 seeds, or where nothing is tested.
 
-    The chances are those of a look with so many seeds, if means and covariances over seeds are what the seeds so far
-    say. ``seeds`` is None where the claim is decided, too, and 0 never: an undecided claim needs one more at least.
+    The chances are those of an analysis with so many seeds, if means and covariances over seeds are what the seeds so
+    far say. ``seeds`` is None where the claim is decided, too, and 0 never: an undecided claim needs one more at least.
     """
     own = next((place for place, level in enumerate(verdict.levels) if level.round == verdict.round), None)
     if own is None or not verdict.levels[own].tested:
@@ -66,7 +66,7 @@ def _known(trial: Trial | None, higher: bool, seeds: int) -> Values | None:
 def minutes_for(results: Sequence[Result], record: Mapping[str, Any], seeds: int) -> float | None:
     """What so many more seeds take by the ledger, in minutes: those so far, over as many workers as the run has cores.
 
-    None where no seed has told its seconds.
+    None where no seed has reported its seconds.
     """
     told = [result for result in results if result.seconds]
     known_seeds = {result.seed for result in told}

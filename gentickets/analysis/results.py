@@ -33,7 +33,7 @@ class RunResults:
 
     @property
     def claims_samples(self) -> bool:
-        """Whether the claim's figure is one of samples, which a collapse can flatter."""
+        """Whether the claim's metric is computed from samples, so that a collapse can flatter it."""
         return self.recipe.claim is not None and of_samples(self.recipe.claim.metric)
 
     @property
@@ -54,7 +54,7 @@ class RunResults:
 
     @property
     def of_channels(self) -> bool:
-        """Whether channels are removed, so that a sparsity is the removed share of channels."""
+        """Whether channels are removed, so that a sparsity is the removed fraction of channels."""
         return self.recipe.removes_channels
 
     def of(self, arm: str, round: int) -> list[Result]:
@@ -87,7 +87,7 @@ class RunResults:
         return rounds[0] if len(rounds) == 1 and level not in rounds else level
 
     def values(self, arm: str, round: int, figure: str, split: Split) -> dict[int, float]:
-        """Seed -> value of one figure, of the finished cells in which it is there and finite.
+        """Seed -> value of one figure, of the finished results in which it is there and finite.
 
         Values that were measured in another way than most do not compare, and are left out: see `not_comparable`.
         """
@@ -115,13 +115,13 @@ class RunResults:
         return ways.most_common(1)[0][0] if ways else ""
 
     def figures(self) -> list[str]:
-        """The names of all figures, in the order in which the results give them."""
+        """The names of all metrics, in the order in which the results give them."""
         done = (cell for cell in self._found.values() if cell.status == "done")
         return list(dict.fromkeys(name for cell in done for name in (*cell.test, *cell.valid, *cell.train)))
 
     @property
     def metric(self) -> str | None:
-        """The claim's figure, or without a claim the first one that says something of quality."""
+        """The claim's metric, or without a claim the first one that says something of quality."""
         if self.recipe.claim is not None:
             return self.recipe.claim.metric
         known = self.figures()
@@ -156,11 +156,11 @@ class RunResults:
 
     @property
     def partial(self) -> bool:
-        """Whether prunable weights are so few that the share of all parameters stands beside every sparsity."""
+        """Whether prunable weights are so few that the fraction of all parameters is given with every sparsity."""
         return any(is_partial(cell.weights) for cell in self._found.values())
 
     def removed_of_prunable(self, round: int) -> float | None:
-        """The ticket's removed share of the prunable weights, which is not its share of channels; None if unknown."""
+        """The ticket's removed fraction of the prunable weights, unlike that of channels; None if unknown."""
         known = [cell.weights for cell in self.done("ticket", round) if {"kept", "total"} <= cell.weights.keys()]
         return math.fsum(1 - one["kept"] / one["total"] for one in known) / len(known) if known else None
 
@@ -192,7 +192,7 @@ class RunResults:
 
     @property
     def controls(self) -> list[str]:
-        """The controls that the recipe declares or that ran, without their scaled twins; see `claim_controls`."""
+        """The controls that the recipe declares or that ran, without their scaled variants; see `claim_controls`."""
         ran = (ArmName.of(arm).base for arm in self.arms())
         names = dict.fromkeys([*self.search.controls, *ran])
         return [name for name in names if kind_of(name).role == "control"]
@@ -204,7 +204,7 @@ class RunResults:
 
     @property
     def transfer_controls(self) -> list[str]:
-        """The arms of a transfer beside the transferred ticket, as asked for or as they ran, without scaled twins."""
+        """The arms of a transfer beside the transferred ticket, as required or as they ran, without scaled variants."""
         asked = {f"{TRANSFER}-{name}" for name in self.recipe.transfer_controls}
         ran = {name.base for name in map(ArmName.of, self.arms()) if name.kind.of_transfer}
         known = {*asked, *ran} - {TRANSFER}
@@ -228,7 +228,7 @@ class RunResults:
         return failed, waiting
 
     def first_broken(self, rounds: Sequence[int]) -> list[Result]:
-        """Of each seed whose ticket failed at one of the rounds, the first cell that did (round 0: the dense run)."""
+        """Of each seed whose ticket failed at one of the rounds, the first result that did (round 0: the dense run)."""
         found = []
         for seed in self.seeds:
             cells = (self.get("ticket", round, seed) for round in rounds)

@@ -1,4 +1,4 @@
-"""Rows: one arm at one round in numbers, over its seeds."""
+"""Summarizes one arm at one round over its seeds, as a row of the report."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Row:
     weights: Mapping[str, int] = field(default_factory=dict)
     """Of the first seed: ``kept`` and ``total`` prunable weights, ``all`` parameters of the recipe's networks."""
     why: tuple[str, ...] = ()
-    """Sentences of the failed cells."""
+    """Sentences about the failed results."""
     name: str = ""
     """The arm as a person writes it."""
     width: int | None = None
@@ -56,7 +56,7 @@ class Row:
 
     @property
     def lighter(self) -> float | None:
-        """The removed share of the prunable weights; None where it is not known."""
+        """The removed fraction of the prunable weights; None where it is not known."""
         return 1 - self.weights["kept"] / self.weights["total"] if {"kept", "total"} <= self.weights.keys() else None
 
 

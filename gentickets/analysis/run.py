@@ -1,4 +1,4 @@
-"""A run folder, read once: its record, its results, and the summary of both. Torch-free."""
+"""Reads a run folder once: its record, its results, and the summary of both. Torch-free."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The verdict of a run with all that stands beside it, as the page and `verdict.json` have it. Torch-free.
+"""Holds the verdict of a run with its diagnostics, as the page and `verdict.json` show it. Torch-free.
 
-What is tested stands in `report.verdict`: levels, trials and contrasts are those records, not copies of them.
+What is tested is defined in `analysis.verdict`: levels, trials and contrasts are those records, not copies of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Table = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
 
 @dataclass(frozen=True)
 class InterimAnalysis:
-    """Which of the declared looks at the seeds this is."""
+    """Which of the declared interim analyses this is."""
 
     number: int
     of: int
@@ -33,7 +33,7 @@ class InterimAnalysis:
 
 @dataclass(frozen=True)
 class PowerForecast:
-    """What more seeds would buy."""
+    """How likely more seeds are to decide the claim, and what they cost."""
 
     seeds: int | None
     """How many more would decide it; None: more than can be said, or it is decided."""
@@ -66,7 +66,7 @@ class Convergence:
 
 @dataclass(frozen=True)
 class ArmDiagnostics:
-    """What one arm's trained networks show beside the metric; None where it means nothing or is not known."""
+    """What one arm's trained networks show besides the metric; None where it means nothing or is not known."""
 
     arm: str
     coverage: Spread | None = None
@@ -96,7 +96,7 @@ class Interpolation:
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What stands beside the verdict: reported, not tested."""
+    """Diagnostics of trained networks: reported with the verdict, not tested."""
 
     arms: tuple[ArmDiagnostics, ...] = ()
     classes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -150,7 +150,7 @@ class RunVerdict:
 
     @property
     def shown_level(self) -> LevelVerdict | None:
-        """The level that the page tells in full: the declared one, or else the first."""
+        """The level that the page shows in full: the declared one, or else the first."""
         return self.declared or next(iter(self.levels), None)
 
     @property

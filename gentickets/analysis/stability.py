@@ -1,4 +1,4 @@
-"""Stability: from which step on two trainings of one ticket end in networks that a straight line connects."""
+"""Finds the step from which two trainings of one ticket end in linearly connected networks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ CONNECTED = 0.02
 
 
 def connected_from(paths: Sequence[Mapping[str, Any]], threshold: float = CONNECTED) -> int | None:
-    """The earliest step from which on networks are connected at every step looked at; None where there is none.
+    """The earliest step from which on networks are connected at every step examined; None where there is none.
 
     ``paths`` are those of results' ``beside``, of one seed or of several; where a step has several, all of them must be
-    below ``threshold``. A path along which the figure was not finite is not connected. Frankle et al. (2020) call a
-    network stable where the error rises by less than 2 points; the figures here are no shares, so that the barrier is
+    below ``threshold``. A path along which the metric was not finite is not connected. Frankle et al. (2020) call a
+    network stable where the error rises by less than 2 points; the metrics here are no fractions, so the barrier is
     taken relative to the ends.
     """
     highest: dict[int, float] = {}

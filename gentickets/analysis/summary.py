@@ -1,4 +1,4 @@
-"""Summary: a run in numbers: one row per arm and round, what it cost, and what is still missing."""
+"""Summarizes a run: one row per arm and round, what it cost, and what is still missing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from gentickets.sparsity import is_partial
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a run came to; `as_dict` is plain JSON."""
+    """The outcome of a run; `as_dict` gives plain JSON."""
 
     name: str
     metric: str | None
@@ -51,7 +51,7 @@ class Summary:
     """What the recipe asks for and no result tells of yet."""
     seeds: tuple[int, ...]
     troubles: tuple[str, ...] = ()
-    """Sentences about the cells that failed, diverged or were not run behind them."""
+    """Sentences about results that failed or diverged, and about those that were not run because of it."""
     pruned: str | None = None
     """Whose weights or channels a sparsity is of, where not all are pruned, e.g. ``the generator's weights``."""
     goes_on: str | None = None
@@ -85,12 +85,12 @@ class Summary:
 
     @property
     def partial(self) -> bool:
-        """Whether prunable weights are so few that the share of all parameters stands beside every sparsity."""
+        """Whether prunable weights are so few that the fraction of all parameters is given with every sparsity."""
         return any(is_partial(row.weights) for row in self.rows)
 
     @property
     def search_method(self) -> Method:
-        """The row of its method."""
+        """The search method, as a row of `gentickets.methods`."""
         return METHODS[self.method]
 
     @property
@@ -100,12 +100,12 @@ class Summary:
 
     @property
     def how_measured(self) -> str:
-        """The provenance of the metric; empty where none is told."""
+        """The provenance of the metric; empty where none is reported."""
         return " · ".join(self.provenance.get(str(self.metric), ()))
 
     @property
     def secondary(self) -> tuple[str, ...]:
-        """The headings of `table` that a narrow terminal can do without: every figure but the metric."""
+        """The headings of `table` that a narrow terminal can do without: every metric but the claim's."""
         others = [heading(figure) for figure in self.figures[1:]]
         if not self.is_sweep:
             return tuple(others)
@@ -173,7 +173,7 @@ def _lower_bound(uncounted: Iterable[str]) -> list[str]:
 
 
 def comparable_groups(summaries: Sequence[Summary]) -> list[list[Summary]]:
-    """The runs in groups of which the numbers compare: the same figure, measured in the same way."""
+    """The runs in groups whose numbers are comparable: the same metric, measured in the same way."""
     groups: list[list[Summary]] = []
     for summary in summaries:
         for group in groups:

@@ -1,15 +1,15 @@
-"""Transferred: does a ticket that was carried over from another model help its new one? Judged over paired seeds.
+"""Judges over paired seeds whether a ticket that was transferred from another model helps its new one.
 
 A level TRANSFERS when the claim's bound holds for the transferred ticket (the one-sided 95 % t bound of its paired loss
 against dense is under the margin) and it is better than every sparse random ticket beside it, each by a one-sided
 paired t test at 5 % (an intersection-union test; Berger, 1982). It HURTS when it is shown to be worse than one of them:
 these hypotheses are joined by *or*, so that each test is made at 5 % over the number of random arms (Bonferroni; scaled
-twins count, as the better one was picked). Else it is NEUTRAL: neither is shown. UNDECIDED: fewer than three seeds,
-something failed or not finished, nothing random to compare with, collapsed samples where the figure is one of samples,
-or values that were measured in another way.
+variants count, as the better one was picked). Else it is NEUTRAL: neither is shown. UNDECIDED: fewer than three seeds,
+something failed or not finished, nothing random to compare with, collapsed samples where the metric is computed from
+samples, or values that were measured in another way.
 
 Random tickets are the transferred mask or signs, shuffled, and the target's own controls: its mask on new weights, its
-mask shuffled, random masks. Of twins with and without scaled survivors the better on validation stands. The native
+mask shuffled, random masks. Of variants with and without scaled survivors the better on validation counts. The native
 ticket, the same weights without the mask and the mask alone decide nothing: they say what a transfer rests on.
 """
 

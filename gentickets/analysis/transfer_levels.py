@@ -1,4 +1,4 @@
-"""Carried: what came of a transfer, level by level, and what every layer got."""
+"""Holds the verdict of a transfer: level by level, and what every layer got."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRANSFERS, NEUTRAL, HURTS, UNDECIDED = "TRANSFERS", "NEUTRAL", "HURTS", "UNDECID
 
 @dataclass(frozen=True)
 class TransferLevel:
-    """A transferred ticket at one round of the target, judged; all of it on test, but for the choice of twins."""
+    """A transferred ticket at one round of the target, judged; all on test, but for the choice of scaled variants."""
 
     round: int
     word: str
@@ -74,7 +74,7 @@ class TransferLevel:
 
 @dataclass(frozen=True)
 class TransferVerdict:
-    """What came of a transfer: a verdict for each level, and what every layer got."""
+    """The outcome of a transfer: a verdict for each level, and what every layer got."""
 
     metric: str | None
     margin: float

@@ -1,4 +1,4 @@
-"""The matrix: tickets of several sources carried into several targets, a word and its numbers for each pair."""
+"""Gathers transfers of several sources into several targets: a verdict and its numbers for each pair."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Verdict and what it rests on: one record of tested comparisons, from a contrast up to the words.
+"""Defines the verdict on a claim and the tested comparisons that it rests on.
 
 A `Comparison` holds the ticket against one control and its scaled variant; a `Trial` against dense and all controls; a
-`LevelVerdict` gives a sparsity its word; a `Verdict` is that of the claim. What is tested in each is a `Contrast`.
+`LevelVerdict` is the verdict on one sparsity; a `Verdict` is that on the claim. What is tested in each is a `Contrast`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Trial:
 def trial_of(
     ticket: Mapping[int, float], dense: Mapping[int, float], margin: float, *, higher: bool, alpha: float = ALPHA
 ) -> Trial | None:
-    """A ticket held against the dense model over the seeds that both have; None without one.
+    """Compare a ticket with the dense model over the seeds that both have; None without one.
 
     ``margin`` is a fraction of the dense value, taken seed by seed. Where the metric may be below zero, as a negative
     log-likelihood of continuous data, it is a fraction of its size.
@@ -114,7 +114,7 @@ def values_of(trial: Trial, higher: bool) -> Values:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelVerdict:
-    """One sparsity and its word."""
+    """The verdict on one sparsity."""
 
     round: int
     sparsity: float
@@ -141,7 +141,7 @@ class LevelVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The claim, judged. All of it on the test split, but for the choice of level and of scaled twins."""
+    """The claim, judged. All of it on the test split, but for the choice of level and of scaled variants."""
 
     word: str
     """One of `statistics`' words, or ``no claim``: the declared level's."""

@@ -1,4 +1,4 @@
-"""A width sweep in a sentence: what was swept, and at how many increases of width the figure improves."""
+"""Summarizes a width sweep in a sentence: what was swept, and at how many increases of width the metric improves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gentickets.statistics import LEAST_SEEDS
 
 
 def sweep_sentence(results: RunResults) -> str:
-    """What a sweep came to: counts of increases, and no more than they say (after Balaji et al., 2021)."""
+    """The outcome of a sweep: counts of increases, and no more than they say (after Balaji et al., 2021)."""
     keyword, metric = results.search.widen, results.metric
     found = [str(width) for width, _ in results.widths]
     if metric is None or not found:

@@ -1,1 +1,1 @@
-"""Experiments: a recipe in, a run folder out."""
+"""Runs experiments: a recipe in, a run folder out."""

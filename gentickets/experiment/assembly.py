@@ -1,4 +1,4 @@
-"""From a recipe to live objects: data, task, plan, batches, criterion, features."""
+"""Builds live objects from a recipe: data, task, plan, batches, criterion, features."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def settle_device(threads: int) -> None:
-    """Threads on purpose, and kernels that give the same bits twice: both are part of what a run promises."""
+    """Set the number of threads, and choose kernels that give the same bits twice; a run promises both."""
     torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False

@@ -1,4 +1,4 @@
-"""Notes: what a unit has found on its way, and the stored state from which it goes on."""
+"""Stores how far a job has come: what it has found so far, and the state from which it goes on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StatePlace(TypedDict):
 
 @dataclass
 class JobProgress:
-    """What a unit has found so far, apart from the state of its training."""
+    """What a job has found so far, apart from the state of its training."""
 
     phase: str = "start"
     """``start``, while a ticket's start is being trained; then ``grow``."""
@@ -142,7 +142,7 @@ def save(folder: RoundFolder, snapshot: Snapshot, progress: JobProgress, place: 
 
 
 def resume(folder: RoundFolder, place: StatePlace) -> tuple[Snapshot | None, JobProgress]:
-    """The newest sound stored state of a round, or none and empty progress.
+    """The newest sound stored state of a round, or none, with empty progress.
 
     Raises TicketError (status 3) where one is sound and another round's.
     """

@@ -1,4 +1,4 @@
-"""Beside: what is looked at beside a verdict's tests, in the trained networks of one seed. Reported, never tested."""
+"""Examines the trained networks of one seed. What it finds is reported with the verdict, never tested."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from gentickets.tickets import Snapshot, Ticket
 
 
 def diagnose(assembly: Assembly, run: RunFolder, unit: Unit) -> dict[str, Any]:
-    """What the trained networks of a seed and a round show beside their figures, as `Result.beside` holds it.
+    """What the trained networks of a seed and a round show besides their metrics, as `Result.beside` holds it.
 
     ``arms``: of each arm what it has of ``classes`` (shares of each class among its samples, by the data's own
     classifier), ``latents`` (``active``, ``of``) and ``nearest`` (``samples``, ``test``, ``copies``: see
     `gentickets.quality.nearest`); ``classes``: the shares among the real test images, by the same classifier, empty
     without one; ``paths``: for each step with two forks its ``step`` and what `interpolate` finds; ``skipped``: the
-    arms that could not be looked at, with the reason.
+    arms that could not be examined, with the reason.
 
     Samples are those of the evaluation on test. The networks are those that the unit needs; of a unit without needs,
     those in the folder. What is not there, failed or diverged is skipped, and never an error.
@@ -51,7 +51,7 @@ def diagnose(assembly: Assembly, run: RunFolder, unit: Unit) -> dict[str, Any]:
 
 
 class _Looks:
-    """What all arms of a seed are looked at with: data and classifier are made once."""
+    """Examines all arms of a seed; data and classifier are made once."""
 
     def __init__(self, assembly: Assembly, run: RunFolder, unit: Unit) -> None:
         self.assembly, self.run, self.unit = assembly, run, unit
@@ -77,7 +77,7 @@ class _Looks:
         return sorted({step for arm in self.keys if (step := ArmName.of(arm).fork) is not None})
 
     def tried(self, arm: str, look: Callable[[str], dict[str, Any]]) -> dict[str, Any] | None:
-        """What a look at an arm finds; None where there is nothing to look at, which is then told."""
+        """What is found in an arm; None where it cannot be examined, and then the reason is recorded."""
         try:
             return look(arm)
         except TicketError as error:

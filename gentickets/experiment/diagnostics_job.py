@@ -1,4 +1,4 @@
-"""A look at the stored networks of one seed as a unit of work: it trains none, and has figures of none of its own."""
+"""Runs the diagnostics of one seed as a job: it examines stored networks, trains none, and measures none of its own."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gentickets.results import Result
 
 
 class DiagnosticsJob(Job):
-    """The unit of the arm ``beside``. It waits for all that it looks at, and looks at what has come of it."""
+    """The job of the arm ``beside``. It waits for the networks that it examines."""
 
     def _required(self) -> Sequence[Key]:
-        """The dense run and the ticket: without them there is nothing to look at. A control that failed is left out."""
+        """The dense run and the ticket: without them there is nothing to examine. A control that failed is left out."""
         return [need for need in self.unit.needs if need[1] == "ticket"]
 
     def _worked_out(self) -> Result:

@@ -1,4 +1,4 @@
-"""Dispatch: which class works on a unit, and which makes the ticket that it trains."""
+"""Chooses the class that works on a unit, and the one that makes its ticket."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gentickets.experiment.plan import Unit
 from gentickets.runs.folder import RunFolder
 
 JOBS: dict[str, type[Job]] = {SEARCH: EarlyBirdJob, BESIDE: DiagnosticsJob}
-"""Arm -> what works on it; a `Job`, which trains a ticket, unless it stands here."""
+"""Arm -> the class that works on it; a plain `Job`, which trains a ticket, where none is given."""
 
 
 def job_of(assembly: Assembly, run: RunFolder, unit: Unit, **how: Any) -> Job:
-    """The work on a unit of a run."""
+    """The job for a unit of a run."""
     return JOBS.get(unit.kind.name, Job)(assembly, run, unit, arm_of(assembly, run, unit), **how)
 
 

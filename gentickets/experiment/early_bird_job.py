@@ -1,4 +1,4 @@
-"""The search for early birds as a unit of work: dense training, looked at until every level has emerged."""
+"""Searches for early birds as a job: trains the dense network and checks its masks until every level has emerged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gentickets.training import Losses, Plan, Training, train
 
 
 class EarlyBirdJob(Job):
-    """The unit of the arm ``search``. It stores the dense state in which each level emerged, and the trace."""
+    """The job of the arm ``search``. It stores the dense state in which each level emerged, and the trace."""
 
     arm: EarlyBirdArm
 
@@ -59,7 +59,7 @@ class EarlyBirdJob(Job):
         self._end_if_stopping()
 
     def _look(self, step: int, losses: Losses) -> bool:
-        """A look at the masks, where one is due; a level that has emerged is stored as it is."""
+        """Check the masks where a check is due, and store each level that has emerged."""
         if step % self.bird.every == 0:
             self.training.divergence.check()
             with self.progress.counted("checks", self.assembly.device):
@@ -99,7 +99,7 @@ def levels_of(assembly: Assembly) -> dict[float, int]:
 
 
 def bird_of(assembly: Assembly, unit: Unit, training: Training, ranked: Ranking) -> EarlyBird:
-    """The watch over a search, before anything has been looked at.
+    """The early-bird rule of a search, before any mask has been checked.
 
     To ask before training what it could never tell: `EarlyBird.begin` raises where that is everything, and then
     `EarlyBird.vacuous` has the sentences.

@@ -1,4 +1,4 @@
-"""How a unit is measured: when, by which figures, and which checkpoint stands for it."""
+"""Evaluates a unit: at which steps, by which metrics, and which checkpoint represents it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def check_measures(assembly: Assembly) -> None:
 
 
 class Examiner:
-    """Measures one unit's training into its progress."""
+    """Evaluates one unit's training, and records it in its progress."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Examiner:
         return sorted({max(rewind_to + 1, span - gap * back) for back in range(count)})
 
     def evaluate(self, step: int) -> None:
-        """Evaluate as the training stands. Where the best is picked, test is not looked at (Trap 27)."""
+        """Evaluate the training at its present step. Where the best is picked, test is not used (Trap 27)."""
         progress = self.progress
         with progress.counted("evaluate", self.assembly.device), self.averaged() as task:
             valid = self.figures(task, "valid")
@@ -91,7 +91,7 @@ class Examiner:
     def curve_steps(self, rewind_to: int) -> list[int]:
         """Steps of the validation curve: evenly along the schedule, after the ticket's start.
 
-        Of a dense model that is trained twice as long, those that tell whether a dense run is trained when it ends.
+        Of a dense model that is trained twice as long, those that show whether a dense run has converged when it ends.
         """
         count, span = self.assembly.recipe.quality.curve, self.unit.span
         if self.unit.name.picks_best:
@@ -123,7 +123,7 @@ class Examiner:
     def chosen(self) -> tuple[list[dict[str, Any]], str]:
         """The checkpoints whose mean stands for the unit, and how they were chosen.
 
-        Where the best is picked, its weights are put into the task, and only they are looked at on test.
+        Where the best is picked, its weights are put into the task, and only they are evaluated on test.
         """
         progress = self.progress
         if not self.unit.name.picks_best or progress.best is None:

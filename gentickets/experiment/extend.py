@@ -1,4 +1,4 @@
-"""Growing: a run that goes on, asked for more seeds or arms perhaps, and keeps all that it has. Torch-free."""
+"""Continues a run, perhaps with more seeds or arms, and keeps all that it has. Torch-free."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gentickets.runs.folder import RunFolder
 def with_declared_levels(recipe: Recipe, stored: Recipe) -> Recipe:
     """The recipe with the levels that a run has declared, where it leaves them to the rounds of its controls.
 
-    Those may become more; which levels get a word was declared at the start.
+    Those may become more; which levels get a verdict was declared at the start.
     """
     if recipe.claim is None or recipe.claim.sparsities or stored.claim is None:
         return recipe
@@ -37,9 +37,9 @@ def may_extend(stored: Recipe, asked: Recipe) -> bool:
 
 
 def extended(run: RunFolder, before: Mapping[str, Any], stored: Recipe, asked: Recipe) -> dict[str, Any]:
-    """The record of a run that grows, written.
+    """Write and return the record of a run that is extended.
 
-    What was looked at beside a verdict is looked at again, where there is more to see. Raises TicketError where the
+    Diagnostics are made again where there is more to examine. Raises TicketError where the
     record's claim was changed since the run began.
     """
     resolved = asked.resolved()

@@ -1,4 +1,4 @@
-"""Paths: what lies on the straight line between two trained networks (instability analysis, Frankle et al., 2020)."""
+"""Evaluates networks on the straight line between two trained ones (instability analysis, Frankle et al., 2020)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POSITIONS = tuple(number / 10 for number in range(11))
 
 
 def interpolate(examiner: Examiner, one: Snapshot, other: Snapshot, metric: str) -> dict[str, Any]:
-    """The figure on validation at `POSITIONS` between two states of the examiner's networks, and its barrier.
+    """The metric on validation at `POSITIONS` between two states of the examiner's networks, and its barrier.
 
     Returns ``metric``, ``places``, ``values``, ``barrier`` and ``relative`` (see `barrier`). A place where the
     figure is not finite has the value None; then there is no barrier to tell, and those two are None as well.

@@ -1,4 +1,4 @@
-"""One unit of work: start, train, evaluate, store; stoppable at any step and resumed to the same bytes."""
+"""Works on one unit: start, train, evaluate, store. It can stop at any step and resumes to the same bytes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Stopped(Exception):  # noqa: N818 - it is no error: the round's state is s
 
 
 class Job:
-    """A unit being worked on: where it is, and what it has found so far."""
+    """The work on one unit: how far it has come, and what it has found so far."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Job:
         return StatePlace(run=owner and owner.identity, seed=self.unit.seed, arm=self.unit.arm, round=self.unit.round)
 
     def _required(self) -> Sequence[Key]:
-        """The units without whose success this one cannot be; all that it needs, as a rule. Of twins one will do."""
+        """The units that must have succeeded: all that this one needs, but for variants, of which one is enough."""
         return [need for need in self.unit.needs if need not in self.unit.twins]
 
     def _unmet(self) -> Result | None:

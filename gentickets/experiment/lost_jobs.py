@@ -1,4 +1,4 @@
-"""Lost: units whose worker died or came to a standstill twice, as the run's own state says it. Torch-free.
+"""Records units whose worker died or stalled twice, in the run's own state. Torch-free.
 
 `state.json` of a run: ``format`` 1; ``lost``, a list of ``{"seed", "arm", "round", "why"}``. It is of the last attempt:
 the same command tries the units again. A result never says so, since nothing is known of the unit itself.
@@ -17,7 +17,7 @@ FORMAT = 1
 
 
 class LostJobs:
-    """The units that an attempt at a run has lost so far; those of the attempt before are forgotten."""
+    """The units that this attempt at a run has lost so far; those of earlier attempts are forgotten."""
 
     def __init__(self, run: RunFolder) -> None:
         self.run, self.units = run, dict[Unit, str]()

@@ -1,4 +1,4 @@
-"""Lines: messages between a run and its workers, a line of JSON each, over pipes. Torch-free."""
+"""Sends messages between a run and its workers: a line of JSON each, over pipes. Torch-free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run is run, apart from what it trains, and who hears of its progress. Torch-free."""
+"""Defines the options of a run, apart from what it trains, and the listener that hears of its progress. Torch-free."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gentickets.experiment.pool import STALL_SECONDS
 
 
 class Listener(Protocol):
-    """Is told what a run does: a progress bar, say."""
+    """Receives reports of what a run does: a progress bar, say."""
 
     def begin(self, units: Sequence[Unit], done: set[Key]) -> None:
         """All units of the run, and those that were done before."""
@@ -39,7 +39,7 @@ class Silent:
 
 @dataclass(frozen=True)
 class Options:
-    """How to run, apart from what: none of it changes a figure but ``device`` and ``threads``, which are recorded."""
+    """How to run, apart from what: none of it changes a result but ``device`` and ``threads``, which are recorded."""
 
     root: Path = Path("data")
     """Where data sets are found or downloaded to."""

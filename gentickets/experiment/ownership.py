@@ -1,4 +1,4 @@
-"""Whose a folder is, and what a start that fails leaves of it. Torch-free.
+"""Claims a folder for a run, and removes what a failed start has put into it. Torch-free.
 
 A run, or a training, claims a folder by its first file, `run.json` or `given.safetensors`, which it writes before all
 others into a folder that is new or empty. So all that lies beside it later is the run's, or was put there knowingly.

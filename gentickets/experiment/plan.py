@@ -1,4 +1,4 @@
-"""What a recipe asks for, as units of work with their needs: one round of one cell each. Torch-free."""
+"""Plans a recipe as units of work with their needs: one round of one arm and seed each. Torch-free."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gentickets.seeds import derive
 
 @dataclass(frozen=True)
 class Unit:
-    """One round of one cell."""
+    """One round of one arm and seed."""
 
     seed: int
     arm: str

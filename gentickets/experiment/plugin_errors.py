@@ -1,4 +1,4 @@
-"""Whose mistake it was: errors out of a plugin name its file, line and method; what it gives is checked beforehand."""
+"""Reports errors raised in a plugin with its file, line and method, and checks beforehand what a plugin gives."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def describe_error(error: BaseException, plugins: Sequence[Path]) -> str:
 
 @contextmanager
 def as_plugin_errors(plugins: Sequence[Path]) -> Iterator[None]:
-    """Turn unforeseen errors inside into a TicketError (status 1) that says whose they are; without plugins none."""
+    """Turn unforeseen errors inside into a TicketError (status 1) that names their source; without plugins none."""
     try:
         yield
     except (TicketError, OSError, MemoryError):
@@ -93,7 +93,7 @@ def check_family(assembly: Assembly) -> None:
 
 
 def figures_of_images(assembly: Assembly, task: Any) -> list[str]:
-    """The figures that are taken of samples and reconstructions."""
+    """The metrics that are computed from samples and reconstructions."""
     quality = assembly.recipe.quality
     if not quality.frechet:
         return []

@@ -1,4 +1,4 @@
-"""Worker processes side by side, units in the order of their needs. Torch-free: the parent only waits and tells."""
+"""Runs units in worker processes, in the order of their needs. Torch-free: the parent only waits and reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preflight: what a run will need, tried on one batch before anything is trained. Nothing of the run changes by it."""
+"""Tries everything that a run will need on one batch, before anything is trained. It changes nothing of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find: a recipe in, a run folder out; started, continued or found finished. Torch-free in the parent process."""
+"""Runs a recipe into a folder: starts it, continues it, or finds it finished. Torch-free in the parent process."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _here(
 
 
 def drop_trained(run: RunFolder, recipe: Recipe, unit: Unit) -> None:
-    """Drop what earlier rounds of a ticket grew into, once the round after them is done and nothing else needs it.
+    """Drop the trained networks of earlier rounds, once the next round is done and nothing else needs them.
 
     The dense run's, the last round's and the claim's stay; where validation chooses the claim's, all do.
     """

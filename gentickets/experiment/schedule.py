@@ -1,4 +1,4 @@
-"""Schedule: which unit is handed out next. Torch-free."""
+"""Decides which unit is handed out next. Torch-free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run records of its start: recipe, programs, machine; and what has changed when it goes on. Torch-free."""
+"""Records how a run started (recipe, programs, machine), and what has changed when it goes on. Torch-free."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def record_of(recipe: Recipe, options: Options) -> dict[str, Any]:
 
 
 def text_hash(recipe: Recipe) -> str:
-    """What tells a run's `recipe.toml` from somebody else's: SHA-256 of the text."""
+    """The SHA-256 of a recipe's text, by which a run knows its own `recipe.toml`."""
     return hashlib.sha256(recipe.text.encode()).hexdigest()
 
 

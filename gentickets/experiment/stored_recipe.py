@@ -1,4 +1,4 @@
-"""What the recipe in a ticket's file asks for, held against the ticket before its networks are built."""
+"""Checks the recipe in a ticket's file against the ticket before its networks are built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timing: what the parts of a run take here, measured on networks that are thrown away. Nothing is written."""
+"""Measures how long the parts of a run take here, on networks that are thrown away. Nothing is written."""
 
 from __future__ import annotations
 

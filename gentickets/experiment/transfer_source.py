@@ -1,4 +1,4 @@
-"""The source of a transfer as its run keeps it: copies of tickets, and a record that says which serve which.
+"""Keeps the source of a transfer in its run: copies of tickets, and a record that says which serve which.
 
 A run of a transfer holds copies of what it takes, in ``source/``, so that it stands by itself::
 
@@ -47,7 +47,7 @@ class SourceRecord(TypedDict):
 
 
 class StoredSource:
-    """The source as a run keeps it."""
+    """The source of a transfer, as its run stores it."""
 
     def __init__(self, run: RunFolder) -> None:
         self.folder = RunFolder(run.path / SOURCE)

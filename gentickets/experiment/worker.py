@@ -1,7 +1,8 @@
-"""A worker process: takes units over its standard input, works, and tells over its standard output. JSON lines.
+"""Runs a worker process: takes units over standard input, works, and reports over standard output, in JSON lines.
 
-Every few seconds a thread tells the step and the phase that are reached. The process ends when its parent's end of the
-pipe closes, so that no writer outlives a parent that was killed; signals from a terminal are its parent's to handle.
+Every few seconds a thread reports the step and the phase that are reached. The process ends when its parent's end of
+the pipe closes, so that no writer outlives a parent that was killed; signals from a terminal are its parent's to
+handle.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Channel:
             send(self.write, message)
 
     def beat(self) -> None:
-        """Tell how far this process is."""
+        """Report how far this process is."""
         phase, parts = reached()
         self.send(at=self.taken, phase=phase, parts=parts)
 

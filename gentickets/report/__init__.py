@@ -1,4 +1,4 @@
-"""Reports: a run, or several side by side, as one HTML page and one JSON file. Torch-free.
+"""Writes a report on one run or several: one HTML page and one JSON file. Torch-free.
 
 What `report.json` holds is said by its schema, which is made from `DOCUMENT` and the types of its records:
 `python -m gentickets.report.schemas report` prints it, and docs/schemas/report.schema.json is that.

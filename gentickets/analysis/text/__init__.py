@@ -1,1 +1,1 @@
-"""Sentences and formatted numbers for people."""
+"""Writes sentences and formats numbers for people."""

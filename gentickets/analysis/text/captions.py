@@ -1,4 +1,4 @@
-"""Remarks: the numbers of a page's first screen, and what must be known to read its tables."""
+"""Writes the numbers of a page's first screen, and the captions that explain its tables."""
 
 from __future__ import annotations
 

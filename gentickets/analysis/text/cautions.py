@@ -1,4 +1,4 @@
-"""Cautions: what a reader must know beside a verdict, and which cells failed, diverged or never ran."""
+"""Writes warnings that belong to a verdict, and sentences about results that failed, diverged or never ran."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def collapsed_seeds(
 
 
 def warnings_of(results: RunResults, round: int, metric: str, told: Collection[str] = ()) -> list[str]:
-    """Notes that do not change the word: other arms that collapsed, failed or were measured in another way.
+    """Warnings that do not change the verdict: other arms that collapsed, failed or were measured in another way.
 
-    `told` are controls of which the verdict already says that they broke.
+    `told` are controls whose failure the verdict already reports.
     """
     notes, others = [], []
     claim = results.recipe.claim
@@ -60,7 +60,7 @@ def warnings_of(results: RunResults, round: int, metric: str, told: Collection[s
 
 
 def of_arm(results: RunResults, arm: str, round: int, told: Collection[str] = ()) -> list[str]:
-    """Sentences about collapses and failures of an arm that stands beside the one that is judged."""
+    """Sentences about collapses and failures of an arm other than the one that is judged."""
     own = ArmName.of(arm)
     name = f"the control '{arm_name(arm)}'" if own.kind.role in ("control", "transfer") else f"'{arm_name(arm)}'"
     notes = []
@@ -81,12 +81,12 @@ def ties(results: RunResults) -> list[str]:
 
 
 def tied(cell: Result) -> dict[str, float]:
-    """The groups of which too many weights tie at the cut, with their shares."""
+    """The groups in which too many weights tie at the cut, with their fractions."""
     return {group: share for group, share in cell.tied.items() if share >= TIED}
 
 
 def failure_sentences(results: RunResults) -> tuple[str, ...]:
-    """A sentence for each way in which cells failed or diverged, and one for those not run behind them."""
+    """A sentence for each way in which results failed or diverged, and one for those not run because of it."""
     broken: dict[tuple[str, str, str], list[int]] = {}
     idle: dict[str, int] = {}
     for cell in _undone(results):

@@ -1,4 +1,4 @@
-"""The verdict in English, and the notes beside it."""
+"""Writes the verdict on a claim in English, and the notes beside it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sentence(verdict: Verdict, times: int, said: Sequence[str] = (), hollow: boo
     """The whole verdict for a person: level, metric, means, bound, seeds, controls, the dense model's budget.
 
     `times` is how many times longer the longer arms train; `said` are reasons and cautions that belong into it.
-    `hollow`: the ticket's samples collapsed, so that its figure is ahead of nothing.
+    `hollow`: the ticket's samples collapsed, so that its metric is degenerate.
     """
     parts = [f"At {_level(verdict)} {_HEADS[verdict.word]}"]
     places, decided = _places(verdict), verdict.tested
@@ -139,7 +139,7 @@ def budget_sentence(verdict: Verdict, decided: bool = True) -> str:
 
 
 def more_steps(way: str) -> str:
-    """Why rounds that go on from trained weights are not held against the dense run."""
+    """Why rounds that continue from trained weights are not compared with the dense run."""
     if way == "trained":
         return (
             "With other = 'trained' the components that are not pruned go on from their trained weights, so that they "
@@ -166,7 +166,7 @@ def broken(results: Sequence[Result]) -> str:
 
 
 def status(results: Sequence[Result]) -> str:
-    """``diverged in seeds 0 and 2 (the loss became NaN)``, for the cells of one arm that are not done."""
+    """``diverged in seeds 0 and 2 (the loss became NaN)``, for the results of one arm that are not done."""
     groups: dict[tuple[str, str], list[int]] = {}
     for cell in results:
         groups.setdefault((cell.status, reason(cell.why)), []).append(cell.seed)
@@ -203,7 +203,7 @@ def few_seeds(seeds: int, least: int) -> str:
 
 
 def seeds_not_tested(sizes: Sequence[int], judged: int, there: int) -> str:
-    """Why seeds that are there are not tested."""
+    """Why some of the seeds are not tested."""
     return (
         f"The claim declares {numbered(len(sizes), 'look')}, at {listed([str(size) for size in sizes])} seeds: it is "
         f"judged by the first {judged} of {there} seeds, as seeds that are added until a test passes find false wins."
@@ -211,19 +211,19 @@ def seeds_not_tested(sizes: Sequence[int], judged: int, there: int) -> str:
 
 
 def collapsed(arm: str, seeds: Sequence[int]) -> str:
-    """A collapsed generator can score well, so the flag stands beside the figure."""
+    """A collapsed generator can score well, so the collapse is reported with the metric."""
     return f"The samples of {arm} collapsed in {seeds_of(seeds)}."
 
 
 def both_collapsed(seeds: Sequence[int], longer: bool = False, name: str = "the ticket") -> str:
-    """Where both are broken, neither figure says anything."""
+    """Where both collapsed, neither metric says anything."""
     start = "Trained longer, the" if longer else "The"
     text = f"{start} samples of both {name} and the dense model collapsed in {seeds_of(seeds)}"
     return f"{text}: their figures of samples mean nothing there."
 
 
 def not_compared(unfinished: Mapping[str, str]) -> list[str]:
-    """Which controls (control -> why) stand outside the verdict, a sentence for each reason."""
+    """Which controls (control -> why) the verdict leaves out, a sentence for each reason."""
     reasons = dict.fromkeys(unfinished.values())
     groups = {why: [f"'{name}'" for name, own in unfinished.items() if own == why] for why in reasons}
     texts = {why: f"control{'s' if len(names) > 1 else ''} {listed(names)}" for why, names in groups.items()}
@@ -231,13 +231,13 @@ def not_compared(unfinished: Mapping[str, str]) -> list[str]:
 
 
 def incomparable(metric: str, arms: Sequence[str]) -> str:
-    """Figures compare only under one extractor and one N."""
+    """Metrics are comparable only under one extractor and one N."""
     how = "was measured in another way than the dense model's (see provenance)"
     return f"The {metric_name(metric)} of {listed(arms)} {how}."
 
 
 def not_comparable(seeds: Sequence[int]) -> str:
-    """Why a control is not compared: its figure was measured otherwise."""
+    """Why a control is not compared: its metric was measured in another way."""
     return f"its figure was measured in another way in {seeds_of(seeds)} (see provenance)"
 
 

@@ -1,4 +1,4 @@
-"""Opponents: what a verdict's sentence says of the controls and of the dense model's budget."""
+"""Writes what a verdict says of the controls and of the dense model's budget."""
 
 from __future__ import annotations
 

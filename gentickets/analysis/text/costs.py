@@ -1,4 +1,4 @@
-"""The bill: what arms and searches cost, as tables and sentences for people."""
+"""Writes what arms and searches cost, as tables and sentences for people."""
 
 from __future__ import annotations
 

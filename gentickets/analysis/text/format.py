@@ -1,4 +1,4 @@
-"""Words and numbers for people: spreads over seeds, names of arms and figures, rounding. Torch-free."""
+"""Formats numbers and names for people: spreads over seeds, arms, metrics, rounding. Torch-free."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PHASES = {
 
 @dataclass(frozen=True)
 class Spread:
-    """One figure over the seeds: mean and sample standard deviation, with the values that they come from."""
+    """One metric over the seeds: mean and sample standard deviation, with the values that they come from."""
 
     mean: float
     sd: float | None
@@ -102,23 +102,23 @@ def signed_percent(share: float | None) -> str:
 
 
 def metric_name(name: str) -> str:
-    """A figure's name as a person writes it."""
+    """A metric's name as a person writes it."""
     row = known(name)
     return row.title if row else name.replace("_", " ")
 
 
 def heading(name: str) -> str:
-    """A figure's name with an arrow that says which way is good; none for one that says nothing of quality."""
+    """A metric's name with an arrow that says which way is good; none for one that says nothing of quality."""
     return f"{metric_name(name)}{_ARROWS[way(name)]}"
 
 
 def higher_is_better(name: str | None) -> bool:
-    """Whether more of a figure is better; of one that no result has so far there is nothing to tell."""
+    """Whether a higher value of a metric is better; False for one that no result has so far."""
     return way(name) == "higher"
 
 
 def direction(name: str) -> str:
-    """``lower is better``, ``higher is better``, or that a figure says nothing of quality alone, or of itself."""
+    """``lower is better``, ``higher is better``, or that a metric says nothing of quality alone, or of itself."""
     if good := way(name):
         return f"{good} is better"
     return "says nothing of quality by itself" if known(name) else "nobody has declared which way is better"
@@ -149,7 +149,7 @@ def engineering(value: float, unit: str = "") -> str:
 
 
 def with_loss(spread: Spread | None, loss: float | None, places: int) -> str:
-    """``11.5 ± 1.1 (−41.2 %)``: what the transferred ticket is held against, and by how much it is worse."""
+    """``11.5 ± 1.1 (−41.2 %)``: what the transferred ticket is compared with, and by how much it is worse."""
     text = plus_minus(spread, places)
     return text if loss is None else f"{text} ({signed_percent(loss)})"
 

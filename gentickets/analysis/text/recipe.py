@@ -1,4 +1,4 @@
-"""How a run's tickets were found, in words: method, criterion, ranking, training. Torch-free."""
+"""Describes in words how a run's tickets were found: method, criterion, ranking, training. Torch-free."""
 
 from __future__ import annotations
 

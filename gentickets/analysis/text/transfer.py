@@ -1,4 +1,4 @@
-"""The verdict on a transferred ticket in English: what was measured, and no more."""
+"""Writes the verdict on a transferred ticket in English: what was measured, and no more."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def sentence(whole: TransferVerdict, level: TransferLevel, said: Sequence[str], 
 
 
 def without_claim(whole: TransferVerdict) -> str:
-    """What the report chose, where the recipe declares no claim."""
+    """What the report compares where the recipe declares no claim."""
     margin = f"{100 * whole.margin:.3g} % of the dense mean"
     return f"The recipe declares no claim: figure and margin ({margin}) are the report's choice."
 
@@ -67,7 +67,7 @@ def origin(whole: TransferVerdict, source: Mapping[str, Any]) -> str:
 
 
 def moved(whole: TransferVerdict) -> str:
-    """What was carried over, as a subject: ``the ticket``, ``the mask alone``."""
+    """What was transferred, as a subject: ``the ticket``, ``the mask alone``."""
     return _MOVED.get(whole.moves, "the ticket")
 
 

@@ -1,4 +1,4 @@
-"""What the page of a verdict says besides the verdict: looks, more seeds, training, and what stands beside it."""
+"""Writes what a verdict page says besides the verdict: interim analyses, more seeds, convergence, diagnostics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COPYING = 5 * EXPECTED_COPIES
 
 
 def interim_analysis_text(look: InterimAnalysis) -> str:
-    """Which look at the seeds this is, and at what error rate it tests."""
+    """Which interim analysis this is, and at what error rate it tests."""
     text = f"Look {look.number} of {look.of}"
     if 1 <= look.number <= len(look.seeds):
         text += f", at {numbered(look.seeds[look.number - 1], 'seed')}{_other_looks(look)}"
@@ -90,7 +90,7 @@ def duration(minutes: float) -> str:
 
 
 def convergence_text(value: Convergence, metric: str | None) -> str:
-    """Whether the dense model is itself trained: held against one trained twice as long, and its last quarter."""
+    """Whether the dense model has converged: compared with one trained twice as long, and by its last quarter."""
     heads = {
         True: "The dense model is trained",
         False: "The dense model is not trained to its end, so that a ticket ahead of it may only be quicker",
@@ -121,7 +121,7 @@ def _slope(value: Convergence) -> list[str]:
 
 
 def diagnostics_text(value: Diagnostics) -> tuple[str, ...]:
-    """What stands beside the verdict, in sentences: samples close to training images, and classes off the real ones."""
+    """The diagnostics in sentences: samples close to training images, and classes off the real ones."""
     return (*_copies(value), *_classes(value))
 
 
@@ -147,14 +147,14 @@ def _classes(value: Diagnostics) -> list[str]:
 
 
 def class_distance(shares: Sequence[float], real: Sequence[float]) -> float | None:
-    """Half the sum of differences between two lots of shares; None where they are not of the same classes."""
+    """Half the sum of differences between two sets of class fractions; None where the classes differ."""
     if not shares or len(shares) != len(real):
         return None
     return sum(abs(one - other) for one, other in zip(shares, real, strict=True)) / 2
 
 
 def connected_text(value: Diagnostics) -> str:
-    """From which step on two trainings of the ticket's mask are connected; empty where it was not looked at."""
+    """From which step on two trainings of the ticket's mask are connected; empty where it was not examined."""
     if not value.paths:
         return ""
     tried = listed([str(step) for step in sorted({path.step for path in value.paths})])
@@ -176,7 +176,7 @@ def not_run_text(arms: Sequence[str]) -> str:
 
 
 def declaration(judged: RunVerdict) -> list[tuple[str, str]]:
-    """What was declared beforehand, how that is known, and which look this is: name and text."""
+    """What was declared beforehand, how that is known, and which analysis this is: name and text."""
     rows = [(_CLAIM.get(name, name), _declared(name, value)) for name, value in judged.claim.items()]
     how = (
         "stored when the run began"
@@ -234,7 +234,7 @@ def _chance(chance: float) -> str:
 
 
 def column_notes(value: Diagnostics) -> str:
-    """What the columns beside the verdict mean, those that are there."""
+    """What the columns of the diagnostics table mean, those that are there."""
     found = []
     if any(one.nearest is not None for one in value.arms):
         found.append(

@@ -1,1 +1,1 @@
-"""What each arm trains: its networks and its ticket."""
+"""Makes what each arm trains: its networks and its ticket."""

@@ -1,4 +1,4 @@
-"""Arms: the task and the ticket that each one trains. The ticket's own rounds, the controls, the dense models."""
+"""Makes the networks and the ticket of an arm: the ticket's own rounds, the controls, the dense models."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Arm:
         return self.unit.seed
 
     def settled(self) -> Unit:
-        """The unit with its true length, which some know only when what they need is done."""
+        """The unit with its final length, which for some is known only once what they need is done."""
         return self.unit
 
     @property

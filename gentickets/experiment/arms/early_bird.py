@@ -1,4 +1,4 @@
-"""Arms of an early bird: the ticket at the step at which it emerged, and what it must beat."""
+"""Makes the arms of an early-bird run: the ticket at the step at which it emerged, and what it must beat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arms of a transfer: a ticket from elsewhere in the target's networks, and what it must beat."""
+"""Makes the arms of a transfer: a ticket from elsewhere in the target's networks, and what it must beat."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def source_networks(recipe: Recipe, like: Assembly, seed: int = 0) -> Task:
 
 @dataclass(frozen=True)
 class TicketCarrier:
-    """What carries tickets of one source into one target, as [transfer] says."""
+    """Transfers tickets of one source into one target, as [transfer] says."""
 
     section: Transfer
     source: Task
@@ -98,7 +98,7 @@ def of_signs(portable: Portable) -> Ticket:
 
 
 class TransferredArm(Arm):
-    """What one unit of a transfer trains: a carried ticket or one of its controls."""
+    """What one unit of a transfer trains: a transferred ticket or one of its controls."""
 
     carried = True
 
@@ -109,7 +109,7 @@ class TransferredArm(Arm):
 
     @property
     def control(self) -> str:
-        """``shuffle`` of ``transfer-shuffle-scaled``; empty for the carried ticket itself."""
+        """``shuffle`` of ``transfer-shuffle-scaled``; empty for the transferred ticket itself."""
         return "" if self.unit.kind.name == TRANSFER else self.unit.kind.option
 
     @property

@@ -1,1 +1,1 @@
-"""HTML pages and the JSON files beside them."""
+"""Renders HTML pages, and writes the JSON files beside them."""

@@ -1,4 +1,4 @@
-"""Pictures of a run: the grids that its rounds have left, side by side."""
+"""Collects the image grids that the rounds of a run have stored, to be shown side by side."""
 
 from __future__ import annotations
 

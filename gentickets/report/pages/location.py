@@ -1,4 +1,4 @@
-"""Where a page is written: over one of the same kind, or where nothing is, and never over somebody else's file."""
+"""Checks where a page may be written: over one of the same kind or into free space, never over a foreign file."""
 
 from __future__ import annotations
 

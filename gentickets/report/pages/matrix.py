@@ -1,4 +1,4 @@
-"""The files of a matrix of transfers: `matrix.html`, `matrix.png`, and `matrix.json` for other programs.
+"""Writes the files of a matrix of transfers: `matrix.html`, `matrix.png`, and `matrix.json` for other programs.
 
 What `matrix.json` holds is said by its schema: `python -m gentickets.report.schemas matrix` prints it, and
 docs/schemas/matrix.schema.json is that. ``to_dense``, ``to_native`` and ``to_best`` of a cell are mean paired losses of

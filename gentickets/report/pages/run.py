@@ -1,4 +1,4 @@
-"""The page: one run or several as one HTML file that works offline. A run's names and texts are untrusted."""
+"""Renders one run or several as one HTML page that works offline. A run's names and texts are untrusted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _TONES = {
 
 @dataclass(frozen=True)
 class TableLine:
-    """One row of a table: its style, its cells and what must be said beside them."""
+    """One row of a table: its style, its cells and its notes."""
 
     kind: str
     cells: list[str]
@@ -135,7 +135,7 @@ def filled(template: str, **values: Any) -> str:
 
 
 def tone(word: str) -> str:
-    """The style in which a verdict's word stands on a page."""
+    """The style in which a verdict is shown on a page."""
     return _TONES.get(word, "none")
 
 

@@ -1,4 +1,4 @@
-"""The page of a verdict: the word first, then the plot, then the table. Names and texts of a run are untrusted."""
+"""Renders the page of a verdict: the verdict, the plot, the table. Names and texts of a run are untrusted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gentickets.report.tables import verdict as tables
 
 @dataclass(frozen=True)
 class _Aside:
-    """A line of the table beside the verdict."""
+    """A line of the diagnostics table."""
 
     cells: tuple[str, ...]
     bars: Markup

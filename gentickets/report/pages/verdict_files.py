@@ -1,4 +1,4 @@
-"""The files of a verdict: `verdict.html`, and `verdict.json` for other programs.
+"""Writes the files of a verdict: `verdict.html`, and `verdict.json` for other programs.
 
 What `verdict.json` holds is said by its schema, which is made from `VERDICT` and the types of its records:
 `python -m gentickets.report.schemas verdict` prints it, and docs/schemas/verdict.schema.json is that. Losses say by

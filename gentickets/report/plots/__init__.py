@@ -1,1 +1,1 @@
-"""Plots, as inline SVG or PNG."""
+"""Draws plots as inline SVG or PNG."""

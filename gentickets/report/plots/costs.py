@@ -1,4 +1,4 @@
-"""Plots of what a run spent: where its time and FLOPs went, and quality against cost."""
+"""Plots what a run spent: where its time and FLOPs went, and quality against cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AXES = {"flops": "FLOPs executed to find and train it", "seconds": "seconds to f
 
 
 def time_spent(summary: Summary, name: str = "time") -> str:
-    """Seconds, and beside them FLOPs where they are told, by arm and phase, as stacked bars; empty without any."""
+    """Seconds, and beside them FLOPs where they are known, by arm and phase, as stacked bars; empty without any."""
     told = {
         "seconds": summary.seconds,
         f"{'at least so many ' if summary.uncounted else ''}FLOPs executed": summary.spent,

@@ -1,4 +1,4 @@
-"""The plot of an early bird's distances: how they fell, and where each level emerged."""
+"""Plots the mask distances of an early-bird search: how they fell, and where each level emerged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Pick = Callable[[MaskDistance], float | None]
 def distances(seen: Emergence | None, of_channels: bool, name: str = "distances") -> str:
     """Distance per component against step, one panel for each level; empty without a trace.
 
-    Under the corrected rule a last panel has the settling of rankings, held against what chance would make of it.
+    Under the corrected rule a last panel has the settling of rankings, compared with what chance would give.
     One seed is drawn strongly, the first in which a level emerged (else the first); the others faintly.
     """
     if seen is None or not any(look.distance is not None for look in seen.trace):

@@ -1,4 +1,4 @@
-"""The plot of a verdict: by how much the ticket is worse than dense and than each control, with intervals."""
+"""Draws the forest plot of a verdict: how much worse the ticket is than dense and than each control, with intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots of what is inside a run: densities per layer and training curves."""
+"""Plots densities per layer and training curves."""
 
 from __future__ import annotations
 

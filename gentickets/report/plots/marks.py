@@ -1,4 +1,4 @@
-"""Marks: every arm of a run against sparsity, on axes of any figure."""
+"""Draws every arm of a run against sparsity, on axes of any metric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots of quality: sparsity against every figure of merit, and the arms that trained longer."""
+"""Plots quality: sparsity against every metric, and the arms that trained longer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def quality_plot(summary: Summary, name: str = "quality") -> str:
 
 
 def other_metrics(summary: Summary, name: str = "further") -> str:
-    """Small multiples of the other figures; empty where there are none."""
+    """Small multiples of the other metrics; empty where there are none."""
     figures = [figure for figure in summary.figures[1:] if sum(figure in row.test for row in summary.rows) > 1]
     if summary.is_sweep or not figures:
         return ""
@@ -102,7 +102,7 @@ def when_longer(summary: Summary, name: str = "longer") -> str:
 def comparison_plot(summaries: Sequence[Summary], name: str = "comparison") -> str:
     """Tickets of several runs: by how much each is worse than its own dense model, in percent, against sparsity.
 
-    A panel for each figure and way of measuring it: others do not compare. Runs whose rounds go on from trained
+    A panel for each metric and way of measuring it: others are not comparable. Runs whose rounds go on from trained
     weights are left out: they have more steps behind them than dense.
     """
     looks = styles([f"run {place}" for place in range(len(summaries))])

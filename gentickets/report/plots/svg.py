@@ -1,4 +1,4 @@
-"""Drawing: figures as small inline SVG that follow the page's colours, light or dark."""
+"""Saves matplotlib figures as small inline SVG that follow the page's colours, light or dark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plot of a transfer: quality against sparsity, as in Figure 8 of Kalibhat et al. (2021)."""
+"""Plots a transfer: quality against sparsity, as in Figure 8 of Kalibhat et al. (2021)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHIFT = 0.011
 def transfer_plot(summary: Summary, name: str = "transfer") -> str:
     """Transferred ticket, native ticket, everything random, and the dense line; empty without figures.
 
-    Of twins with and without scaled survivors the better on validation is drawn, hollow where it is the scaled one.
+    Of variants with and without scaled survivors the better on validation is drawn, hollow where it is the scaled one.
     """
     whole = summary.transfer
     levels = [level for level in whole.levels if TRANSFER in level.spreads] if whole else []

@@ -1,4 +1,4 @@
-"""The heat map of a matrix of transfers: sources as rows, targets as columns."""
+"""Draws the heat map of a matrix of transfers: sources as rows, targets as columns."""
 
 from __future__ import annotations
 

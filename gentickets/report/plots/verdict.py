@@ -1,4 +1,4 @@
-"""Plots beside the verdict: what more seeds would buy, lines between two trainings, shares of classes."""
+"""Plots the power forecast, the lines between two trainings, and the class fractions of samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots along other axes: the early-stopping step against sparsity, and figures against width."""
+"""Plots the early-stopping step against sparsity, and metrics against width."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _mark_unstopped(axes: Axes, summary: Summary) -> None:
 
 
 def sweep(summary: Summary, name: str = "sweep") -> str:
-    """Every figure against width, on test and on the training images; empty where nothing was swept."""
+    """Every metric against width, on test and on the training images; empty where nothing was swept."""
     rows = [row for row in summary.rows if row.arm == WIDTH and row.width]
     figures = [figure for figure in summary.figures if any(figure in row.test for row in rows)]
     if not summary.is_sweep or not figures:

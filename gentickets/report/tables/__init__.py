@@ -1,1 +1,1 @@
-"""Tables as rows of strings, the same for a terminal and a page."""
+"""Builds tables as rows of strings, the same for a terminal and a page."""

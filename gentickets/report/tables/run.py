@@ -1,4 +1,4 @@
-"""Tables of a run, as rows of strings: for a terminal, and with every figure for the page."""
+"""Builds the tables of a run as rows of strings: for a terminal, and with every metric for the page."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def size(summary: Summary, row: Row) -> str:
 
 
 def to_dense(summary: Summary, row: Row, figure: str, split: Split = "test") -> str:
-    """The difference to dense in percent; the longer arms are held against the longer dense run."""
+    """The difference to dense in percent; the longer arms are compared with the longer dense run."""
     name = ArmName(DENSE, longer=ArmName.of(row.arm).longer)
     dense = summary.row(str(name)) or summary.row(DENSE)
     spread, reference = _split(row, split).get(figure), _split(dense, split).get(figure) if dense else None

@@ -1,4 +1,4 @@
-"""Beside each other: the table of several runs, those in one group of which the numbers compare."""
+"""Builds the tables of several runs, one for each group whose numbers are comparable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gentickets.analysis.verdict import Verdict
 
 
 def comparison_tables(summaries: Sequence[Summary]) -> list[tuple[str, str, list[dict[str, str]]]]:
-    """Tables of runs whose numbers compare: the figure, how it was measured, and a line for each run."""
+    """Tables of runs whose numbers are comparable: the metric, how it was measured, and a line for each run."""
     places = {id(summary): place for place, summary in enumerate(summaries)}
     return [
         (

@@ -1,4 +1,4 @@
-"""Tables of a transfer: what came of it, level by level, and what every layer got."""
+"""Builds the tables of a transfer: its outcome level by level, and what every layer got."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gentickets.analysis.verdict import Comparison
 
 
 def level_table(whole: TransferVerdict) -> Table:
-    """A line for each level: the word, and means with their spreads; of random tickets the best on validation.
+    """A line for each level: the verdict, and means with their spreads; of random tickets the best on validation.
 
     In brackets the mean paired loss in percent of that mean: below zero the transferred ticket is better.
     """

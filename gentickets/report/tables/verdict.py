@@ -1,4 +1,4 @@
-"""The table of a verdict: the arms of a level, what each reached and what the ticket's seeds show against it."""
+"""Builds the table of a verdict: the arms of a level, what each reached and what the ticket's seeds show against it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_WORSE, WORSE = "no worse", "worse"
 
 
 def verdict_table(judged: RunVerdict) -> Table:
-    """The table of the level that the page tells in full."""
+    """The table of the level that the page shows in full."""
     return ((), ()) if judged.shown_level is None else level_rows(judged, judged.shown_level)
 
 

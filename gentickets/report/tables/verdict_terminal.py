@@ -1,4 +1,4 @@
-"""Telling: what a terminal says of a verdict besides its sentences and its table."""
+"""Writes what a terminal shows of a verdict besides its sentences and its table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gentickets.analysis.text import verdict as words
 
 
 def terminal_summary(judged: RunVerdict) -> Iterator[str]:
-    """Whether dense is trained, what more seeds would buy, what stands beside the verdict, and which look this is."""
+    """Whether dense has converged, the power forecast, the diagnostics, and which interim analysis this is."""
     if judged.trained is not None:
         yield words.convergence_text(judged.trained, judged.metric)
     if judged.more is not None and judged.more.seeds is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from gentickets.masks import by_reason, excluded, full_mask
 from gentickets.recipe import Recipe
 from gentickets.runs.folder import RunFolder
 
+LONGEST_START = 15.0
+"""Seconds that a worker is given to be ready, at most, where this process has done other work before."""
+
 
 def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
     """What running this would take, with what is done in ``folder`` taken off.
@@ -38,13 +42,16 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
         definitions=run.definitions() if run.record.is_file() else CURRENT,
     )  # fmt: skip
     settle_device(record["threads"])
+    loaded = min(time.process_time(), LONGEST_START)  # what this process took to be ready, and so will a worker
     check_family(assembly)
     check_measures(assembly)
     jobs = max(1, min(jobs_for(record, options), len(left)))
+    before = time.perf_counter()
     tried = preflight(assembly, folder, pending_from(preflight_setup(left, jobs, options)))
     tried.require()
+    starting = loaded + time.perf_counter() - before
     task = assembly.task(recipe.seeds[0])
-    seconds = run_seconds(assembly, left, folder, jobs)
+    seconds = run_seconds(assembly, left, folder, jobs, starting)
     uncounted = step_flops(task, recipe.data.batch_size).uncounted | network_flops(task).uncounted
     weights = sum(parameter.numel() * parameter.element_size() for parameter in task.parameters())
     arms = sorted({unit.arm for unit in units})

@@ -34,8 +34,8 @@ TRIAL_SECONDS = 2.0
 FEW = 1000
 """Images on which an evaluation is timed; of more, what it takes is drawn out from this number and from `MANY`."""
 MANY = 4 * FEW
-STARTING = 6.0
-"""Seconds until workers are there, and for the report at the end."""
+REPORTING = 3.0
+"""Seconds for the report at the end."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,11 @@ class Rates:
         return linear * images + square * images**2
 
 
-def run_seconds(assembly: Assembly, units: Sequence[Unit], folder: Path, jobs: int) -> float:
-    """About how long some units take on so many workers: their sum shared out, or the longest chain of needs."""
+def run_seconds(assembly: Assembly, units: Sequence[Unit], folder: Path, jobs: int, starting: float) -> float:
+    """About how long some units take on so many workers: their sum shared out, or the longest chain of needs.
+
+    ``starting`` is how long a worker needs until it works on its first unit.
+    """
     if not units:
         return 0.0
     rates = rates_of(assembly, units, folder)
@@ -73,7 +76,7 @@ def run_seconds(assembly: Assembly, units: Sequence[Unit], folder: Path, jobs: i
     chains: dict[Key, float] = {}
     for unit in units:  # in the order of the plan, needs first
         chains[unit.key] = each[unit.key] + max((chains.get(need, 0.0) for need in unit.needs), default=0.0)
-    return STARTING + rates.once + max(sum(each.values()) / jobs, *chains.values())
+    return starting + REPORTING + rates.once + max(sum(each.values()) / jobs, *chains.values())
 
 
 def _seconds(assembly: Assembly, unit: Unit, rates: Rates, folder: Path) -> float:

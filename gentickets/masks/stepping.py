@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -37,6 +38,9 @@ class StepListener(Protocol):
 
 _LIVE: WeakSet[StepListener] = WeakSet()
 _HOOKS: list[RemovableHandle] = []
+MANY = 32
+"""Listeners from which on it is worth finding out which of them nobody needs."""
+_LIMIT = [MANY]
 
 
 def elementwise(optimizer: Optimizer) -> bool:
@@ -49,7 +53,14 @@ def elementwise(optimizer: Optimizer) -> bool:
 
 
 def enter(listener: StepListener) -> None:
-    """Tell a listener of every optimizer's steps, as long as it lives."""
+    """Tell a listener of every optimizer's steps, as long as it lives.
+
+    A held network that is dropped stays alive in cycles of references, and every step asks it in vain; Python collects
+    them rarely beside PyTorch's many objects. So they are collected here, whenever twice as many listen as were in use.
+    """
+    if len(_LIVE) >= _LIMIT[0]:
+        gc.collect()
+        _LIMIT[0] = max(MANY, 2 * len(_LIVE))
     _LIVE.add(listener)
     if not _HOOKS:
         _HOOKS.append(of_all.register_optimizer_step_pre_hook(_before))

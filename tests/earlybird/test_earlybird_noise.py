@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import ModuleType
 
 import early_bird_null as benchmark
 import numpy as np
@@ -45,9 +44,7 @@ def test_noise_does_not_emerge_under_any_schedule_that_is_not_known(name: str) -
 
 @pytest.mark.parametrize("kind", WALKS)
 @pytest.mark.parametrize(("name", "warmup"), [("constant", 45), ("linear", 0), ("cosine", 45)])
-def test_noise_is_told_from_settling_under_the_trainings_own_optimizer(
-    benchmark: ModuleType, kind: str, name: str, warmup: int
-) -> None:
+def test_noise_is_told_from_settling_under_the_trainings_own_optimizer(kind: str, name: str, warmup: int) -> None:
     optim, schedule = WALKS[kind], Schedule(name, STEPS, warmup)
     paths = benchmark.optimizer_steps(optim, schedule, np.ones((200, 24)), np.random.default_rng(2), checks=CHECKS)
     looks = Looks(CHECKS, FIRST, EVERY, Pace.of(optim, schedule))
@@ -59,9 +56,7 @@ def test_noise_is_told_from_settling_under_the_trainings_own_optimizer(
 @pytest.mark.parametrize("kind", WALKS)
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("start", ["equal", "spread", "weights", "penalty"])
-def test_noise_is_told_from_settling_in_thousands_of_trainings(
-    benchmark: ModuleType, kind: str, name: str, start: str
-) -> None:
+def test_noise_is_told_from_settling_in_thousands_of_trainings(kind: str, name: str, start: str) -> None:
     optim, rng = WALKS[kind], np.random.default_rng(3)
     for warmup in (0, 45):
         schedule, shape = Schedule(name, STEPS, warmup), (1000, 16)

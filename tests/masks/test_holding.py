@@ -575,3 +575,19 @@ def test_the_comparison_would_see_gradients_that_are_not_masked(name: str, monke
     rng = torch.Generator().manual_seed(1)
     mask, inputs = masked_training.random_mask(net, rng), torch.randn(3, 8, 16, generator=rng)
     assert masked_training.compare(net, masked_training.optimizers()[name], mask, inputs) != ""
+
+
+def test_networks_that_are_held_and_dropped_do_not_pile_up() -> None:
+    """Every optimizer's step asks all that are held; those in cycles stay until somebody collects them."""
+    optimizer_of = torch.optim.Adam
+    gc.disable()
+    try:
+        for _ in range(4 * stepping.MANY):
+            net = nn.Linear(4, 3)
+            optimizer = optimizer_of(net.parameters())
+            hold(full_mask(net), net, optimizer)
+            net(torch.ones(2, 4)).sum().backward()
+            optimizer.step()
+    finally:
+        gc.enable()
+    assert len(stepping._LIVE) <= 2 * stepping.MANY

@@ -16,11 +16,11 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms.base import Arm
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.evaluation import NORM_BATCHES, check_measures
-from gentickets.experiment.job import Job
 from gentickets.experiment.ownership import claimed_folder, require_free
 from gentickets.experiment.plan import Unit
 from gentickets.experiment.plugin_errors import check_family
 from gentickets.experiment.stored_recipe import check_size
+from gentickets.experiment.training_job import TrainingJob
 from gentickets.files.belonging import GIVEN
 from gentickets.quality import grid_png, reconstruction_grid
 from gentickets.quality.evaluate import drawn
@@ -224,8 +224,8 @@ def train_into(
         run = RunFolder(out)
         unit = Unit(seed, ARM, ticket.origin.round, span, span - ticket.origin.rewind_to)
         arm = StoredTicketArm(ticket, assembly, run, unit)
-        work = Job(
+        job = TrainingJob(
             assembly, run, unit, arm, stop=stop, save_every=save_every,
             report=lambda steps: report(steps, unit.steps),
         )  # fmt: skip
-        return work.do()
+        return job.do()

@@ -13,15 +13,16 @@ from gentickets.experiment.diagnostics_job import DiagnosticsJob
 from gentickets.experiment.early_bird_job import EarlyBirdJob
 from gentickets.experiment.job import Job
 from gentickets.experiment.plan import Unit
+from gentickets.experiment.training_job import TrainingJob
 from gentickets.runs.folder import RunFolder
 
 JOBS: dict[str, type[Job]] = {SEARCH: EarlyBirdJob, BESIDE: DiagnosticsJob}
-"""Arm -> the class that works on it; a plain `Job`, which trains a ticket, where none is given."""
+"""Arm -> the class that works on it; a `TrainingJob` where none is given."""
 
 
 def job_of(assembly: Assembly, run: RunFolder, unit: Unit, **how: Any) -> Job:
     """The job for a unit of a run."""
-    return JOBS.get(unit.kind.name, Job)(assembly, run, unit, arm_of(assembly, run, unit), **how)
+    return JOBS.get(unit.kind.name, TrainingJob)(assembly, run, unit, arm_of(assembly, run, unit), **how)
 
 
 def arm_of(assembly: Assembly, run: RunFolder, unit: Unit) -> Arm:

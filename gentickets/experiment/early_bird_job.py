@@ -9,8 +9,8 @@ from gentickets.earlybird import EarlyBird
 from gentickets.experiment.arms.early_bird import EarlyBirdArm
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.checkpoint import resume
-from gentickets.experiment.job import Job
 from gentickets.experiment.plan import Unit
+from gentickets.experiment.training_job import TrainingJob
 from gentickets.optimizers import Schedule
 from gentickets.results import Result
 from gentickets.runs.formats import write_snapshot
@@ -18,7 +18,7 @@ from gentickets.search import Ranking, momentum_of, paces_of
 from gentickets.training import Losses, Plan, Training, train
 
 
-class EarlyBirdJob(Job):
+class EarlyBirdJob(TrainingJob):
     """The job of the arm ``search``. It stores the dense state in which each level emerged, and the trace."""
 
     arm: EarlyBirdArm

@@ -234,7 +234,7 @@ def test_an_early_bird_that_keeps_dying_ends_with_the_same_bytes(
         if saves[0] % 7 == 0:
             raise Killed
 
-    monkeypatch.setattr("gentickets.experiment.job.save", save)
+    monkeypatch.setattr("gentickets.experiment.training_job.save", save)
     for _ in range(60):
         reference._known.clear()  # a new process remembers nothing
         try:

@@ -18,8 +18,8 @@ from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.dispatch import job_of
 from gentickets.experiment.options import Options
 from gentickets.experiment.plan import Unit
-from gentickets.experiment.pool import Worker
 from gentickets.experiment.run import find
+from gentickets.experiment.worker_process import Worker
 from gentickets.recipe import load_recipe
 from gentickets.runs.folder import RunFolder, locked
 

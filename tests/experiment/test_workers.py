@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from gentickets.errors import Status, TicketError
-from gentickets.experiment import pool
+from gentickets.experiment import pool, worker_process
 from gentickets.experiment.messages import NotAMessage, messages
 from gentickets.experiment.plan import Unit
-from gentickets.experiment.pool import Pool, Worker
+from gentickets.experiment.pool import Pool
+from gentickets.experiment.worker_process import Worker
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -111,9 +112,9 @@ class Play:
 
 @pytest.fixture(autouse=True)
 def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "COMMAND", (sys.executable, "-I", "-S", "-c", STAND_IN))
-    monkeypatch.setattr(pool, "END_SECONDS", 0.5)
-    monkeypatch.setattr(pool, "LAST_WORDS_SECONDS", 0.5)
+    monkeypatch.setattr(worker_process, "COMMAND", (sys.executable, "-I", "-S", "-c", STAND_IN))
+    monkeypatch.setattr(worker_process, "END_SECONDS", 0.5)
+    monkeypatch.setattr(worker_process, "LAST_WORDS_SECONDS", 0.5)
 
 
 CHAIN = [unit("a"), unit("b"), unit("c", "b"), unit("d")]

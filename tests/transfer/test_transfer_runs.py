@@ -487,7 +487,7 @@ def test_a_killed_transfer_goes_on_to_the_same_bytes(
         if saves[0] % 9 == 0:
             raise Killed
 
-    monkeypatch.setattr("gentickets.experiment.job.save", dying)
+    monkeypatch.setattr("gentickets.experiment.training_job.save", dying)
     out, deaths = tmp_path / "killed", 0
     while deaths < 60:
         reference._known.clear()  # a new process remembers nothing

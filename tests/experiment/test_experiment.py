@@ -213,8 +213,10 @@ def test_the_readmes_own_model_runs_through_a_whole_search(tmp_path: Path) -> No
 def test_a_model_of_0_1_0_runs_unchanged(tmp_path: Path) -> None:
     """The plugin interface of the first version, as its documentation had it."""
     stored = HOUSE / "tests" / "experiment" / "stored" / "0.1.0"
-    overrides = ["train.steps=8", "search.rewind_to=2", "search.rounds=1", "search.seeds=1", "search.control_rounds=[1]",
-                 "claim.level=0.2", "quality.frechet=false"]  # fmt: skip
+    overrides = [
+        "train.steps=8", "search.rewind_to=2", "search.rounds=1", "search.seeds=1", "search.control_rounds=[1]",
+        "claim.level=0.2", "quality.frechet=false",
+    ]  # fmt: skip
     recipe = load_recipe(str(stored / "my_flow.toml"), overrides=overrides, plugins=[stored / "my_models.py"])
     find(recipe, tmp_path / "run", Options(jobs=0, plugins=[stored / "my_models.py"], device="cpu"))
     results = read_results(tmp_path / "run")

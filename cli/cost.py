@@ -50,15 +50,15 @@ def cost(
         from gentickets.actions import cost as costs
         from gentickets.actions.train_ticket import Environment
 
-        kind, place = costs.kind_of(what), Environment(root, device, threads, plugins, download)
+        kind, environment = costs.kind_of(what), Environment(root, device, threads, plugins, download)
         _check(kind, what, every, channels, multiple)
         note("measuring ...")
         if kind == "run":
-            found = costs.cost_of_run(Path(what), place, seconds=seconds, every=every)
+            found = costs.cost_of_run(Path(what), environment, seconds=seconds, every=every)
         elif kind == "ticket":
-            found = costs.cost_of_ticket(Path(what), place, seconds=seconds)
+            found = costs.cost_of_ticket(Path(what), environment, seconds=seconds)
         else:
-            found = costs.cost_of_recipe(what, place, seconds=seconds, channels=channels, multiple=multiple or 1)
+            found = costs.cost_of_recipe(what, environment, seconds=seconds, channels=channels, multiple=multiple or 1)
     if as_json:
         emit(found.as_dict(), True)
     else:

@@ -58,8 +58,8 @@ def export(
         from gentickets.actions.export import exported
         from gentickets.actions.train_ticket import Environment
 
-        place = Environment(root, device, threads, plugins, download)
-        made = exported(given, place, form=form, component=component, name=stem, changes=changes, lean=lean)
+        environment = Environment(root, device, threads, plugins, download)
+        made = exported(given, environment, form=form, component=component, name=stem, changes=changes, lean=lean)
     new = {folder / file: data for file, data in made.files.items() if not _holds(folder / file, data)}
     for file in new:
         if os.path.lexists(file):  # a rebuild.py of one's own, or what came there meanwhile

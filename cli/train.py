@@ -66,9 +66,9 @@ def train(
         raise TicketError(f"no training to resume at {folder}; without --resume it would start there")
     settings = {**({} if steps is None else {"steps": steps}), **arithmetic(precision, compiled)}
     changes = {**other_data(on), **({"train": settings} if settings else {})}
-    place = Environment(root, device, threads, plugins, download)
+    environment = Environment(root, device, threads, plugins, download)
     how: dict[str, Any] = {"seed": seed, "changes": changes, **({"control": control} if portable else {})}
-    result = _trained(given, folder, place, how)
+    result = _trained(given, folder, environment, how)
     if result.status != "done":
         raise TicketError(str(result.why), Status.DIVERGED if result.status == "diverged" else Status.FAILED)
     planted = {"seed": seed, **({"control": control} if control or as_json else {})} if portable else {}
@@ -97,7 +97,7 @@ def _compare(ticket: Path, planted_in: int | None, control: str | None) -> None:
         note(f"{control}, a control in the network of seed {planted_in}, of: {_command('train', ticket, [], None)}")
 
 
-def _trained(ticket: Path, folder: Path, place: Environment, how: dict[str, Any]) -> Result:
+def _trained(ticket: Path, folder: Path, environment: Environment, how: dict[str, Any]) -> Result:
     """Train, with a bar; the first Ctrl-C stores and stops, the second stops at once."""
     from gentickets.actions.portable import train_portable
     from gentickets.actions.train_ticket import train_ticket
@@ -117,9 +117,9 @@ def _trained(ticket: Path, folder: Path, place: Environment, how: dict[str, Any]
 
     with stoppable("stopping after this step; once more to stop at once", raises=False) as stop:
         try:
-            with as_plugin_errors(place.plugins):
+            with as_plugin_errors(environment.plugins):
                 train = train_portable if "control" in how else train_ticket
-                return train(ticket, folder, place, stop=lambda: bool(stop), report=report, **how)
+                return train(ticket, folder, environment, stop=lambda: bool(stop), report=report, **how)
         except Stopped as stopped:
             raise TicketError(f"stopped, and stored in {folder}; the same command goes on", stop.status) from stopped
         except (KeyboardInterrupt, Exception) as error:

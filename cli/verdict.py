@@ -146,7 +146,7 @@ def _tell(folder: Path, as_json: bool) -> int:
 
 
 def _print(judged: RunVerdict) -> None:
-    """The word, the sentence of every level, the table of the level that is told in full, and what more would buy."""
+    """The verdict, the sentence of every level, the table of the level shown in full, and the power forecast."""
     from gentickets.report.tables import verdict as tables
     from gentickets.report.tables.verdict_terminal import terminal_summary
 

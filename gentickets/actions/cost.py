@@ -65,12 +65,18 @@ def kind_of(what: str) -> Literal["run", "ticket", "recipe"]:
 
 
 def cost_of_recipe(
-    name: str, place: Environment, *, seconds: float, channels: float | None = None, multiple: int = 1
+    name: str, environment: Environment, *, seconds: float, channels: float | None = None, multiple: int = 1
 ) -> Costs:
     """What a recipe's dense networks cost, and beside them with only a fraction of each group's channels."""
-    recipe = load_recipe(name, plugins=place.plugins)
-    settle_device(place.threads or 1)
-    assembly = Assembly(recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download)
+    recipe = load_recipe(name, plugins=environment.plugins)
+    settle_device(environment.threads or 1)
+    assembly = Assembly(
+        recipe,
+        root=environment.root,
+        device=environment.device,
+        plugins=environment.plugins,
+        download=environment.download,
+    )
     check_family(assembly)
     dense = assembly.task(recipe.seed)
     contenders = [Contender("dense", dense)]
@@ -80,12 +86,12 @@ def cost_of_recipe(
     return Costs(_about("recipe", name, assembly), measured, (), _notes(dense, measured))
 
 
-def cost_of_ticket(path: Path, place: Environment, *, seconds: float) -> Costs:
+def cost_of_ticket(path: Path, environment: Environment, *, seconds: float) -> Costs:
     """What a ticket costs beside the dense networks: masked, and without its dead channels; or compact, as it is.
 
     Where it lies in a run, what finding it cost follows from the run's results.
     """
-    ticket, assembly = open_ticket(ticket_at(path), place)
+    ticket, assembly = open_ticket(ticket_at(path), environment)
     levels: list[LevelCost] = []
     if (lies := place_in_run(ticket_at(path))) is not None and lies[2] == "ticket" and (lies[0] / "run.json").is_file():
         run = RunFolder(lies[0])
@@ -95,7 +101,7 @@ def cost_of_ticket(path: Path, place: Environment, *, seconds: float) -> Costs:
     return _costs("ticket", str(path), [ticket], levels, assembly, seconds)
 
 
-def cost_of_run(path: Path, place: Environment, *, seconds: float, every: bool = False) -> Costs:
+def cost_of_run(path: Path, environment: Environment, *, seconds: float, every: bool = False) -> Costs:
     """What the tickets of a run cost: of the claim's level (without one, the sparsest), or of ``every`` level.
 
     Networks are those of the first seed that has finished the level; the search's cost is the mean over seeds.
@@ -120,7 +126,7 @@ def cost_of_run(path: Path, place: Environment, *, seconds: float, every: bool =
             notes.append(f"the claim's round {recipe.claim_round} is not finished; this is round {wanted.round}")
         levels = [wanted]
     places = [run.round(level.seeds[0], "ticket", level.round).ticket for level in levels]
-    first, assembly = open_ticket(places[0], place)
+    first, assembly = open_ticket(places[0], environment)
     tickets = [first, *(read_ticket(other)[0] for other in places[1:])]
     return _costs("run", str(path), tickets, levels, assembly, seconds, notes)
 

@@ -38,7 +38,7 @@ class Exported:
 
 def exported(
     path: Path,
-    place: Environment,
+    environment: Environment,
     *,
     form: str = "onnx",
     component: str | None = None,
@@ -58,7 +58,7 @@ def exported(
     if form == "onnx":
         check_packages()
     ticket_path = ticket_at(path)
-    ticket, assembly = open_ticket(ticket_path, place, changes)
+    ticket, assembly = open_ticket(ticket_path, environment, changes)
     trained = ticket_path.with_name(TRAINED)
     if not trained.is_file():
         raise TicketError(untrained_message(ticket_path, "export"))

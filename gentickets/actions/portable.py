@@ -125,7 +125,7 @@ def seed_of_planting(path: Path, seed: int | None) -> int:
 def train_portable(
     path: Path,
     out: Path,
-    place: Environment,
+    environment: Environment,
     *,
     seed: int,
     control: str | None = None,
@@ -146,7 +146,7 @@ def train_portable(
     portable, stored = read_portable(path)
     recipe = ticket_recipe(stored, path)
     check_size(recipe, portable.mask.total, path)
-    assembly = described(path, recipe, place, changes)
+    assembly = described(path, recipe, environment, changes)
     ticket = in_fresh_network(portable, assembly, seed, control)
     return train_into(out, ticket, assembly, seed, stop=stop, report=report, save_every=save_every)
 

@@ -39,7 +39,7 @@ ARM = "train"
 
 @dataclass(frozen=True)
 class Environment:
-    """Where things are and where to compute."""
+    """Where data and plugins are, and where to compute."""
 
     root: Path = Path("data")
     device: str = "auto"
@@ -48,7 +48,9 @@ class Environment:
     download: bool = False
 
 
-def open_ticket(path: Path, place: Environment, changes: Mapping[str, Any] | None = None) -> tuple[Ticket, Assembly]:
+def open_ticket(
+    path: Path, environment: Environment, changes: Mapping[str, Any] | None = None
+) -> tuple[Ticket, Assembly]:
     """A ticket and what its recipe describes, checked to fit one another; ``changes`` replace parts of sections.
 
     Raises TicketError (status 3) where the file is damaged, holds no recipe, or misses its plugin.
@@ -59,12 +61,12 @@ def open_ticket(path: Path, place: Environment, changes: Mapping[str, Any] | Non
     recipe = ticket_recipe(stored, path)
     held = sum(value.numel() for value in ticket.weights.values())
     check_size(recipe, held, path, compact=ticket.channels is not None)
-    return ticket, described(path, recipe, place, changes)
+    return ticket, described(path, recipe, environment, changes)
 
 
-def described(path: Path, recipe: Recipe, place: Environment, changes: Mapping[str, Any] | None) -> Assembly:
+def described(path: Path, recipe: Recipe, environment: Environment, changes: Mapping[str, Any] | None) -> Assembly:
     """What the recipe stored in a file describes; TicketError as `open_ticket`."""
-    missing = sorted(set(recipe.plugins) - {plugin.name for plugin in place.plugins})
+    missing = sorted(set(recipe.plugins) - {plugin.name for plugin in environment.plugins})
     if missing:
         raise TicketError(f"{path} needs its plugin: give --plugin {missing[0]}", Status.TICKET)
     recipe = with_changes(recipe, changes or {})
@@ -74,10 +76,10 @@ def described(path: Path, recipe: Recipe, place: Environment, changes: Mapping[s
         own = {"size": side, "channels": "grey" if channels == 1 else "rgb", "valid": None}
         recipe = with_changes(recipe, {"data": {**own, "folder": other.get("folder")}})
     _check_folder(path, recipe.data)
-    settle_device(place.threads or 1)
+    settle_device(environment.threads or 1)
     return Assembly(
-        recipe, root=place.root, device=place.device, plugins=place.plugins, download=place.download,
-        definitions=definitions_at(path),
+        recipe, root=environment.root, device=environment.device, plugins=environment.plugins,
+        download=environment.download, definitions=definitions_at(path),
     )  # fmt: skip
 
 
@@ -173,7 +175,7 @@ class StoredTicketArm(Arm):
 def train_ticket(
     path: Path,
     out: Path,
-    place: Environment,
+    environment: Environment,
     *,
     seed: int | None = None,
     changes: Mapping[str, Any] | None = None,
@@ -187,7 +189,7 @@ def train_ticket(
 
     Raises TicketError when the folder holds the training of another ticket, and Stopped when asked to stop.
     """
-    ticket, assembly = open_ticket(ticket_at(path), place, changes)
+    ticket, assembly = open_ticket(ticket_at(path), environment, changes)
     wanted = ticket.origin.seed if seed is None else seed
     return train_into(out, ticket, assembly, wanted, stop=stop, report=report, save_every=save_every)
 

@@ -252,7 +252,7 @@ def _take_over(theirs: RoundFolder, ours: RoundFolder, run: RunFolder) -> None:
         return
     for path, kind in ((theirs.ticket, "ticket"), (theirs.trained, "snapshot")):
         if path.is_file():
-            read_tensors(path, kind)  # damage is told here, and not taken over
+            read_tensors(path, kind)  # damage is reported here, and not taken over
     for name in ADOPTED:
         if (theirs.path / name).is_file():
             write_whole(ours.path / name, (theirs.path / name).read_bytes())

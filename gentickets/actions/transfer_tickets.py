@@ -160,7 +160,7 @@ def files_of(
             kept |= _files_of_level(levels[round], f"seed-{seed}/ticket/round-{round:02d}", moves, task)
         dense = levels[next(iter(rounds.values()))].dense
         if dense is not None and dense.is_file():
-            read_ticket(dense)  # a damaged file is told before anything runs
+            read_ticket(dense)  # a damaged file is reported before anything runs
             kept[f"seed-{seed}/ticket/round-00/ticket.safetensors"] = dense.read_bytes()
             grown = dense.with_name("trained.safetensors")
             if align or moves == "trained":

@@ -64,7 +64,7 @@ class Contrast:
         return bootstrap_interval(self.losses)
 
     @property
-    def word(self) -> str:
+    def outcome(self) -> str:
         """``better``, ``worse``, or ``not told apart``, by the 95 % interval."""
         if self.n < LEAST_SEEDS or self.low <= 0 <= self.high:
             return "not told apart"
@@ -89,7 +89,7 @@ def losses_of(first: Mapping[int, float], second: Mapping[int, float], higher: b
 
 
 def relative(loss: Contrast | None, reference: Spread | None) -> float | None:
-    """A loss in percent of what it is held against; None where one of them is missing, or that mean is 0."""
+    """A loss in percent of its reference; None where one of them is missing, or that mean is 0."""
     if loss is None or reference is None or reference.mean == 0:
         return None
     return 100 * loss.mean / abs(reference.mean)

@@ -41,7 +41,7 @@ def _slope(results: RunResults, terms: ClaimTerms) -> float | None:
     """The mean change on validation over the last quarter of the dense run, as a share of its end; below zero: better.
 
     It is read along the training twice as long, which is the dense run itself up to its end where the learning rate
-    does not follow from the length: with a schedule that does, nothing is told.
+    does not follow from the length: with a schedule that does, nothing is reported.
     """
     train = results.recipe.train
     if train.schedule != "constant":

@@ -76,9 +76,9 @@ def stopping_steps(results: RunResults, arm: str, round: int) -> StoppingSteps |
     return StoppingSteps(steps, never, figure) if steps is not None else None
 
 
-def curve_of(cell: Result, figure: str) -> list[tuple[int, float]]:
+def curve_of(cell: Result, metric: str) -> list[tuple[int, float]]:
     """A result's evaluations of one metric on validation along its training; empty where there are none."""
-    found = ((point.get("step"), (point.get("valid") or {}).get(figure)) for point in cell.curve)
+    found = ((point.get("step"), (point.get("valid") or {}).get(metric)) for point in cell.curve)
     return [(int(step), float(value)) for step, value in found if step is not None and value is not None]
 
 

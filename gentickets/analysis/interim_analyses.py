@@ -24,26 +24,26 @@ def interim_analysis_of(recipe: Recipe, record: Mapping[str, Any]) -> InterimAna
 
 
 def with_seeds_for(
-    recipe: Recipe, look: InterimAnalysis, have: int, *, more: bool = False, seeds: int | None = None
+    recipe: Recipe, analysis: InterimAnalysis, have: int, *, more: bool = False, seeds: int | None = None
 ) -> Recipe:
     """The recipe of a continued run, with the seeds of the next analysis (``more``), or of the one that has ``seeds``.
 
     ``have``: the seeds that the run was asked for so far. Raises TicketError where no such analysis was declared.
     """
-    declared = f"the claim declares {look.of} look{'' if look.of == 1 else 's'}, at {_sizes(look)} seeds"
+    declared = f"the claim declares {analysis.of} look{'' if analysis.of == 1 else 's'}, at {_sizes(analysis)} seeds"
     wanted = seeds
     if more:
-        wanted = next((size for size in look.seeds if size > have), None)
+        wanted = next((size for size in analysis.seeds if size > have), None)
         if wanted is None:
             raise TicketError(f"{declared}, and {have} are there: no further look was declared, so that none is taken")
     if wanted is None:
         return recipe
-    if wanted != have and wanted not in look.seeds:
+    if wanted != have and wanted not in analysis.seeds:
         raise TicketError(f"{declared}; --seeds {wanted} is none of them")
     if wanted < have:
         raise TicketError(f"--seeds {wanted}: the run has {have} seeds already")
     return recipe.model_copy(update={"search": recipe.search.model_copy(update={"seeds": wanted})})
 
 
-def _sizes(look: InterimAnalysis) -> str:
-    return listed([str(size) for size in look.seeds])
+def _sizes(analysis: InterimAnalysis) -> str:
+    return listed([str(size) for size in analysis.seeds])

@@ -107,23 +107,23 @@ def trial_at(
             compared.append(outcome)
     matched = compare_variants(results, MATCHED, round, metric, ticket, of_controls, longer=longer)
     found = replace(found, unfinished=unfinished, matched=None if isinstance(matched, str) else matched[0])
-    return _with_opponents(found, compared, terms)
+    return _with_versions(found, compared, terms)
 
 
-def _with_opponents(trial: Trial, compared: Sequence[Sequence[Comparison]], terms: ClaimTerms) -> Trial:
-    """The trial with each control's opponent: both versions must be beaten, and the one that is not is told.
+def _with_versions(trial: Trial, compared: Sequence[Sequence[Comparison]], terms: ClaimTerms) -> Trial:
+    """The trial with the version of each control that decides: both must be beaten, and the one that is not is shown.
 
-    The one with the better mean alone would be no fair opponent where the other scatters far more.
+    The one with the better mean alone would be no fair control where the other scatters far more.
     """
     every = replace(trial, controls=tuple(one for both in compared for one in both))
     if trial.loss.n >= LEAST_SEEDS:
         well = shown(values_of(every, terms.higher), terms.margin).unbeaten(terms.alpha)
         compared = [[replace(one, as_well=bool(well[one.arm])) for one in both] for both in compared]
-    return replace(trial, controls=tuple(_opponent(both) for both in compared))
+    return replace(trial, controls=tuple(_decisive(both) for both in compared))
 
 
-def _opponent(versions: Sequence[Comparison]) -> Comparison:
-    """Of a control's versions, the better one on validation first, the one that is told, with the other as variant."""
+def _decisive(versions: Sequence[Comparison]) -> Comparison:
+    """Of a control's versions, the one that decides, with the other as its variant."""
     told = max(versions, key=lambda one: (one.as_well, one.tested and not one.beaten))
     return replace(told, variant=next((one for one in versions if one is not told), None))
 

@@ -15,7 +15,7 @@ from gentickets.results import Result
 from gentickets.statistics import EQUAL_STEPS, LEAST_SEEDS, UNDECIDED, Values, power_curve, seeds_needed
 
 STEPS = (1, 2, 3, 5, 8, 12, 20)
-"""How many more seeds the outlook is told for."""
+"""For how many more seeds the forecast is made."""
 
 
 def power_forecast(
@@ -23,7 +23,7 @@ def power_forecast(
     results: Sequence[Result],
     record: Mapping[str, Any],
     terms: ClaimTerms,
-    look: InterimAnalysis,
+    analysis: InterimAnalysis,
     path: Path,
 ) -> PowerForecast | None:
     """How likely more seeds are to decide the declared level; None under 3 seeds, or where nothing is tested.
@@ -41,7 +41,7 @@ def power_forecast(
     have = verdict.seeds
     open_still = verdict.word == UNDECIDED or (longer is not None and verdict.word == EQUAL_STEPS)
     total = seeds_needed(levels, terms.margin, terms.alpha, longer=longer, declared=own) if open_still else None
-    following = next((size for size in look.seeds if size > have), None) if open_still else None
+    following = next((size for size in analysis.seeds if size > have), None) if open_still else None
     counts = sorted({have, *(have + more for more in STEPS), *filter(None, (total, following))})
     curve = power_curve(levels, terms.margin, terms.alpha, counts, longer=longer, declared=own)
     bought = following or total

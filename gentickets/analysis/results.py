@@ -86,32 +86,32 @@ class RunResults:
         rounds = self.rounds(arm)
         return rounds[0] if len(rounds) == 1 and level not in rounds else level
 
-    def values(self, arm: str, round: int, figure: str, split: Split) -> dict[int, float]:
+    def values(self, arm: str, round: int, metric: str, split: Split) -> dict[int, float]:
         """Seed -> value of one figure, of the finished results in which it is there and finite.
 
         Values that were measured in another way than most do not compare, and are left out: see `not_comparable`.
         """
         found: dict[int, float] = {}
         for cell in self.done(arm, round):
-            value = getattr(cell, split).get(figure)
-            if value is not None and math.isfinite(value) and not self._is_apart(cell, figure):
+            value = getattr(cell, split).get(metric)
+            if value is not None and math.isfinite(value) and not self._is_apart(cell, metric):
                 found[cell.seed] = float(value)
         return found
 
-    def not_comparable(self, arm: str, round: int, figure: str) -> list[int]:
+    def not_comparable(self, arm: str, round: int, metric: str) -> list[int]:
         """Seeds whose figure was measured in another way (extractor, N, averaged weights) than the run's is."""
-        return [cell.seed for cell in self.done(arm, round) if self._is_apart(cell, figure)]
+        return [cell.seed for cell in self.done(arm, round) if self._is_apart(cell, metric)]
 
-    def _is_apart(self, cell: Result, figure: str) -> bool:
-        there = figure in cell.test or figure in cell.valid
-        return there and not comparable(cell.provenance.get(figure, ""), self.measured(figure))
+    def _is_apart(self, cell: Result, metric: str) -> bool:
+        there = metric in cell.test or metric in cell.valid
+        return there and not comparable(cell.provenance.get(metric, ""), self.measured(metric))
 
-    def _measured(self, figure: str) -> str:
+    def _measured(self, metric: str) -> str:
         """How the run measures a figure: as its dense runs do, else (no dense run, or several ways) as most do."""
         everything = (cell for cell in self._found.values() if cell.status == "done")
-        done = [cell for cell in everything if figure in cell.valid or figure in cell.test]
+        done = [cell for cell in everything if metric in cell.valid or metric in cell.test]
         dense = [cell for cell in done if reported_as(cell.arm, cell.round) == DENSE]
-        ways = Counter(cell.provenance.get(figure, "") for cell in dense or done)
+        ways = Counter(cell.provenance.get(metric, "") for cell in dense or done)
         return ways.most_common(1)[0][0] if ways else ""
 
     def figures(self) -> list[str]:

@@ -55,7 +55,7 @@ class Summary:
     pruned: str | None = None
     """Whose weights or channels a sparsity is of, where not all are pruned, e.g. ``the generator's weights``."""
     goes_on: str | None = None
-    """``lr``, ``none`` or ``trained`` where rounds go on from trained weights, so that none is held against dense."""
+    """``lr``, ``none`` or ``trained`` where rounds go on from trained weights, so that none is compared with dense."""
     method: str = ITERATIVE
     """The recipe's: ``iterative``, ``one_shot``, ``at_start``, ``early_bird`` or ``widths``."""
     widened: str = WIDTH
@@ -67,7 +67,7 @@ class Summary:
     of_channels: bool = False
     """Whether a sparsity is the removed share of channels, rather than of weights."""
     spent: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Arm -> phase -> FLOPs executed, as `seconds`; empty where nothing is told."""
+    """Arm -> phase -> FLOPs executed, as `seconds`; empty where nothing is reported."""
     costs: tuple[ArmCost, ...] = ()
     """What each arm took at each round, the search of early birds among them."""
     search_cost: tuple[Mapping[str, Any], ...] = ()

@@ -93,7 +93,7 @@ def _level(results: RunResults, whole: TransferVerdict, round: int, native: Sequ
     level = TransferLevel(round, UNDECIDED, "", results.sparsity(round), sparsity, told.get("covered"), _source(told))
     level = replace(level, native_share=_share(results.done("ticket", round)), share=_share(done))
     level = replace(level, tickets=len({cell.transfer.get("seed") for cell in done if cell.transfer}) or None)
-    wanted = _opponents(results, whole.moves, round, native)
+    wanted = _random_controls(results, whole.moves, round, native)
     if metric is not None:
         level = _compared(results, level, metric, whole.margin, wanted)
     word, reasons = _word(results, level, metric, len(wanted))
@@ -112,7 +112,7 @@ def _share(done: Sequence[Result]) -> float | None:
     return share_to_say(done[0].weights) if done else None
 
 
-def _opponents(results: RunResults, moves: str, round: int, native: Sequence[int]) -> list[str]:
+def _random_controls(results: RunResults, moves: str, round: int, native: Sequence[int]) -> list[str]:
     """The sparse random tickets that stand beside a transferred one at a round, as asked for or as they ran.
 
     The mask alone is one of them only where signs are carried: where weights are, it says what they are worth.

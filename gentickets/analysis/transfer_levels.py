@@ -59,7 +59,7 @@ class TransferLevel:
         return self.trial.loss.n if self.trial else 0
 
     @property
-    def opponent(self) -> Comparison | None:
+    def best_random(self) -> Comparison | None:
         """Against the random ticket that is best on validation."""
         controls = self.trial.controls if self.trial else ()
         return next((other for other in controls if other.arm == self.best), None)

@@ -86,7 +86,7 @@ class Matrix:
         return ["from / to", *self.targets], found
 
     def table(self) -> Table:
-        """A line for each pair, with its numbers; losses in percent of what the transferred ticket is held against."""
+        """A line for each pair, with its numbers; losses in percent of what the transferred ticket is compared with."""
         header = ["from", "to", "", "at", "seeds", "figure", "transferred", "dense (loss)", "native (loss)",
                   "best random (loss)"]  # fmt: skip
         return header, [_line(pair) for pair in self.pairs]
@@ -133,7 +133,7 @@ def _pair(source: str, target: str, summary: Summary, round: int | None) -> Matr
 
 
 def _of_level(pair: MatrixPair, level: TransferLevel) -> MatrixPair:
-    trial, best, native = level.trial, level.opponent, level.spreads.get("ticket")
+    trial, best, native = level.trial, level.best_random, level.spreads.get("ticket")
     dense = trial.dense if trial else None
     return MatrixPair(
         pair.source,

@@ -25,7 +25,7 @@ class Comparison:
 
     control: str
     arm: str
-    """The opponent: the control, or its scaled variant (see `against`)."""
+    """The arm that is compared: the control, or its scaled variant (see `analysis.comparison`)."""
     spread: Spread
     loss: Contrast
     """By how much the ticket is worse than the control."""
@@ -61,7 +61,7 @@ class Trial:
     unfinished: Mapping[str, str] = field(default_factory=dict)
     """Control -> why it is not compared."""
     matched: Comparison | None = None
-    """The narrow network from scratch with the FLOPs of search and ticket: told, but no opponent at equal steps."""
+    """The narrow network from scratch with the FLOPs of search and ticket: reported, but not judged at equal steps."""
 
     @property
     def bound(self) -> float:

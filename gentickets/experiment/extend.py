@@ -31,7 +31,7 @@ def may_extend(stored: Recipe, asked: Recipe) -> bool:
     if diff(without_arms(stored.resolved()), without_arms(asked.resolved())):
         return False
     before, after = (
-        {(unit.key, unit.span, unit.steps, tuple(unit.twins)) for unit in _planned(one)} for one in (stored, asked)
+        {(unit.key, unit.span, unit.steps, tuple(unit.variants)) for unit in _planned(one)} for one in (stored, asked)
     )
     return before <= after
 

@@ -89,7 +89,7 @@ class Job(ABC):
 
     def _required(self) -> Sequence[Key]:
         """The units that must have succeeded: all that this one needs, but for variants, of which one is enough."""
-        return [need for need in self.unit.needs if need not in self.unit.twins]
+        return [need for need in self.unit.needs if need not in self.unit.variants]
 
     def _unmet(self) -> Result | None:
         """A result that says which need has failed, and None where all are there.
@@ -98,8 +98,8 @@ class Job(ABC):
         """
         status = {need: self._status(need) for need in self.unit.needs}
         bad = [need for need in self._required() if status[need] != "done"]
-        if self.unit.twins and all(status[twin] != "done" for twin in self.unit.twins):
-            bad += self.unit.twins
+        if self.unit.variants and all(status[twin] != "done" for twin in self.unit.variants):
+            bad += self.unit.variants
         if not bad:
             return None
         return replace(self._blank(), status=NOT_RUN, why=why_not_run(*bad[0], status[bad[0]]))

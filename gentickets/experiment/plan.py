@@ -57,7 +57,7 @@ class Unit:
         return self.name.kind
 
     @property
-    def twins(self) -> list[Key]:
+    def variants(self) -> list[Key]:
         """Of a longer control, its short arms with and without scaling, where it is trained from the better one."""
         if not self.name.longer or self.kind.role == "ticket":
             return []

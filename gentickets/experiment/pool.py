@@ -187,7 +187,7 @@ class Pool:
 
     def _foreign(self, worker: Worker, line: NotAMessage) -> None:
         if line.cut and worker.why is None:
-            worker.why = f"ended in {line}"  # its end is told next
+            worker.why = f"ended in {line}"  # its end is reported next
         elif not line.cut:
             self._fail(TicketError(f"{_name(worker)} sent {line}", Status.FAILED), None)
 

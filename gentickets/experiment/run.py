@@ -140,7 +140,7 @@ def jobs_for(record: Mapping[str, Any], options: Options) -> int:
 
 
 def _setup(run: RunFolder, record: Mapping[str, Any], options: Options) -> dict[str, Any]:
-    """What a worker is told at its start."""
+    """What a worker is sent at its start."""
     return {
         "run": str(run.path.resolve()),
         "recipe": record["recipe"],

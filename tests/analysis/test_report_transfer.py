@@ -218,8 +218,8 @@ def test_the_best_random_ticket_is_chosen_on_validation() -> None:
     results = without(run(), "reinit") + cells("reinit", (105.0, 105.1, 105.2), valid=(90.0, 90.0, 90.0))
     found = level(results)
     assert found.best == "reinit"
-    assert found.opponent is not None
-    assert found.opponent.spread.mean == pytest.approx(105.1)
+    assert found.best_random is not None
+    assert found.best_random.spread.mean == pytest.approx(105.1)
 
 
 # What is not finished, or cannot be judged.

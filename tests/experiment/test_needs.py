@@ -105,8 +105,8 @@ def test_a_longer_control_is_not_run_where_both_of_its_twins_have_failed(tmp_pat
     find(wanted, tmp_path / "run", EVERY_STEP)
     run = RunFolder(tmp_path / "run")
     longer = unit_of(wanted, "shuffle-longer", 2)
-    assert len(longer.twins) == 2
-    for twin in longer.twins:
+    assert len(longer.variants) == 2
+    for twin in longer.variants:
         failed = replace(stored(run, *twin), status="failed", why="emptied")
         run.round(*twin).result.write_text(failed.to_json())
     run.round(*longer.key).result.unlink()

@@ -66,7 +66,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[Unit]:
         there = [arm for seed, arm, round in unit.needs if run.round(seed, arm, round).trained.is_file()]
         return {"arms": {arm: {} for arm in there}}
 
-    monkeypatch.setitem(sys.modules, "gentickets.experiment.diagnostics", SimpleNamespace(look_beside=look))
+    monkeypatch.setitem(sys.modules, "gentickets.experiment.diagnostics", SimpleNamespace(diagnose=look))
     return asked
 
 
@@ -97,7 +97,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, RunFolder]
     recipe = small(folder, *VERDICT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SCORINGS, "synflow", replace(SCORINGS["synflow"], cuts=CUTS))
-        stand_in = SimpleNamespace(look_beside=lambda assembly, run, unit: {"arms": {}})
+        stand_in = SimpleNamespace(diagnose=lambda assembly, run, unit: {"arms": {}})
         patch.setitem(sys.modules, "gentickets.experiment.diagnostics", stand_in)
         find(recipe, folder / "run", HERE)
     return recipe, RunFolder(folder / "run")

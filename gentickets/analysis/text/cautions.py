@@ -12,7 +12,7 @@ from gentickets.arms import DENSE, SEARCH, TICKET, ArmName, kind_of, reported_as
 from gentickets.results import Result
 
 TIED = 0.05
-"""Share of a group's weights from which on ties at the cut are told."""
+"""Fraction of a group's weights from which on ties at the cut are reported."""
 
 
 def collapses(results: RunResults, round: int, arm: str = "ticket", name: str = "the ticket") -> list[str]:

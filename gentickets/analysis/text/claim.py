@@ -247,18 +247,18 @@ def measured_differently(metric: str, seeds: Sequence[int]) -> str:
     return f"{text} (see provenance), and such values do not compare."
 
 
-def tied(group: str, share: float, scores: str) -> str:
+def tied(group: str, fraction: float, scores: str) -> str:
     """What ties at the cut mean (Trap 11a)."""
     whose = group if group.startswith("the ") else f"'{group}'"
     return (
-        f"Up to {percent(share)} of the weights of {whose} tie at the cut, so that {scores} little "
+        f"Up to {percent(fraction)} of the weights of {whose} tie at the cut, so that {scores} little "
         "there and a seeded hash decides which of them stay. Weight clipping does this."
     )
 
 
-def other_level(declared: float, found: float, share: float | None = None) -> str:
-    """The declared level is none of the schedule's; ``share``: of all parameters, where it is to be said."""
-    return f"The claim declares {percent(declared)}; the nearest round is at {percent(found)}{in_brackets(share)}."
+def other_level(declared: float, found: float, fraction: float | None = None) -> str:
+    """The declared level is none of the schedule's; ``fraction``: of all parameters, where it is to be said."""
+    return f"The claim declares {percent(declared)}; the nearest round is at {percent(found)}{in_brackets(fraction)}."
 
 
 def seeds_of(seeds: Sequence[int]) -> str:

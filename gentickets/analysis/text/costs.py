@@ -193,7 +193,7 @@ def _each(values: Sequence[float | None], text: Callable[[float], str]) -> list[
 
 
 def _told(columns: Sequence[Column], rows: int) -> Told:
-    """The table without the columns in which nothing is told."""
+    """The table without the columns that are empty."""
     kept = list(_telling(columns)) if rows else []
     return [name for name, _ in kept], [list(line) for line in zip(*(cells for _, cells in kept), strict=True)]
 

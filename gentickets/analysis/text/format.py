@@ -93,11 +93,11 @@ def difference(value: float, reference: float) -> str:
     return signed_percent(100 * (value - reference) / abs(reference))
 
 
-def signed_percent(share: float | None) -> str:
+def signed_percent(fraction: float | None) -> str:
     """So many percent, with a sign; a dash where it is not known."""
-    if share is None:
+    if fraction is None:
         return DASH
-    text = fixed(share, 2 if abs(share) < 10 else 1)
+    text = fixed(fraction, 2 if abs(fraction) < 10 else 1)
     return f"{text if text.startswith(MINUS) else '+' + text} %"
 
 

@@ -16,7 +16,7 @@ from gentickets.statistics import LEAST_SEEDS
 
 TICKET = "the transferred ticket"
 APART = 0.01
-"""From this difference in sparsity on, it is told."""
+"""From this difference in sparsity on, it is mentioned."""
 _HEADS = {
     TRANSFERS: "TRANSFERS",
     NEUTRAL: "is NEUTRAL (shown neither to transfer nor to hurt)",
@@ -109,10 +109,10 @@ def _against_native(level: TransferLevel, places: int, decided: bool) -> str:
         return ""
     if not decided or native.n < LEAST_SEEDS:
         return f"The target's own ticket reaches {plus_minus(spread, places)}."
-    joint = "from" if native.word == "not told apart" else "than"
+    joint = "from" if native.outcome == "not told apart" else "than"
     low, high = fixed(native.low, places), fixed(native.high, places)
     return (
-        f"It is {native.word} {joint} the target's own ticket ({plus_minus(spread, places)}): paired loss "
+        f"It is {native.outcome} {joint} the target's own ticket ({plus_minus(spread, places)}): paired loss "
         f"{fixed(native.mean, places)}, 95 % interval from {low} to {high}."
     )
 

@@ -25,22 +25,22 @@ COPYING = 5 * EXPECTED_COPIES
 """From this share on samples are said to lie close to training images."""
 
 
-def interim_analysis_text(look: InterimAnalysis) -> str:
+def interim_analysis_text(analysis: InterimAnalysis) -> str:
     """Which interim analysis this is, and at what error rate it tests."""
-    text = f"Look {look.number} of {look.of}"
-    if 1 <= look.number <= len(look.seeds):
-        text += f", at {numbered(look.seeds[look.number - 1], 'seed')}{_other_looks(look)}"
-    if look.number > look.of:
+    text = f"Look {analysis.number} of {analysis.of}"
+    if 1 <= analysis.number <= len(analysis.seeds):
+        text += f", at {numbered(analysis.seeds[analysis.number - 1], 'seed')}{_other_looks(analysis)}"
+    if analysis.number > analysis.of:
         return f"{text}: no more were declared, so that nothing is left to test with."
-    if look.of == 1:
-        return f"{text}; it tests at {_rate(look.alpha)}."
-    whole = _rate(look.alpha * look.of)
-    return f"{text}; each tests at {_rate(look.alpha)}, so that all of them together stay under {whole}."
+    if analysis.of == 1:
+        return f"{text}; it tests at {_rate(analysis.alpha)}."
+    whole = _rate(analysis.alpha * analysis.of)
+    return f"{text}; each tests at {_rate(analysis.alpha)}, so that all of them together stay under {whole}."
 
 
-def _other_looks(look: InterimAnalysis) -> str:
+def _other_looks(analysis: InterimAnalysis) -> str:
     """At how many seeds the claim was judged before, and will be next."""
-    before, after = look.seeds[: look.number - 1], look.seeds[look.number :]
+    before, after = analysis.seeds[: analysis.number - 1], analysis.seeds[analysis.number :]
     found = [f"before: {listed([str(count) for count in before])}"] if before else []
     found += [f"next: {after[0]}"] if after else []
     return f" ({'; '.join(found)})" if found else ""
@@ -146,11 +146,11 @@ def _classes(value: Diagnostics) -> list[str]:
     return [f"Samples that would have to change class to be spread as the test images are: {listed(found)}."]
 
 
-def class_distance(shares: Sequence[float], real: Sequence[float]) -> float | None:
+def class_distance(fractions: Sequence[float], real: Sequence[float]) -> float | None:
     """Half the sum of differences between two sets of class fractions; None where the classes differ."""
-    if not shares or len(shares) != len(real):
+    if not fractions or len(fractions) != len(real):
         return None
-    return sum(abs(one - other) for one, other in zip(shares, real, strict=True)) / 2
+    return sum(abs(one - other) for one, other in zip(fractions, real, strict=True)) / 2
 
 
 def connected_text(value: Diagnostics) -> str:

@@ -88,7 +88,7 @@ class Arm:
                 )  # fmt: skip
 
         made = self._made(training, batches, dense)
-        arm = ArmName(unit.kind.name, scaled=self._scales, longer=True) if unit.twins else unit.name
+        arm = ArmName(unit.kind.name, scaled=self._scales, longer=True) if unit.variants else unit.name
         return replace(made, origin=replace(made.origin, arm=str(arm)))
 
     def _made(self, training: Training, batches: Batches, dense: Callable[[int], Ticket]) -> Ticket:
@@ -202,10 +202,10 @@ class Arm:
     @property
     def _scales(self) -> bool:
         """Whether survivors are scaled: as the arm says, or as this seed's better twin on validation does."""
-        if not self.unit.twins or (claim := self.assembly.recipe.claim) is None:
+        if not self.unit.variants or (claim := self.assembly.recipe.claim) is None:
             return self.unit.name.scaled
         metric, found = claim.metric, {}
-        for key in self.unit.twins:
+        for key in self.unit.variants:
             result = self.run.round(*key).read_result()
             if result is not None and result.status == "done" and metric in result.valid:
                 found[key[1]] = as_loss(metric, result.valid[metric])

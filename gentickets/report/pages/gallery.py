@@ -39,8 +39,8 @@ def pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
     """The same grid of every arm at the claim's level (else at the last round), side by side."""
     rounds = [cell.round for cell in run.results if cell.seed == seed and cell.arm == "ticket"]
     level = run.summary.verdict.round or max(rounds, default=0)
-    opponents = {other.arm for other in run.summary.verdict.short.controls} if run.summary.verdict.short else set()
-    opponents |= _carried(run.summary, level)
+    compared = {other.arm for other in run.summary.verdict.short.controls} if run.summary.verdict.short else set()
+    compared |= _carried(run.summary, level)
     found = []
     for cell in run.results:
         arm = reported_as(cell.arm, cell.round)
@@ -49,7 +49,7 @@ def pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
         if cell.seed != seed or cell.status != "done" or not beside:
             continue
         always = name.at_no_level or name.kind.role == "ticket" or name.kind.matched
-        if not always and opponents and arm not in opponents:
+        if not always and compared and arm not in compared:
             continue
         uri = _data_uri(run.path / f"seed-{seed}" / cell.arm / f"round-{cell.round:02d}" / file)
         if uri:
@@ -65,7 +65,7 @@ def pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
 
 
 def _carried(summary: Summary, level: int) -> set[str]:
-    """Of a transfer, the ticket that was carried over and what it is told beside; of twins the better."""
+    """Of a transfer, the transferred ticket and the arms shown with it; of variants the better."""
     at = summary.transfer.at(level) if summary.transfer else None
     if at is None:
         return set()

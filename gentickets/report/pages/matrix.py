@@ -2,7 +2,7 @@
 
 What `matrix.json` holds is said by its schema: `python -m gentickets.report.schemas matrix` prints it, and
 docs/schemas/matrix.schema.json is that. ``to_dense``, ``to_native`` and ``to_best`` of a cell are mean paired losses of
-the transferred ticket in percent of the mean that it is held against: below zero it is better, whichever way the
+the transferred ticket in percent of the mean that it is compared with: below zero it is better, whichever way the
 figure is good. An unknown number is null.
 """
 

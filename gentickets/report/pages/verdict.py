@@ -70,25 +70,25 @@ def _unfinished(level: LevelVerdict) -> list[str]:
     return [*level.reasons, *(text for trial in trials for text in not_compared(trial.unfinished))]
 
 
-def _asides(beside: Diagnostics) -> tuple[tuple[str, ...], list[_Aside]] | None:
+def _asides(diagnostics: Diagnostics) -> tuple[tuple[str, ...], list[_Aside]] | None:
     """Header and lines of what the arms show beside the metric; columns that nothing is known of are left out."""
-    most = max((share for shares in (*beside.classes.values(), beside.real) for share in shares), default=1.0)
-    names = list(dict.fromkeys([*(one.arm for one in beside.arms), *beside.classes]))
+    most = max((share for shares in (*diagnostics.classes.values(), diagnostics.real) for share in shares), default=1.0)
+    names = list(dict.fromkeys([*(one.arm for one in diagnostics.arms), *diagnostics.classes]))
     if not names:
         return None
-    known = {one.arm: one for one in beside.arms}
-    cells = {name: _cells(known.get(name, ArmDiagnostics(name)), beside) for name in names}
+    known = {one.arm: one for one in diagnostics.arms}
+    cells = {name: _cells(known.get(name, ArmDiagnostics(name)), diagnostics) for name in names}
     shown = [place for place in range(len(_ASIDE)) if any(line[place] != DASH for line in cells.values())]
-    header = ("arm", *(_ASIDE[place] for place in shown), *(["classes"] if beside.classes else []))
+    header = ("arm", *(_ASIDE[place] for place in shown), *(["classes"] if diagnostics.classes else []))
     lines = [
         _Aside(
             (arm_name(name), *(cells[name][place] for place in shown)),
-            plots.bars(beside.classes.get(name, ()), beside.real, most),
+            plots.bars(diagnostics.classes.get(name, ()), diagnostics.real, most),
         )
         for name in names
     ]
-    if beside.classes and beside.real:
-        lines.append(_Aside(("test images", *[DASH] * len(shown)), plots.bars(beside.real, (), most)))
+    if diagnostics.classes and diagnostics.real:
+        lines.append(_Aside(("test images", *[DASH] * len(shown)), plots.bars(diagnostics.real, (), most)))
     return header, lines
 
 
@@ -101,10 +101,10 @@ _ASIDE = (
 )
 
 
-def _cells(one: ArmDiagnostics, beside: Diagnostics) -> tuple[str, ...]:
+def _cells(one: ArmDiagnostics, diagnostics: Diagnostics) -> tuple[str, ...]:
     return (
-        plus_minus(one.coverage, decimals([other.coverage for other in beside.arms])),
-        plus_minus(one.recall, decimals([other.recall for other in beside.arms])),
+        plus_minus(one.coverage, decimals([other.coverage for other in diagnostics.arms])),
+        plus_minus(one.recall, decimals([other.recall for other in diagnostics.arms])),
         one.latents or DASH,
         f"{fixed(one.nearest, 2)} \N{MULTIPLICATION SIGN}" if one.nearest is not None else DASH,
         percent(one.copies) if one.copies is not None else DASH,

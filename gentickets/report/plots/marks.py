@@ -28,9 +28,9 @@ Pick = Callable[[Row], Spread | None]
 """What a plot shows of a row."""
 
 
-def on_test(figure: str) -> Pick:
+def on_test(metric: str) -> Pick:
     """A row's figure on the test split."""
-    return lambda row: row.test.get(figure)
+    return lambda row: row.test.get(metric)
 
 
 def draw(axes: Axes, summary: Summary, pick: Pick, *, seeds: bool, higher: bool) -> str:

@@ -74,9 +74,11 @@ def _few(counts: Sequence[int], most: int = 9) -> list[int]:
     return list(counts[::step])
 
 
-def barriers(beside: Diagnostics, name: str = "barriers") -> Markup:
+def barriers(diagnostics: Diagnostics, name: str = "barriers") -> Markup:
     """The barrier between two trainings against the step that both start from, a dot for each seed."""
-    found = {path.step: [100 * value for value in path.relative.values() if _finite(value)] for path in beside.paths}
+    found = {
+        path.step: [100 * value for value in path.relative.values() if _finite(value)] for path in diagnostics.paths
+    }
     steps = sorted(step for step, values in found.items() if values)
     if not steps:
         return Markup("")
@@ -87,7 +89,7 @@ def barriers(beside: Diagnostics, name: str = "barriers") -> Markup:
         axes.plot(range(len(steps)), means, color=MUTED, linewidth=1.2, zorder=1, gid="mean")
         axes.axhline(100 * CONNECTED, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)), zorder=1, gid="connected")
         for place, step in enumerate(steps):
-            colour = TICKET if step == beside.rewind_to else INK
+            colour = TICKET if step == diagnostics.rewind_to else INK
             values = found[step]
             axes.scatter([place] * len(values), values, s=26, color=colour, alpha=0.75, linewidth=0, gid=f"step-{step}")
         axes.axhline(0, color=INK, linewidth=1.0)
@@ -98,15 +100,15 @@ def barriers(beside: Diagnostics, name: str = "barriers") -> Markup:
         return Markup(to_svg(figure, "Barrier against the step that both trainings start from", name))
 
 
-def interpolation(beside: Diagnostics, metric: str | None, name: str = "along") -> Markup:
+def interpolation(diagnostics: Diagnostics, metric: str | None, name: str = "along") -> Markup:
     """The metric on the straight line between two trainings, a line for each step; the mean over its seeds."""
-    paths = [path for path in sorted(beside.paths, key=lambda path: path.step) if path.places and path.values]
+    paths = [path for path in sorted(diagnostics.paths, key=lambda path: path.step) if path.places and path.values]
     if not paths:
         return Markup("")
     with styled():
         figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
         axes = figure.add_subplot()
-        for path, colour in _coloured(paths, beside.rewind_to):
+        for path, colour in _coloured(paths, diagnostics.rewind_to):
             means = [statistics.fmean(column) for column in zip(*path.values.values(), strict=True)]
             label = f"step {path.step}"
             axes.plot(path.places, means, color=colour, marker="o", markersize=3, label=label, gid=f"path-{path.step}")
@@ -129,25 +131,25 @@ def _coloured(paths: Iterable[Interpolation], rewind_to: int | None) -> Iterator
             place += 1
 
 
-def bars(shares: Sequence[float], real: Sequence[float], most: float) -> Markup:
+def bars(fractions: Sequence[float], real: Sequence[float], most: float) -> Markup:
     """Shares of classes as small bars, with a tick at each share of the test images; `most` is the whole height."""
-    if not shares:
+    if not fractions:
         return Markup("")
     step, width, tall = 11, 8, 30
     scale = tall / (most or 1.0)
     parts = [
         f'<rect x="{step * place}" y="{tall - scale * share:.1f}" width="{width}" height="{scale * share:.1f}"/>'
-        for place, share in enumerate(shares)
+        for place, share in enumerate(fractions)
     ]
-    if class_distance(shares, real) is not None:
+    if class_distance(fractions, real) is not None:
         parts += [
             f'<path d="M{step * place - 1} {tall - scale * share:.1f}h{width + 2}"/>'
             for place, share in enumerate(real)
         ]
-    told = ", ".join(f"{100 * share:.0f}" for share in shares)
-    box = f"-1 -2 {step * len(shares)} {tall + 3}"
+    told = ", ".join(f"{100 * share:.0f}" for share in fractions)
+    box = f"-1 -2 {step * len(fractions)} {tall + 3}"
     label = f"percent of samples in each class: {told}"
     return Markup(
-        f'<svg class="bars" role="img" aria-label="{label}" viewBox="{box}" width="{step * len(shares)}" '
+        f'<svg class="bars" role="img" aria-label="{label}" viewBox="{box}" width="{step * len(fractions)}" '
         f'height="{tall + 3}">{"".join(parts)}</svg>'
     )

@@ -74,13 +74,13 @@ def sweep(summary: Summary, name: str = "sweep") -> str:
         return to_svg(canvas, f"{summary.widened} against {names}", name)
 
 
-def _against_width(axes: Axes, rows: list[Row], figure: str) -> None:
+def _against_width(axes: Axes, rows: list[Row], metric: str) -> None:
     splits: tuple[tuple[str, str, str, list[Mapping[str, Spread]]], ...] = (
         ("test", TICKET, "-", [row.test for row in rows]),
         ("training images", TRAIN, "--", [row.train for row in rows]),
     )
     for label, colour, line, figures in splits:
-        known = [(row.width or 1, found[figure]) for row, found in zip(rows, figures, strict=True) if figure in found]
+        known = [(row.width or 1, found[metric]) for row, found in zip(rows, figures, strict=True) if metric in found]
         if not known:
             continue
         axes.errorbar(
@@ -94,8 +94,8 @@ def _against_width(axes: Axes, rows: list[Row], figure: str) -> None:
             capsize=3,
             label=label,
         )
-    shown = [found[figure].mean for _, _, _, figures in splits for found in figures if figure in found]
-    if not higher_is_better(figure) and min(shown) > 0 and max(shown) / min(shown) > WIDE:
+    shown = [found[metric].mean for _, _, _, figures in splits for found in figures if metric in found]
+    if not higher_is_better(metric) and min(shown) > 0 and max(shown) / min(shown) > WIDE:
         logarithmic(axes)
     widths = [row.width or 1 for row in rows]
     # Widths are doubled as a rule: a logarithmic axis spaces them evenly.

@@ -129,11 +129,11 @@ def size(summary: Summary, row: Row) -> str:
     return f"as {percent(ticket.sparsity)}" if ticket else DASH
 
 
-def to_dense(summary: Summary, row: Row, figure: str, split: Split = "test") -> str:
+def to_dense(summary: Summary, row: Row, metric: str, split: Split = "test") -> str:
     """The difference to dense in percent; the longer arms are compared with the longer dense run."""
     name = ArmName(DENSE, longer=ArmName.of(row.arm).longer)
     dense = summary.row(str(name)) or summary.row(DENSE)
-    spread, reference = _split(row, split).get(figure), _split(dense, split).get(figure) if dense else None
+    spread, reference = _split(row, split).get(metric), _split(dense, split).get(metric) if dense else None
     if spread is None or reference is None or row is dense:
         return DASH
     return difference(spread.mean, reference.mean)

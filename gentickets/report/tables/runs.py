@@ -48,7 +48,7 @@ def _level(verdict: Verdict) -> str:
 
 
 def _cost(summary: Summary) -> str:
-    """Search and training of the ticket in dense trainings, in FLOPs where they are told."""
+    """Search and training of the ticket in dense trainings, in FLOPs where they are known."""
     bill = search_cost_of(summary)
     if bill is None:
         return DASH

@@ -23,7 +23,7 @@ def level_table(whole: TransferVerdict) -> Table:
 
 
 def _line(level: TransferLevel, places: int) -> list[str]:
-    trial, best = level.trial, level.opponent
+    trial, best = level.trial, level.best_random
     return [
         percent(level.native_sparsity),
         level.word,

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 import click
 
+from gentickets.table import Table
+
 NUMBER = re.compile(r"(as |≥ )?[+\-−]?(\d[\d,.]*(e[+-]?\d+)?|inf)( ± \d[\d.]*)?( \(\d+\))?( ?%)?")  # noqa: RUF001
 """What stands to the right: ``12``, ``-1.7 %``, ``102.4 ± 0.1 (3)``, ``as 67.2 %``, ``≥ 500 ± 0``."""
 SHORT = 6
@@ -41,32 +43,25 @@ def emit(data: Any, as_json: bool) -> None:
             click.echo(f"{str(key).ljust(width)}  {cell(value)}")
     elif isinstance(data, Sequence) and not isinstance(data, str) and data and isinstance(data[0], Mapping):
         headers = list(dict.fromkeys(str(key) for row in data for key in row))
-        table(headers, [[row.get(header) for header in headers] for row in data])
+        table(Table(headers, [[row.get(header) for header in headers] for row in data]))
     else:
         click.echo(str(data))
 
 
-def table(
-    headers: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    *,
-    title: str | None = None,
-    spare: Collection[str] = (),
-    more: str = "",
-) -> None:
+def table(shown: Table) -> None:
     """Print a table to stdout: cells wrap to fit a terminal, and nothing is cut in a pipe.
 
     Columns of numbers stand to the right, and no number is broken. On a terminal that is too narrow the columns
     in `spare` are left out, from the right, and the line `more` tells where they are.
     """
-    cells = [[cell(value) for value in row] for row in rows]
+    headers, cells = list(shown.columns), [[cell(value) for value in row] for row in shown.rows]
     right = [_numeric(row[column] for row in cells) for column in range(len(headers))]
     if sys.stdout.isatty():
-        _on_terminal(list(headers), cells, right, title, spare, more)
+        _on_terminal(headers, cells, right, shown)
         return
-    if title:
-        click.echo(title)
-    for line in _aligned([list(headers), *cells], right):
+    if shown.title:
+        click.echo(shown.title)
+    for line in _aligned([headers, *cells], right):
         click.echo(line)
 
 
@@ -141,19 +136,17 @@ def plain(data: Any) -> Any:
     return str(data) if isinstance(data, PurePath) else data
 
 
-def _on_terminal(
-    headers: list[str], cells: list[list[str]], right: list[bool], title: str | None, spare: Collection[str], more: str
-) -> None:
+def _on_terminal(headers: list[str], cells: list[list[str]], right: list[bool], given: Table) -> None:
     """Imported here: a pipe does without rich, and starts 0.1 s sooner."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as Grid
     from rich.text import Text
 
     # Without colours rich still writes bold, and who sets NO_COLOR wants no escapes at all.
     console = Console(color_system=None) if os.environ.get("NO_COLOR") else Console()
-    shown, widths = _fitting(headers, cells, right, console.width, spare)
-    grid = Table(box=SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, pad_edge=False)
+    shown, widths = _fitting(headers, cells, right, console.width, given.spare)
+    grid = Grid(box=SIMPLE_HEAD, title=given.title or None, title_justify="left", show_edge=False, pad_edge=False)
     grid.padding = (0, GAP - 1, 0, 0)
     for place, width in zip(shown, widths, strict=True):
         align: Literal["left", "right"] = "right" if right[place] else "left"
@@ -161,8 +154,8 @@ def _on_terminal(
     for row in cells:
         grid.add_row(*(Text(row[place]) for place in shown))  # Text: a cell like ["reinit"] is no markup
     console.print(grid)
-    if len(shown) < len(headers) and more:
-        click.echo(more)
+    if len(shown) < len(headers) and given.more:
+        click.echo(given.more)
 
 
 def _listing_on_terminal(
@@ -171,15 +164,15 @@ def _listing_on_terminal(
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.padding import Padding
-    from rich.table import Table
+    from rich.table import Table as Grid
     from rich.text import Text
 
     console = Console(color_system=None) if os.environ.get("NO_COLOR") else Console()
     rows = [cells for group in groups for cells, _ in group]
     _, widths = _fitting(headers, rows, right, console.width, ())
 
-    def grid(header: bool) -> Table:
-        made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, show_header=header)
+    def grid(header: bool) -> Grid:
+        made = Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, show_header=header)
         made.padding = (0, GAP - 1, 0, 0)
         for name, width, to_right in zip(headers, widths, right, strict=True):
             made.add_column(Text(name), justify="right" if to_right else "left", overflow="fold", width=width)

@@ -10,6 +10,7 @@ import click
 
 from gentickets.errors import TicketError
 from gentickets.sparsity import in_brackets
+from gentickets.table import Table
 
 from .console import emit, json_option, note, paragraph, table
 from .options import PLUGIN, on_data_and_device
@@ -84,7 +85,7 @@ def _show(found: Costs) -> None:
     networks = [(_name(one), one, one.as_dict(dense)) for one in found.networks]
     size = found.about["batch_size"]
     headers, rows = _gains([told["step"] for _, _, told in networks])
-    table(
+    shown = Table(
         ["network", "weights", "kept", *headers, "MB at peak", "FLOPs are"],
         [
             [name, f"{one.weights:,}", f"{one.kept:,}", *row, _megabytes(one.memory), _counted(one, "step")]
@@ -92,9 +93,10 @@ def _show(found: Costs) -> None:
         ],
         title=f"A training step, of {size} images", spare=("kept", "MB at peak"), more="more columns: --json",
     )  # fmt: skip
+    table(shown)
     click.echo("")
     headers, rows = _gains([told["sample"] for _, _, told in networks])
-    table(
+    shown = Table(
         ["network", *headers, "MB stored", "FLOPs are"],
         [
             [name, *row, _megabytes(one.disk), _counted(one, "sample")]
@@ -102,6 +104,7 @@ def _show(found: Costs) -> None:
         ],
         title=f"A sample, in batches of {size}",
     )
+    table(shown)
     for spent in found.spent:
         click.echo("")
         paragraph(spent.sentence)

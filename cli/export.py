@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from gentickets.errors import TicketError
+from gentickets.table import Table
 
 from .console import emit, json_option, note, table
 from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data
@@ -72,7 +73,8 @@ def export(
         sizes = [{"file": folder / name, "bytes": len(data)} for name, data in made.files.items()]
         emit({"format": form, "files": sizes, "parts": told, "left_out": made.left_out}, True)
     else:
-        table(["part", "takes", "gives"], [[name, *map(_spoken, sides.values())] for name, sides in told.items()])
+        rows = [[name, *map(_spoken, sides.values())] for name, sides in told.items()]
+        table(Table(["part", "takes", "gives"], rows))
         for name, data in made.files.items():
             note(f"{folder / name}: {len(data):,} bytes")
         for part, why in made.left_out.items():

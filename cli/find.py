@@ -125,7 +125,7 @@ def show_plan(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
     shown = {key.replace("_", " "): value for key, value in found.items() if key not in aside}
     emit({**shown, "disk": f"at most {found['disk_mb']} MB", "time": f"about {spoken(found['seconds'])}"}, False)
     click.echo("")
-    table(*not_pruned(found["excluded"]))
+    table(not_pruned(found["excluded"]))
     for line in found["notes"]:
         note(line)
     return int(Status.DONE)

@@ -110,7 +110,7 @@ def _report(cells: Sequence[MatrixCell], folder: Path, skipped: Mapping[tuple[st
     if as_json:
         emit({**matrix.as_dict(), "page": written}, True)
         return
-    table(*matrix.table())
+    table(matrix.table())
     click.echo("")
-    table(*matrix.grid())
+    table(matrix.grid())
     note(f"report: {written}")

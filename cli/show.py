@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from gentickets.errors import TicketError
 from gentickets.sparsity import not_pruned, share_to_say
+from gentickets.table import Table
 
 from .console import emit, json_option, note, paragraph, table
 from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data, settle_matplotlib
@@ -28,11 +30,7 @@ def print_summary(report: Report, as_json: bool) -> None:
         emit([{"report": report.page, **summary.as_dict()} for summary in report.summaries], True)
         return
     for summary in report.summaries:
-        headers, rows = rows_of(summary)
-        table(
-            headers, rows, title=summary.name if len(report.summaries) > 1 else None,
-            spare=summary.secondary, more="more figures: report.html",
-        )  # fmt: skip
+        table(replace(rows_of(summary), title=summary.name if len(report.summaries) > 1 else ""))
         _print_troubles(summary)
         _print_verdict(summary)
 
@@ -91,7 +89,7 @@ def _show_run(path: Path, as_json: bool) -> None:
         about = {"checksums": read.checksums, "attempts": read.attempts}
         emit({**summary.as_dict(), **about, "rounds_done": done, "rounds": rounds}, True)
         return
-    table(*rows_of(summary), spare=summary.secondary, more="more figures: report.html")
+    table(rows_of(summary))
     _print_troubles(summary)
     _print_verdict(summary)
     _print_excluded(summary.excluded)
@@ -103,7 +101,7 @@ def _print_excluded(rows: Sequence[Mapping[str, Any]]) -> None:
     """What no mask covers, and why."""
     if rows:
         click.echo("")
-        table(*not_pruned(rows))
+        table(not_pruned(rows))
 
 
 def _networks(ticket: Ticket, recipe: Recipe | None, plugins: Sequence[Path]) -> dict[str, Any]:
@@ -165,11 +163,11 @@ def _show_ticket(path: Path, as_json: bool, plugins: Sequence[Path]) -> None:
         [name, "x".join(map(str, kept.shape)), ticket.mask.kept_in(name), kept.numel(), f"{1 - density:.1%}"]
         for (name, kept), density in zip(ticket.mask.items(), ticket.mask.densities.values(), strict=True)
     ]
-    table(["layer", "shape", "kept", "of", "sparsity"], rows)
+    table(Table(["layer", "shape", "kept", "of", "sparsity"], rows))
     if ticket.channels is not None:
         click.echo("")
         groups = [[name, int(kept.sum()), kept.numel()] for name, kept in ticket.channels.items()]
-        table(["channels made by", "kept", "of"], groups)
+        table(Table(["channels made by", "kept", "of"], groups))
     _print_excluded(built.get("excluded", ()))
 
 
@@ -206,7 +204,7 @@ def _show_portable(path: Path, as_json: bool) -> None:
         [name, "x".join(map(str, kept.shape)), mask.kept_in(name), kept.numel(), f"{1 - density:.1%}", signs[name]]
         for (name, kept), density in zip(mask.items(), mask.densities.values(), strict=True)
     ]
-    table(["layer", "shape", "kept", "of", "sparsity", "positive"], rows)
+    table(Table(["layer", "shape", "kept", "of", "sparsity", "positive"], rows))
     note(WHAT)
 
 

@@ -11,6 +11,7 @@ import click
 
 from gentickets.errors import TicketError
 from gentickets.sparsity import of_all, share_to_say
+from gentickets.table import Table
 
 from .console import emit, note, table
 from .find import resumable
@@ -164,7 +165,7 @@ def _show(gathered: CheckedSource, silent: bool, as_json: bool) -> None:
              _share(entry.kept / max(1, entry.weights))]
             for entry in found.entries
         ]  # fmt: skip
-        table(["layer", "from", "gets", "weights", "kept there", "kept here"], rows)
+        table(Table(["layer", "from", "gets", "weights", "kept there", "kept here"], rows))
         click.echo("")
         counts = {"kept": sum(one.kept for one in found.entries), "total": sum(one.weights for one in found.entries)}
         share = share_to_say({**counts, "all": gathered.parameters})

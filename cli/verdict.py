@@ -156,10 +156,10 @@ def _print(judged: RunVerdict) -> None:
         if level is not judged.shown_level:
             click.echo("")
             paragraph(level.sentence)
-    header, rows = tables.verdict_table(judged)
-    if rows:
+    shown = tables.verdict_table(judged)
+    if shown.rows:
         click.echo("")
-        table(header, rows, spare=("bootstrap", "in % of dense", "seeds"), more="more columns: verdict.html")
+        table(shown)
     for text in terminal_summary(judged):
         click.echo("")
         paragraph(text)

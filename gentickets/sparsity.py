@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gentickets.table import Table
+
 NAMES = 3
 """Names of parameters that a line of a table has."""
 NEARLY_ALL = 0.95
@@ -40,10 +42,10 @@ def of_all(share: float | None) -> str:
     return f"{100 * share:{digits}} % of all parameters"
 
 
-def not_pruned(rows: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of what no mask covers; ``rows`` are those of `masks.by_reason`."""
+def not_pruned(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """What no mask covers; ``rows`` are those of `masks.by_reason`."""
     lines = [[_named(row["names"]), f"{row['parameters']:,}", str(row["why"])] for row in rows]
-    return ["not pruned", "parameters", "why"], lines
+    return Table(["not pruned", "parameters", "why"], lines)
 
 
 def _named(names: list[str]) -> str:

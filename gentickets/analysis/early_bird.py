@@ -10,6 +10,7 @@ from gentickets.analysis.results import RunResults
 from gentickets.analysis.text.format import DASH, percent
 from gentickets.arms import SEARCH
 from gentickets.results import Result
+from gentickets.table import Table
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,12 @@ def emergence(results: RunResults) -> Emergence | None:
     )
 
 
-def emergence_table(seen: Emergence) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: a row for each seed, a column for each level."""
+def emergence_table(seen: Emergence) -> Table:
+    """A row for each seed, a column for each level."""
     rounds = seen.rounds()
     header = ["seed", *(percent(seen.of(round)[0].sparsity) for round in rounds)]
     text = {(level.seed, level.round): level.text for level in seen.levels}
-    return header, [[str(seed), *(text.get((seed, round), DASH) for round in rounds)] for seed in seen.seeds()]
+    return Table(header, [[str(seed), *(text.get((seed, round), DASH) for round in rounds)] for seed in seen.seeds()])
 
 
 def _levels(cell: Result) -> Iterator[EmergedLevel]:

@@ -15,9 +15,6 @@ from gentickets.analysis.verdict import LevelVerdict
 from gentickets.errors import Status
 from gentickets.statistics import EQUAL_STEPS, UNDECIDED, WINS
 
-Table = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
-"""Header and rows."""
-
 
 @dataclass(frozen=True)
 class InterimAnalysis:

@@ -12,7 +12,6 @@ from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import (
     DASH,
     Spread,
-    Table,
     decimals,
     metric_name,
     percent,
@@ -22,6 +21,7 @@ from gentickets.analysis.text.format import (
 )
 from gentickets.analysis.transfer_levels import UNDECIDED, TransferLevel
 from gentickets.errors import TicketError
+from gentickets.table import Table
 
 FORMAT = 1
 
@@ -83,13 +83,13 @@ class Matrix:
     def grid(self) -> Table:
         """Sources as rows, targets as columns: the word, and the loss against the best random ticket."""
         found = [[source, *(_short(self.at(source, target)) for target in self.targets)] for source in self.sources]
-        return ["from / to", *self.targets], found
+        return Table(["from / to", *self.targets], found)
 
     def table(self) -> Table:
         """A line for each pair, with its numbers; losses in percent of what the transferred ticket is compared with."""
         header = ["from", "to", "", "at", "seeds", "figure", "transferred", "dense (loss)", "native (loss)",
                   "best random (loss)"]  # fmt: skip
-        return header, [_line(pair) for pair in self.pairs]
+        return Table(header, [_line(pair) for pair in self.pairs])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as `matrix.json` holds them."""

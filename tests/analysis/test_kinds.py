@@ -123,7 +123,7 @@ def test_a_column_tells_when_training_would_have_stopped(tmp_path: Path) -> None
     assert "the best of 5 evaluations on validation before 2 in a row that brought no improvement" in text
     assert "at least: not before the end" in text
     without = summarize(tickets(), {"search": SEARCH})
-    assert "stops at" not in table(without)[0]
+    assert "stops at" not in table(without).columns
 
 
 def test_early_stopping_follows_the_claimed_figure_and_its_direction() -> None:
@@ -157,7 +157,7 @@ def test_a_sweep_has_a_table_of_widths() -> None:
 def test_a_sweep_over_another_keyword_is_named_by_it() -> None:
     recipe = sweeping([8, 16], widen="critic_width")
     summary = summarize(sweep({8: 20.0, 16: 18.0}), recipe)
-    assert table(summary)[0][0] == "critic_width"
+    assert table(summary).columns[0] == "critic_width"
     assert [row.name for row in summary.rows] == ["critic_width 8", "critic_width 16"]
     assert summary.verdict.sentence.startswith("Dense models with critic_width = 8 and 16 were trained")
 
@@ -190,7 +190,7 @@ def test_a_sweep_claims_no_more_than_its_seeds_and_its_samples_allow() -> None:
     said = sweep_sentence(RunResults(gone, sweeping([8, 16, 32])))
     assert "improves at none of the 2 increases" in said, "a step to collapsed samples is no improvement"
     assert "At width = 16 the samples collapsed in 3 seeds." in said
-    assert table(summarize(gone, sweeping([8, 16, 32])))[1][1][-1] == "3 collapsed"
+    assert table(summarize(gone, sweeping([8, 16, 32]))).rows[1][-1] == "3 collapsed"
 
 
 def test_the_page_of_a_sweep_has_widths_in_place_of_sparsities(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_levels_that_stand_alone_miss_nothing_between() -> None:
 
 def test_components_that_go_on_trained_are_not_held_against_dense() -> None:
     summary = summarize(tickets(), {"search": {**SEARCH, "prune": ["generator"], "other": "trained"}})
-    assert "to dense" not in table(summary)[0]
+    assert "to dense" not in table(summary).columns
     assert "With other = 'trained' the components that are not pruned go on" in summary.verdict.sentence
 
 
@@ -285,11 +285,11 @@ def test_figures_carry_their_direction_and_stand_in_a_telling_order(tmp_path: Pa
     assert summary.figures == (
         "frechet", "coverage", "kid", "precision", "recall", "density", "inception_score", "kl", "discriminator_loss",
     )  # fmt: skip
-    header = table(summary)[0]
+    header = table(summary).columns
     assert header[2:6] == ["Fréchet distance ↓ ± sd (n)", "to dense", "coverage ↑", "KID ↓"]
     assert header[-3:] == ["KL divergence", "discriminator loss", "notes"]
     assert set(summary.secondary) < set(header)
-    assert len(table(summary, most=3)[0]) == len(header) - 6
+    assert len(table(summary, most=3).columns) == len(header) - 6
     assert summary.better["recall"] == "higher"
     assert (summary.better["kid"], summary.better["kl"]) == ("lower", None)
     text = on_page(tmp_path / "run", results, {"search": SEARCH})
@@ -303,7 +303,7 @@ def test_a_sweep_can_spare_every_figure_but_its_metric() -> None:
         replace(r, test={**r.test, "coverage": 0.5}, train={**r.train, "coverage": 0.4}) for r in sweep({8: 2.0})
     ]
     summary = summarize(results, sweeping([8]))
-    header = table(summary)[0]
+    header = table(summary).columns
     assert set(header) - set(summary.secondary) == {
         "width", "weights", "Fréchet distance ↓ on test", "Fréchet distance ↓ on train", "notes",
     }  # fmt: skip
@@ -388,7 +388,7 @@ def test_ties_are_noted_in_the_row_and_on_the_page(tmp_path: Path) -> None:
     results = [replace(r, tied=tied) if r.round else r for r in tickets()]
     recipe = {"search": {**SEARCH, "criterion": "snip"}}
     summary = summarize(results, recipe)
-    assert [line[-1] for line in table(summary)[1]] == ["", *["critic 61.0 % tied at the cut"] * 2]
+    assert [line[-1] for line in table(summary).rows] == ["", *["critic 61.0 % tied at the cut"] * 2]
     text = on_page(tmp_path / "run", results, recipe)
     assert "Up to 61.0 % of the weights of 'critic' tie at the cut, so that SNIP says little there" in text
     assert "generator' tie" not in text

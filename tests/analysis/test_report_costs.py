@@ -285,7 +285,7 @@ def test_the_table_tells_channels_and_has_no_row_for_the_search(whole: Summary) 
     assert {name for name, size in shown.items() if size == "as 50.0 %"} == as_narrow
     assert "search" not in {row.arm for row in whole.rows}
     assert not any("search" in name for name in shown)
-    weights = table(summarize(early_birds(), asked(by="weights")))[0]
+    weights = table(summarize(early_birds(), asked(by="weights"))).columns
     assert weights[1] == "sparsity"
 
 
@@ -474,9 +474,9 @@ def test_a_run_that_tells_no_flops_is_billed_in_seconds(whole: Summary) -> None:
     assert "FLOPs" not in said
     header, _ = search_table(older)
     assert not any("FLOPs" in name for name in header)
-    assert "FLOPs executed" not in work_table(older)[0]
-    assert "peak memory" not in work_table(older)[0]
-    assert "FLOPs executed" in work_table(whole)[0]
+    assert "FLOPs executed" not in work_table(older).columns
+    assert "peak memory" not in work_table(older).columns
+    assert "FLOPs executed" in work_table(whole).columns
     assert all(one.cost["flops"] is None for one in older.choices)
     assert "FLOPs executed" not in drawn_front(older)
     assert "FLOPs executed" in drawn_front(whole)
@@ -632,7 +632,7 @@ def test_lower_bounds_are_marked_and_compared_with_nothing(tmp_path: Path) -> No
     marked = {**columns(size_table(summary)), **columns(work_table(summary))}
     for name in ("FLOPs executed", "FLOPs dense", "FLOPs masked, theoretical", "FLOPs of a training step"):
         assert all(cell.startswith("\N{GREATER-THAN OR EQUAL TO} ") for cell in marked[name]), name
-    assert not any("FLOPs" in name for name in search_table(summary)[0])
+    assert not any("FLOPs" in name for name in search_table(summary).columns)
     assert "FLOPs" not in sentence(summary)
     assert " in seconds to find" in sentence(summary)
     assert all(cost.whole["flops"] is None and cost.whole["seconds"] is not None for cost in summary.costs)

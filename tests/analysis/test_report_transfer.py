@@ -680,7 +680,7 @@ def test_the_grid_has_sources_as_rows_and_targets_as_columns() -> None:
     ]  # fmt: skip
     assert plain(lines[0][1]) == "TRANSFERS -4.78 %"
     summary = summarize(run(), recipe())
-    assert [line[1:] for line in matrix_of([("a", "b", summary), ("b", "a", summary)]).grid()[1]] == [
+    assert [line[1:] for line in matrix_of([("a", "b", summary), ("b", "a", summary)]).grid().rows] == [
         ["TRANSFERS \N{MINUS SIGN}4.78 %", "\N{EN DASH}"], ["\N{EN DASH}", "TRANSFERS \N{MINUS SIGN}4.78 %"],
     ]  # fmt: skip
 

@@ -20,6 +20,7 @@ from gentickets_cli.main import COMMANDS, cli
 from helpers import PROGRAM, in_terminal
 
 from gentickets.errors import Status, TicketError
+from gentickets.table import Table
 
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 """An environment in which output waits in a buffer, as a user's does."""
@@ -270,7 +271,7 @@ def test_validate_says_fine_or_every_error(tmp_path: Path) -> None:
 
 
 def test_a_table_in_a_pipe_is_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    table(["name", "x"], [["n" * 300, 1.0], ["[red]", 12.345678], [None, None]], title="long")
+    table(Table(["name", "x"], [["n" * 300, 1.0], ["[red]", 12.345678], [None, None]], title="long"))
     assert capsys.readouterr().out.splitlines() == [
         "long",
         "name".ljust(300) + "      x",
@@ -283,7 +284,7 @@ def test_a_table_in_a_pipe_is_never_cut(capsys: pytest.CaptureFixture[str]) -> N
 def test_texts_that_are_numbers_stand_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
     dash = "\N{EN DASH}"
     rows = [["a", "0.0 %", "102.4 ± 0.1 (3)", ""], ["b", "as 67.2 %", dash, "2 x 3"]]
-    table(["arm", "sparsity", "ELBO", "notes"], rows)
+    table(Table(["arm", "sparsity", "ELBO", "notes"], rows))
     assert capsys.readouterr().out.splitlines() == [
         "arm   sparsity             ELBO  notes",
         "a        0.0 %  102.4 ± 0.1 (3)",
@@ -293,9 +294,10 @@ def test_texts_that_are_numbers_stand_to_the_right(capsys: pytest.CaptureFixture
 
 WIDE = (
     "from gentickets_cli.console import table\n"
+    "from gentickets.table import Table\n"
     "row = ['re-initialized, scaled', '67.2 %', '102.45 ± 0.12 (3)', '-1.7 %', '0.0345', '12.5', 'compute-matched']\n"
     "heads = ['arm', 'sparsity', 'negative ELBO ± sd (n)', 'to dense', 'Frechet distance', 'coverage', 'notes']\n"
-    "table(heads, [row, ['dense', *row[1:]]], spare=heads[4:6], more='more figures: report.html')"
+    "table(Table(heads, [row, ['dense', *row[1:]]], spare=heads[4:6], more='more figures: report.html'))"
 )
 
 

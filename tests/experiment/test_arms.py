@@ -191,7 +191,7 @@ def _is_reported(unit: Unit, kind: ArmKind, path: Path) -> None:
     if row is not None:
         assert row.name != unit.arm or kind.title == kind.name, "it has a title"
         assert size(summary, row).startswith("as ") == kind.narrower
-        assert any(line[0] == row.name for line in full_table(summary)[1]) or summary.is_sweep
+        assert any(line[0] == row.name for line in full_table(summary).rows) or summary.is_sweep
         assert (unit.name.base in marks_of(summary)) == (kind.role == "control" or kind.role == "transfer" != kind.name)
     assert not any(unit.arm in sentence for sentence in summary.missing), summary.missing
 

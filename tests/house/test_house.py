@@ -14,7 +14,7 @@ from helpers import HOUSE, MODULES
 
 FLOORS = [
     {"arms", "methods", "scoring", "datasets", "errors", "seeds", "disk", "heartbeat", "spectral", "effective"}
-    | {"storage", "preserving"},
+    | {"storage", "preserving", "table"},
     {"definitions", "metrics", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"}
     | {"shared", "sparsity"},
     {"tickets", "data", "tasks", "results", "recipe"},

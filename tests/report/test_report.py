@@ -264,7 +264,7 @@ def test_a_run_without_any_result_is_reported_too(tmp_path: Path) -> None:
     report = write_report([make_run(tmp_path / "new", [])])
     assert report.summaries[0].rows == ()
     assert "nothing is done yet" in report.sentence
-    assert table(report.summaries[0]) == (
+    assert tuple(table(report.summaries[0])) == (
         ["arm", "sparsity", "negative ELBO ↓ ± sd (n)", "to dense", "notes"],
         [],
     )
@@ -316,7 +316,7 @@ def test_troubles_name_arm_level_seeds_and_reason(tmp_path: Path) -> None:
     row = summary.row("ticket", 6)
     assert row is not None
     assert (row.n, row.failed, row.diverged) == (1, 0, 2)
-    lines = {(line[0], line[1]): line for line in table(summary)[1]}
+    lines = {(line[0], line[1]): line for line in table(summary).rows}
     assert lines["ticket", "73.8 %"][-1] == "2 diverged"
     text = Page(report.page.read_text(encoding="utf-8")).text
     assert all(trouble in text for trouble in summary.troubles)
@@ -326,7 +326,7 @@ def test_troubles_name_arm_level_seeds_and_reason(tmp_path: Path) -> None:
 def test_a_narrow_dense_model_is_as_small_as_its_ticket(tmp_path: Path) -> None:
     narrow = [cell("narrow", seed, 5, 103.0, sparsity=0.0) for seed in range(3)]
     recipe = {**RECIPE, "search": {**RECIPE["search"], "controls": ["reinit", "shuffle", "narrow"]}}
-    lines = {line[0]: line for line in table(summarize(results_of() + narrow, recipe))[1]}
+    lines = {line[0]: line for line in table(summarize(results_of() + narrow, recipe)).rows}
     assert lines["narrow dense of equal FLOPs"][1] == "as 67.2 %"
     text = page_of(make_run(tmp_path / "run", results_of() + narrow, recipe)).text
     assert "narrow dense of equal FLOPs · as 67.2 %" in text
@@ -425,7 +425,7 @@ def test_the_table_of_the_terminal() -> None:
 def test_longer_arms_are_held_against_the_longer_dense_run() -> None:
     tail = [cell("dense-longer", s, 0, 99.0 + s) for s in range(3)]
     tail += [cell("ticket-longer", s, 5, 99.99 + s) for s in range(3)]
-    lines = {line[0]: line for line in table(summarize(results_of() + tail, RECIPE))[1]}
+    lines = {line[0]: line for line in table(summarize(results_of() + tail, RECIPE)).rows}
     assert lines["dense, longer"][3] == "\N{EN DASH}"
     assert lines["ticket, longer"][3] == "+0.99 %"
 

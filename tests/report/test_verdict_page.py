@@ -345,13 +345,13 @@ def test_dense_is_judged_after_the_correction_over_levels() -> None:
     level = judged().levels[0]
     for p_holds, said in ((0.02, "ticket no worse"), (0.03, "not shown"), (None, "ticket no worse")):
         changed = replace(level, p_holds=p_holds)
-        assert level_rows(judged(levels=(changed,)), changed)[1][1][-1] == said
+        assert level_rows(judged(levels=(changed,)), changed).rows[1][-1] == said
 
 
 def test_a_lost_level_says_that_the_ticket_is_worse() -> None:
     level = replace(judged().levels[0], word="LOSES", p_holds=1.0)
     whole = judged(levels=(level,))
-    assert level_rows(whole, level)[1][1][-1] == "ticket worse"
+    assert level_rows(whole, level).rows[1][-1] == "ticket worse"
     assert ">+0.50 % worse</text>" in every(whole)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gentickets.analysis.costs import ArmCost
@@ -18,12 +18,7 @@ from gentickets.analysis.text.format import (
 )
 from gentickets.arms import SEARCH, ArmName
 from gentickets.sparsity import in_brackets
-
-Column = tuple[str, list[str]]
-"""Heading, and a cell for each row."""
-Told = tuple[list[str], list[list[str]]]
-"""Header and rows."""
-
+from gentickets.table import Column, Table
 
 UNITS = (("flops", "FLOPs"), ("seconds", "seconds"))
 _AT_LEAST = "\N{GREATER-THAN OR EQUAL TO} "
@@ -31,10 +26,10 @@ SMALL = 0.01
 """Share of an arm's seconds under which a phase has no column of its own, if it is no larger anywhere."""
 
 
-def size_table(summary: Summary) -> Told:
+def size_table(summary: Summary) -> Table:
     """What each arm's networks are: channels, weights, FLOPs of a forward pass and of a training step."""
     costs = [cost for cost in _shown(summary) if cost.weights or cost.flops]
-    columns = [
+    columns: list[Column] = [
         ("arm", [_name(summary, cost) for cost in costs]),
         ("channels kept", [_counts(*cost.channels) if cost.channels else DASH for cost in costs]),
         ("prunable weights kept", [_kept(cost) for cost in costs]),
@@ -48,10 +43,10 @@ def size_table(summary: Summary) -> Told:
             )
         ),
     ]
-    return _told(columns, len(costs))
+    return _told("What each arm is", columns)
 
 
-def work_table(summary: Summary) -> Told:
+def work_table(summary: Summary) -> Table:
     """What each arm took: steps, executed FLOPs, seconds by phase, memory and energy; means over seeds."""
     costs = _shown(summary)
     phases = in_order(phase for cost in costs for phase, own in cost.seconds.items() if own >= SMALL * _total(cost))
@@ -65,17 +60,17 @@ def work_table(summary: Summary) -> Told:
         ("energy", _each([cost.energy for cost in costs], lambda joules: engineering(joules, "J"))),
         ("checkpoint", [DASH if cost.arm == SEARCH else cost.selection for cost in costs]),
     ]
-    return _told(columns, len(costs))
+    return _told("What each arm took, means over seeds", columns)
 
 
-def search_table(summary: Summary) -> Told:
+def search_table(summary: Summary) -> Table:
     """What a ticket of each level cost to find and to train, in dense trainings, and when that is repaid."""
     levels = summary.search_cost
     columns: list[Column] = [("ticket at", [percent(level["sparsity"]) for level in levels])]
     for title, key in (("to find", "search_in_dense_trainings"), ("in all", "found_and_trained_in_dense_trainings")):
         columns += [(f"{title}, by {unit}", [ratio(level[key][own]) for level in levels]) for own, unit in UNITS]
     columns += [(f"repaid after, by {unit}", [_repaid(level, own) for level in levels]) for own, unit in UNITS]
-    return _told(columns, len(levels))
+    return _told("What a ticket costs, in dense trainings", columns)
 
 
 def sentence(summary: Summary) -> str:
@@ -192,13 +187,6 @@ def _each(values: Sequence[float | None], text: Callable[[float], str]) -> list[
     return [DASH if value is None else text(value) for value in values]
 
 
-def _told(columns: Sequence[Column], rows: int) -> Told:
+def _told(title: str, columns: Iterable[Column]) -> Table:
     """The table without the columns that are empty."""
-    kept = list(_telling(columns)) if rows else []
-    return [name for name, _ in kept], [list(line) for line in zip(*(cells for _, cells in kept), strict=True)]
-
-
-def _telling(columns: Sequence[Column]) -> Iterator[Column]:
-    for name, cells in columns:
-        if any(cell != DASH for cell in cells):
-            yield name, cells
+    return Table.of(((name, cells) for name, cells in columns if any(cell != DASH for cell in cells)), title=title)

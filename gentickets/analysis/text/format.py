@@ -44,10 +44,6 @@ class Spread:
         return Spread(math.fsum(numbers) / len(numbers), sd, len(numbers), dict(values))
 
 
-Table = tuple[list[str], list[list[str]]]
-"""A header, and rows of strings; the last column of a run's table holds notes."""
-
-
 def decimals(spreads: Iterable[Spread | None]) -> int:
     """Decimal places for a column: two digits of the median spread, three of the median value at least."""
     given = [spread for spread in spreads if spread is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from gentickets.report.tables.runs import comparison_tables
 from gentickets.report.tables.transfer import layer_table, level_table
 from gentickets.sparsity import not_pruned
 from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LOSES, MATCHES, UNDECIDED, WINS
+from gentickets.table import Table
 
 if TYPE_CHECKING:
     from gentickets.analysis.transfer_matrix import Matrix
@@ -50,15 +51,6 @@ _TONES = {
 
 
 @dataclass(frozen=True)
-class TableLine:
-    """One row of a table: its style, its cells and its notes."""
-
-    kind: str
-    cells: list[str]
-    notes: list[str]
-
-
-@dataclass(frozen=True)
 class RunSection:
     """One run as the template shows it."""
 
@@ -66,26 +58,25 @@ class RunSection:
     name: str
     summary: Summary
     tiles: list[tuple[str, str, str]]
-    header: list[str]
-    tables: list[tuple[str, list[TableLine]]]
-    """Title and lines; the first table is open, the others fold."""
-    everything: tuple[list[str], list[TableLine]] | None
+    tables: list[Table]
+    """The first one is open, the others fold."""
+    everything: Table | None
     """The table of every figure with its spread, where the first one leaves something out."""
     measured: list[tuple[str, str, str]]
     """How each figure was measured: heading, which way is good, provenance."""
-    bill: list[tuple[str, list[str], list[list[str]]]]
-    """Tables of sizes, of work done and of what the search cost: title, header and lines."""
+    bill: list[Table]
+    """Sizes, work done and what the search cost."""
     repaid: str
     """What the search cost, in a sentence."""
-    emerged: tuple[list[str], list[list[str]]] | None
-    """When early birds emerged: header, and a line for each seed."""
+    emerged: Table | None
+    """When early birds emerged: a row for each seed."""
     figures: dict[str, Markup]
     galleries: list[tuple[str, list[Picture]]]
     facts: list[tuple[str, str]]
     remarks: list[str]
     """What must be known to read the table."""
-    carried: dict[str, tuple[list[str], list[list[str]]]]
-    """Tables of a transfer: ``levels`` and ``layers``, header and lines each; empty without one."""
+    carried: dict[str, Table]
+    """Tables of a transfer: ``levels`` and ``layers``; empty without one."""
     recipe_text: str
     seed_shown: int | None
 
@@ -150,9 +141,8 @@ def _unbroken(text: str) -> str:
 
 def _section(run: Run, anchor: str) -> RunSection:
     summary = run.summary
-    header, lines = table(summary, most=MOST_FIGURES)
-    whole_header, whole = full_table(summary)
-    wider = len(whole_header) > len(header) or len(summary.figures) > MOST_FIGURES
+    first, whole = table(summary, most=MOST_FIGURES), full_table(summary)
+    wider = len(whole.columns) > len(first.columns) or len(summary.figures) > MOST_FIGURES
     drawn = {
         "sweep": along.sweep(summary, f"{anchor}-sweep"),
         "stops": along.early_stopping(summary, f"{anchor}-stops"),
@@ -176,9 +166,8 @@ def _section(run: Run, anchor: str) -> RunSection:
         summary.name,
         summary,
         tiles(summary),
-        header[:-1],
-        _tables(summary, lines),
-        (whole_header[:-1], _lines(summary, whole)) if wider else None,
+        _tables(summary, first),
+        replace(_on_page(summary, whole, summary.rows), notes=()) if wider else None,
         _measured(summary),
         _bill(summary),
         bill.sentence(summary),
@@ -193,20 +182,16 @@ def _section(run: Run, anchor: str) -> RunSection:
     )
 
 
-def _carried(summary: Summary) -> dict[str, tuple[list[str], list[list[str]]]]:
+def _carried(summary: Summary) -> dict[str, Table]:
     if summary.transfer is None:
         return {}
     return {"levels": level_table(summary.transfer), "layers": layer_table(summary.transfer)}
 
 
-def _bill(summary: Summary) -> list[tuple[str, list[str], list[list[str]]]]:
-    tables = (
-        ("What each arm is", bill.size_table(summary)),
-        ("What each arm took, means over seeds", bill.work_table(summary)),
-        ("What a ticket costs, in dense trainings", bill.search_table(summary)),
-        ("What is not pruned, and why", not_pruned(summary.excluded)),
-    )
-    return [(title, header, found) for title, (header, found) in tables if found]
+def _bill(summary: Summary) -> list[Table]:
+    costs = (bill.size_table(summary), bill.work_table(summary), bill.search_table(summary))
+    rest = replace(not_pruned(summary.excluded), title="What is not pruned, and why")
+    return [one for one in (*costs, rest) if one.rows]
 
 
 def _measured(summary: Summary) -> list[tuple[str, str, str]]:
@@ -216,17 +201,18 @@ def _measured(summary: Summary) -> list[tuple[str, str, str]]:
     ]
 
 
-def _tables(summary: Summary, lines: Sequence[list[str]]) -> list[tuple[str, list[TableLine]]]:
+def _tables(summary: Summary, whole: Table) -> list[Table]:
     """Ticket and what it is compared with, and apart from them the controls at other rounds."""
-    first: list[TableLine] = []
-    rest: list[TableLine] = []
-    for row, line in zip(summary.rows, _lines(summary, lines), strict=True):
-        (first if ArmName.of(row.arm).is_ticket or _is_shown(row, summary) else rest).append(line)
-    return [(title, found) for title, found in (("", first), ("Controls at other rounds", rest)) if found]
+    first = [row for row in summary.rows if ArmName.of(row.arm).is_ticket or _is_shown(row, summary)]
+    rest = [row for row in summary.rows if row not in first]
+    parts = (("", first), ("Controls at other rounds", rest))
+    return [replace(_on_page(summary, whole, rows), title=title) for title, rows in parts if rows]
 
 
-def _lines(summary: Summary, lines: Sequence[list[str]]) -> list[TableLine]:
-    return [TableLine(_kind(row), cells[:-1], row_notes(row)) for row, cells in zip(summary.rows, lines, strict=True)]
+def _on_page(summary: Summary, whole: Table, rows: Sequence[Row]) -> Table:
+    """Some rows of a run's table with their styles, and notes beside the arm in place of the last column."""
+    cells = [line[:-1] for row, line in zip(summary.rows, whole.rows, strict=True) if row in rows]
+    return Table(whole.columns[:-1], cells, styles=[*map(_kind, rows)], notes=[*map(row_notes, rows)])
 
 
 def _kind(row: Row) -> str:

@@ -113,6 +113,11 @@ def _beside(judged: RunVerdict) -> SaidDiagnostics | None:
     return None if value is None else SaidDiagnostics(**vars(value), sentences=tuple(words.diagnostics_text(value)))
 
 
+def _table(judged: RunVerdict) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Headings and rows of the level that the page tells in full."""
+    return tables.verdict_table(judged).pair()
+
+
 VERDICT: View = {
     RunVerdict: {
         "format": FORMAT,
@@ -122,7 +127,7 @@ VERDICT: View = {
         "trained": _trained,
         "beside": _beside,
         **own("missing"),
-        "table": tables.verdict_table,
+        "table": _table,
         **own("facts", "notes"),
     },
     LevelVerdict: {

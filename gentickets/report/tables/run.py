@@ -10,7 +10,6 @@ from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import (
     DASH,
     Spread,
-    Table,
     decimals,
     difference,
     fixed,
@@ -22,6 +21,7 @@ from gentickets.analysis.text.format import (
 )
 from gentickets.arms import DENSE, ArmName, kind_of
 from gentickets.sparsity import removed_of_all
+from gentickets.table import Column, Table
 
 
 def table(summary: Summary, split: Split = "test", most: int | None = None) -> Table:
@@ -45,14 +45,9 @@ def full_table(summary: Summary) -> Table:
     )
 
 
-Column = tuple[str, list[str]]
-"""Heading, and a cell for each row."""
-
-
 def _joined(summary: Summary, columns: list[Column]) -> Table:
     columns = [*columns, *_stops(summary), ("notes", [", ".join(row_notes(row)) for row in summary.rows])]
-    lines = zip(*(cells for _, cells in columns), strict=True)
-    return [name for name, _ in columns], [list(line) for line in lines]
+    return Table.of(columns, spare=summary.secondary, more="more figures: report.html")
 
 
 def _first(summary: Summary) -> Column:

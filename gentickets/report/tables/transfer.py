@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gentickets.analysis.contrast import relative
-from gentickets.analysis.text.format import DASH, Table, decimals, metric_name, percent, plus_minus, with_loss
+from gentickets.analysis.text.format import DASH, decimals, metric_name, percent, plus_minus, with_loss
 from gentickets.analysis.transfer_levels import TransferLevel, TransferVerdict
 from gentickets.analysis.verdict import Comparison
+from gentickets.table import Table
 
 
 def level_table(whole: TransferVerdict) -> Table:
@@ -19,7 +20,7 @@ def level_table(whole: TransferVerdict) -> Table:
         "level", "", "its sparsity", "seeds", f"{metric}, transferred", "dense (loss)", "native (loss)",
         "best random (loss)", "without mask", "mask alone",
     ]  # fmt: skip
-    return header, [_line(level, places) for level in whole.levels]
+    return Table(header, [_line(level, places) for level in whole.levels])
 
 
 def _line(level: TransferLevel, places: int) -> list[str]:
@@ -45,7 +46,7 @@ def _beside(other: Comparison | None, places: int) -> str:
 def layer_table(whole: TransferVerdict) -> Table:
     """A line for each of the target's layers: where what it got came from, and densities on both sides."""
     header = ["layer of the target", "from", "got", "weights", "kept in the source", "kept here"]
-    return header, [
+    rows = [
         [
             str(entry.get("target")),
             str(entry.get("source") or DASH),
@@ -56,3 +57,4 @@ def layer_table(whole: TransferVerdict) -> Table:
         ]
         for entry in whole.layers
     ]
+    return Table(header, rows)

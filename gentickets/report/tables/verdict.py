@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from gentickets.analysis.contrast import Contrast
-from gentickets.analysis.run_verdict import RunVerdict, Table
+from gentickets.analysis.run_verdict import RunVerdict
 from gentickets.analysis.text.format import (
     DASH,
     decimals,
@@ -19,14 +19,17 @@ from gentickets.analysis.text.verdict import p_value
 from gentickets.analysis.verdict import LevelVerdict, Trial
 from gentickets.arms import ArmName
 from gentickets.statistics import LOSES
+from gentickets.table import Table
 
 BEATEN, AS_WELL, OPEN = "beaten", "does as well", "not shown"
 NO_WORSE, WORSE = "no worse", "worse"
+SPARE = ("bootstrap", "in % of dense", "seeds")
+"""Columns that a narrow terminal can do without."""
 
 
 def verdict_table(judged: RunVerdict) -> Table:
     """The table of the level that the page shows in full."""
-    return ((), ()) if judged.shown_level is None else level_rows(judged, judged.shown_level)
+    return Table((), ()) if judged.shown_level is None else level_rows(judged, judged.shown_level)
 
 
 def level_rows(judged: RunVerdict, level: LevelVerdict) -> Table:
@@ -34,7 +37,16 @@ def level_rows(judged: RunVerdict, level: LevelVerdict) -> Table:
     name = heading(judged.metric) if judged.metric else "figure"
     header = ("arm", name, "seeds", "ticket's loss", "in % of dense", "95 % interval", "bootstrap", "p", "shown")
     trials = (level.short, level.longer)
-    return header, tuple(line for trial in trials if trial for line in _arms_of(level, trial, judged.look.alpha))
+    rows = [line for trial in trials if trial for line in _arms_of(level, trial, judged.look.alpha)]
+    styles = [_style(arm) for arm, *_ in rows]
+    return Table(header, rows, spare=SPARE, more="more columns: verdict.html", styles=styles)
+
+
+def _style(arm: str) -> str:
+    """The style of an arm's row on a page."""
+    if arm in ("ticket", "dense"):
+        return arm
+    return "longer" if arm.endswith(", longer") else "control"
 
 
 def beside_dense(level: LevelVerdict, trial: Trial, alpha: float) -> str:

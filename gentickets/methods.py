@@ -1,6 +1,6 @@
 """Methods: every way to search for tickets, in one table: what a level is made from, what that costs, how it is said.
 
-A new method is a row of `METHODS`, the function in `search/`, and the arm that calls it (`experiment/`).
+A new method is a row of `METHODS`, its function in `search/`, and its line in `search.MADE_BY`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Method:
         return self.trains_dense_first or (self.prunes_at_start and warm_up)
 
 
-ITERATIVE, AT_START, EARLY_BIRD = "iterative", "at_start", "early_bird"
+ITERATIVE, ONE_SHOT, AT_START, EARLY_BIRD = "iterative", "one_shot", "at_start", "early_bird"
 
 _ROWS = (
     Method(
@@ -77,7 +77,7 @@ _ROWS = (
         levels="{count} rounds{by}", found="pruned{by}", found_plainly="",
     ),
     Method(
-        "one_shot", "dense run", ("only_rounds",),
+        ONE_SHOT, "dense run", ("only_rounds",),
         "one shot: each level is pruned by itself from the trained dense model",
         levels="{count} levels in one shot{by}", found="pruned in one shot{by}",
         remark="Each level is pruned by itself; dense is the same training without a mask.",

@@ -17,6 +17,7 @@ from gentickets.experiment.plan import plan_units
 from gentickets.ledger.entries import WARM_UP, Cost, Entry, part_of
 from gentickets.methods import METHODS, METHODS_OF, Method
 from gentickets.recipe import Recipe, parse_recipe
+from gentickets.search import MADE_BY
 
 TEXT = """
 [task]
@@ -55,6 +56,10 @@ def test_every_method_is_planned_in_the_order_of_its_basis(method: Method) -> No
     if method.prunes:
         assert last is not None
         assert last.needs[0][1:] == before.get(method.basis, (SEARCH, 0))
+
+
+def test_every_method_that_masks_the_dense_run_has_the_function_that_does() -> None:
+    assert set(MADE_BY) == {name for name, method in METHODS.items() if method.masks_dense}
 
 
 @METHOD

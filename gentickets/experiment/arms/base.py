@@ -21,7 +21,7 @@ from gentickets.recipe import recipe_of_ticket
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.scoring import SCORINGS
-from gentickets.search import beside, first_ticket, next_ticket, ticket_at_start
+from gentickets.search import MADE_BY, beside, first_ticket, ticket_at_start
 from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, Ticket, copied, state_of
 from gentickets.training import Training, Watcher, train
@@ -143,12 +143,14 @@ class Arm:
         search, unit, method = self.search, self.unit, self.assembly.recipe.method
         fresh = self._fresh() if self._other == "fresh" else None
         wanted = {**self._pruning(batches), "criterion": self.assembly.criterion, "fresh": fresh}
+        if (make := MADE_BY.get(method.name)) is None:
+            raise TicketError(f"no function of gentickets.search makes the tickets of method '{method.name}'")
         if method.prunes_at_start:
-            return ticket_at_start(training, self._stored(0), cuts=self.assembly.recipe.cuts, **wanted)
+            return make(training, self._stored(0), cuts=self.assembly.recipe.cuts, **wanted)
         before = unit.round - 1 if method.goes_round_by_round else 0
         trained, _, _ = read_snapshot(self.run.round(unit.seed, "ticket", before).trained)
         training.load(trained)
-        made = next_ticket(
+        made = make(
             training, self._stored(before), rewind=search.rewind, optimizer_state=search.optimizer_state,
             other=self._other, **wanted,
         )  # fmt: skip

@@ -96,6 +96,8 @@ class Compared:
         return inception_score(self.fake.logits), self._text(f"N = {n} samples", score_told(n))
 
     def _neighbour(self, name: str) -> tuple[float, str]:
+        if name not in self._near:
+            raise TicketError(f"nothing in quality/ measures the metric '{name}', which the table of metrics has")
         return self._near[name], self._text(self._sides, f"k = {NEIGHBOURS[name]}")
 
     @property

@@ -23,7 +23,7 @@ from gentickets.statistics.deciding import (
 )
 from gentickets.statistics.looks import look_sizes, seeds_judged
 from gentickets.statistics.paired import holm, holm_sizes, p_below, upper_bound
-from gentickets.statistics.power import Outlook, chances, power_curve, seeds_needed
+from gentickets.statistics.power import Forecast, chances, power_curve, seeds_needed
 from gentickets.statistics.shown import AS_WELL, Shown, Values, less, not_known, shown
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "WINS",
     "WORDS",
     "Decided",
-    "Outlook",
+    "Forecast",
     "Shown",
     "Sizes",
     "Values",

@@ -27,8 +27,8 @@ _CHUNK = 250
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What so many seeds would say of the declared level."""
+class Forecast:
+    """How likely so many seeds are to give each verdict on the declared level."""
 
     seeds: int
     words: Mapping[str, float]
@@ -60,7 +60,7 @@ def chances(
     Raises:
         TicketError: fewer than 3 seeds so far, levels with different seeds, or no such level.
     """
-    return dict(_Arms(levels, longer, declared).outlook(seeds, margin, alpha, draws, seed).words)
+    return dict(_Arms(levels, longer, declared).forecast(seeds, margin, alpha, draws, seed).words)
 
 
 def seeds_needed(
@@ -86,7 +86,7 @@ def seeds_needed(
         raise TicketError(f"power must be between 0 and 1, not {power}")
 
     def enough(number: int) -> bool:
-        return arms.outlook(number, margin, alpha, draws, seed).decided >= power
+        return arms.forecast(number, margin, alpha, draws, seed).decided >= power
 
     too_few, number = arms.seeds, arms.seeds + 1
     while number < most and not enough(number):
@@ -109,10 +109,10 @@ def power_curve(
     declared: int = 0,
     draws: int = 2000,
     seed: int = 0,
-) -> list[Outlook]:
+) -> list[Forecast]:
     """The chance of each word for several numbers of seeds; arguments and errors as of `chances`."""
     arms = _Arms(levels, longer, declared)
-    return [arms.outlook(number, margin, alpha, draws, seed) for number in seeds]
+    return [arms.forecast(number, margin, alpha, draws, seed) for number in seeds]
 
 
 class _Arms:
@@ -140,14 +140,14 @@ class _Arms:
         self.means = seen.mean(-1)
         self.factor = (seen - self.means[:, None]) / np.sqrt(self.seeds - 1)
 
-    def outlook(self, number: int, margin: float, alpha: float, draws: int, seed: int) -> Outlook:
+    def forecast(self, number: int, margin: float, alpha: float, draws: int, seed: int) -> Forecast:
         """The chances with so many seeds."""
         if number < LEAST_SEEDS or self.levels[self.declared] is None:
-            return Outlook(number, dict.fromkeys(WORDS, 0.0) | {UNDECIDED: 1.0}, 0.0)
+            return Forecast(number, dict.fromkeys(WORDS, 0.0) | {UNDECIDED: 1.0}, 0.0)
         words = np.concatenate([self._words(part, margin, alpha) for part in self._drawn(number, draws, seed)])
         found = {word: float(np.mean(words == word)) for word in WORDS}
         open_still = found[UNDECIDED] + (found[EQUAL_STEPS] if self.longer else 0.0)
-        return Outlook(number, found, 1.0 - open_still)
+        return Forecast(number, found, 1.0 - open_still)
 
     def _drawn(self, number: int, draws: int, seed: int) -> Iterator[Array]:
         """Arms (arms, draws, seeds), in parts; fewer seeds are the first ones of more."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -663,6 +665,13 @@ def test_options_are_the_keywords() -> None:
     for name, criterion in CRITERIA.items():
         keywords = inspect.signature(criterion).parameters.values()
         assert OPTIONS[name] == tuple(one.name for one in keywords if one.kind is one.KEYWORD_ONLY)
+
+
+def test_a_row_without_its_function_is_seen_at_once() -> None:
+    row = 'SCORINGS["new"] = Scoring("new", "new", "weights:new")'
+    code = f"from gentickets.scoring import SCORINGS, Scoring; {row}; import gentickets.criteria"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "has no attribute 'new'" in done.stderr
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

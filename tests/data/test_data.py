@@ -503,6 +503,16 @@ def test_missing_data_names_folder_files_and_the_way_to_fetch_them(tmp_path: Pat
     assert "--download" in text
 
 
+def test_every_dataset_is_read_by_torchvision_or_by_a_reader_of_its_own() -> None:
+    import torchvision.datasets
+
+    own = {name for name, row in DATASETS.items() if not row.reader}
+    assert own == {"digits", "folder"}
+    for row in DATASETS.values():
+        assert row.source
+        assert not row.reader or (hasattr(torchvision.datasets, row.reader) and row.files)
+
+
 def test_default_root_is_data_in_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert str(tmp_path / "data" / "MNIST" / "raw") in error_of(name="mnist")

@@ -17,7 +17,7 @@ from gentickets.analysis.text.format import (
 )
 from gentickets.analysis.text.verdict import p_value
 from gentickets.analysis.verdict import LevelVerdict, Trial
-from gentickets.arms import ArmName
+from gentickets.arms import DENSE, KINDS, TICKET, ArmName
 from gentickets.statistics import LOSES
 from gentickets.table import Table
 
@@ -25,6 +25,8 @@ BEATEN, AS_WELL, OPEN = "beaten", "does as well", "not shown"
 NO_WORSE, WORSE = "no worse", "worse"
 SPARE = ("bootstrap", "in % of dense", "seeds")
 """Columns that a narrow terminal can do without."""
+OWN_STYLES = (KINDS[TICKET].title, KINDS[DENSE].title)
+"""Titles of the arms whose rows have a style of their own on a page."""
 
 
 def verdict_table(judged: RunVerdict) -> Table:
@@ -44,7 +46,7 @@ def level_rows(judged: RunVerdict, level: LevelVerdict) -> Table:
 
 def _style(arm: str) -> str:
     """The style of an arm's row on a page."""
-    if arm in ("ticket", "dense"):
+    if arm in OWN_STYLES:
         return arm
     return "longer" if arm.endswith(", longer") else "control"
 

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager, nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.broken is not None:
         return _controls([part for part in parts if asked.broken == "all" or asked.broken in part.broken], asked)
     red = False
-    for part in parts:
-        tries = asked.tries or (part.short if asked.short else part.tries)
-        found = _run(part, tries, asked.jobs, keep=not asked.short)
-        red |= found["held"] < found["tried"]
-        _say(part, found)
-        if not asked.short:
-            _record("parts", part.name, found)
+    with ExitStack() as stack:
+        # in short all parts share the runs that nobody interrupts, which take longer to make than the tries
+        shared = stack.enter_context(_working(None)) if asked.short else None
+        for part in parts:
+            tries = asked.tries or (part.short if asked.short else part.tries)
+            found = _run(part, tries, asked.jobs, keep=not asked.short, world=shared)
+            red |= found["held"] < found["tried"]
+            _say(part, found)
+            if not asked.short:
+                _record("parts", part.name, found)
     return int(red)
+
+
+@contextmanager
+def _working(guard: str | None) -> Iterator[World]:
+    """A folder to work in, with a cache of its own; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="reliability-") as folder:
+        os.environ["GENTICKETS_CACHE"] = str(Path(folder) / "cache")
+        commands.warm()
+        yield World(Path(folder), guard)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -67,14 +80,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _run(part: Part, tries: int, jobs: int, *, keep: bool, guard: str | None = None) -> dict[str, Any]:
+def _run(
+    part: Part, tries: int, jobs: int, *, keep: bool, guard: str | None = None, world: World | None = None
+) -> dict[str, Any]:
     """Every try of a part, those aside that an earlier command has made at the same commit."""
     calls = -(-tries // part.batch)
     log = STATE / f"{part.name}-{_commit()}.jsonl"
     known = {one["number"]: one for one in _lines(log)} if keep else {}
     left = [number for number in range(calls) if number not in known]
     started = time.monotonic()
-    for number, why, seconds in _tried(part, left, jobs, guard):
+    for number, why, seconds in _tried(part, left, jobs, guard, world):
         known[number] = {"number": number, "why": why, "seconds": round(seconds, 2)}
         if keep:
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -92,15 +107,15 @@ def _run(part: Part, tries: int, jobs: int, *, keep: bool, guard: str | None = N
     }  # fmt: skip
 
 
-def _tried(part: Part, numbers: list[int], jobs: int, guard: str | None) -> Iterator[tuple[int, str | None, float]]:
+def _tried(
+    part: Part, numbers: list[int], jobs: int, guard: str | None, world: World | None
+) -> Iterator[tuple[int, str | None, float]]:
     """Numbers with what came of them, as forks of this process work through them."""
     if not numbers:
         return
-    with tempfile.TemporaryDirectory(prefix="reliability-") as folder:
-        os.environ["GENTICKETS_CACHE"] = str(Path(folder) / "cache")
-        commands.warm()
-        _TRYING[:] = [part, World(Path(folder), guard)]
-        part.prepare(_TRYING[1])
+    with _working(guard) if world is None else nullcontext(world) as where:
+        _TRYING[:] = [part, where]
+        part.prepare(where)
         stretches = [numbers[at : at + part.chain] for at in range(0, len(numbers), part.chain)]
         with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
             try:

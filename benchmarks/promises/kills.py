@@ -120,7 +120,7 @@ KILLS = Part(
     "kills",
     "A command that is killed (SIGKILL, at a write or at any moment; parent or worker) ends with the same bytes when "
     "it is given again.",
-    200, 16, kill,
+    200, 6, kill,
     {"atomic": "files are written in place instead of as drafts", "state": "stored states forget the optimizers"},
     prepare=lambda world: _counted(world),
 )  # fmt: skip
@@ -128,7 +128,7 @@ DISK = Part(
     "disk",
     "A disk that is full or fails from any write on ends the command with status 5 and one line; with room again, the "
     "same command ends with the same bytes.",
-    200, 12, fail,
+    200, 2, fail,
     {"disk": "errors of the disk are swallowed"},
     prepare=lambda world: _counted(world),
 )  # fmt: skip

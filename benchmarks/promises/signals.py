@@ -81,7 +81,7 @@ SIGNALS = Part(
     "signals",
     "Ctrl-C, SIGTERM and SIGHUP end a command with their status and one line, whenever they come; the same command "
     "then ends with the same bytes.",
-    120, 8, send,
+    120, 3, send,
     {"signals": "signals are not caught"},
     chain=4, prepare=whole_runs,
 )  # fmt: skip

@@ -127,6 +127,6 @@ VALUES = Part(
     "values",
     "A loss, weight, buffer or optimizer state that is no longer finite ends the run as diverged (status 4), names the "
     "first such step with any --checkpoint, and is never stored.",
-    30, 6, inject,
+    30, 3, inject,
     {"finite": "nothing looks whether values are finite"},
 )  # fmt: skip

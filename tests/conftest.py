@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gentickets.criteria import CRITERIA
-from gentickets.data import Batches, Images, load
+from gentickets.data import Batches, Images, Splits, load
 from gentickets.experiment import options
 from gentickets.experiment.evaluation import Examiner
 from gentickets.experiment.options import Options
@@ -48,6 +48,12 @@ def _one_thread_and_a_cache_of_our_own(tmp_path_factory: pytest.TempPathFactory)
 def images() -> Images:
     """The digits' training images, 8x8."""
     return load("digits").train
+
+
+@pytest.fixture(scope="module")
+def digits() -> Splits:
+    """The digits, split; new for each file."""
+    return load("digits")
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,6 @@ from .mask import PRUNABLE, component_of, left_out, plain_name, prunable_layers
 
 BIASES = "biases are not pruned"
 NORMS = "parameters of normalization layers are not pruned"
-EXPECTED = (BIASES, NORMS)
-"""Reasons that hold for every network, and need no list of names."""
 _LAYERS = "Linear, Conv and ConvTranspose"
 _NORMS = ("BatchNorm", "InstanceNorm", "LayerNorm", "GroupNorm", "RMSNorm", "SyncBatchNorm")
 

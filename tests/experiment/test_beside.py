@@ -16,7 +16,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
 from gentickets.analysis.stability import connected_from
-from gentickets.data import Batches, Images, Splits, load
+from gentickets.data import Batches, Images, Splits
 from gentickets.errors import Status, TicketError
 from gentickets.experiment import interpolation as paths_module
 from gentickets.experiment.assembly import Assembly
@@ -120,11 +120,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         fork(run, arm, step, order)
     run.found = run.look(2)
     return run
-
-
-@pytest.fixture(scope="module")
-def digits() -> Splits:
-    return load("digits")
 
 
 class Known(Task):

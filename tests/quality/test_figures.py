@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gentickets.data import Images, Splits, load
+from gentickets.data import Images, Splits
 from gentickets.errors import Status, TicketError
 from gentickets.metrics import COMPARED, better
 from gentickets.provenance import comparable, provenance
@@ -35,11 +35,6 @@ from gentickets.quality.features import Facts
 from gentickets.quality.neighbours import radii
 from gentickets.quality.reference import images_of, reference
 from gentickets.tasks import GAN, Autoencoder, Task
-
-
-@pytest.fixture(scope="module")
-def digits() -> Splits:
-    return load("digits")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from helpers import HOUSE
 
 from gentickets.analysis.judge import judge_run
 from gentickets.analysis.text.format import direction, heading, metric_name
-from gentickets.data import Splits, load
+from gentickets.data import Splits
 from gentickets.errors import TicketError
 from gentickets.experiment.plan import plan_units
 from gentickets.experiment.run import Options, find, record_of
@@ -152,11 +152,6 @@ def test_no_metric_is_named_elsewhere() -> None:
 
 
 # -- through the house --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def digits() -> Splits:
-    return load("digits")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
 from gentickets import tensorfile
-from gentickets.data import Images, Splits, load
+from gentickets.data import Images, Splits
 from gentickets.errors import Status, TicketError
 from gentickets.metrics import COMPARED
 from gentickets.quality import (
@@ -44,11 +44,6 @@ from gentickets.quality.reference import reference
 from gentickets.seeds import derive
 from gentickets.tasks import GAN, VAE, Autoencoder, Draw, Task
 from gentickets.untouched import untouched
-
-
-@pytest.fixture(scope="module")
-def digits() -> Splits:
-    return load("digits")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,6 +7,7 @@ instead of six. Both kinds run the command line's own code, from its arguments t
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+OFTEN_IMPORTED = ("scipy.stats", "scipy.linalg", "matplotlib.pyplot", "jinja2", "pydantic", "tqdm", "PIL.Image")
+"""What almost every command imports from other packages, so that a fork has it. None of it is ever patched."""
 PATIENCE = 240.0
 """Seconds after which a command counts as hung."""
 
@@ -111,20 +114,26 @@ def warm() -> None:
     import matplotlib
 
     matplotlib.use("agg")
+    for name in OFTEN_IMPORTED:
+        importlib.import_module(name)
 
 
 def in_this_process() -> None:
-    """Have `find` work without workers, as its option of Python does."""
-    from gentickets.experiment import run as find
+    """Have `find` work without workers, as its option of Python does; a worker that starts all the same is an error."""
+    from dataclasses import replace
 
-    made = find.Options
+    from gentickets.experiment import options, run
 
-    def options(*given: object, **named: object) -> object:
-        from dataclasses import replace
+    made = options.Options
 
+    def without_workers(*given: object, **named: object) -> object:
         return replace(made(*given, **named), jobs=0)  # type: ignore[arg-type]
 
-    find.Options = options  # type: ignore[assignment,misc]
+    def refuse(*given: object, **named: object) -> object:
+        raise AssertionError("a forked command is to work in its own process, and has started workers")
+
+    options.Options = without_workers  # type: ignore[assignment,misc]
+    run.Pool = refuse  # type: ignore[assignment,misc]
 
 
 def _be_the_command(args: Sequence[str], folder: Path, log: Path, prepare: Callable[[], object]) -> None:

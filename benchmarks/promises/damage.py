@@ -196,7 +196,7 @@ def _source(run: Path, file: Path) -> object:
     from gentickets.experiment.transfer_source import StoredSource
     from gentickets.runs.folder import RunFolder
 
-    return StoredSource(RunFolder(run)).told
+    return StoredSource(RunFolder(run)).record
 
 
 def _plain(tensors: Any) -> dict[str, bytes]:

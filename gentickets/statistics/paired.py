@@ -15,7 +15,7 @@ def p_below(values: ArrayLike, limit: float = 0.0) -> Array:
     The chance of a mean this low if the true one were the limit. With one seed 1, and where a value is not finite;
     where all seeds give the same, 0 below the limit and 1 otherwise.
     """
-    mean, error, n = _moments(values)
+    mean, error, n = moments(values)
     if n < 2:
         return np.ones_like(mean)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -23,12 +23,30 @@ def p_below(values: ArrayLike, limit: float = 0.0) -> Array:
     return np.where(error > 0, p, np.where(mean < limit, 0.0, 1.0))
 
 
+def tails(values: ArrayLike) -> tuple[Array, Array]:
+    """The one-sided p-values (...) that the mean of ``values`` (..., seeds) is below 0, and that it is above.
+
+    As of `p_below`, and both exact however small; both 1 where the mean is 0 and nothing scatters.
+    """
+    mean, error, n = moments(values)
+    if n < 2:
+        ones = np.ones_like(mean)
+        return ones, ones
+    with np.errstate(divide="ignore", invalid="ignore"):
+        small = special.stdtr(n - 1, -np.abs(mean) / error)
+    small = np.where(error > 0, small, 0.0)
+    other = np.where(error > 0, 1 - small, 1.0)
+    nothing = ~np.isfinite(mean) | ((mean == 0) & (error == 0))
+    below, above = np.where(mean < 0, small, other), np.where(mean < 0, other, small)
+    return np.where(nothing, 1.0, below), np.where(nothing, 1.0, above)
+
+
 def upper_bound(values: ArrayLike, alpha: float = 0.05) -> Array:
     """One-sided upper bounds (...) of the mean at 1 - alpha: mean + t(1 - alpha, n - 1) sd / sqrt(n).
 
     Infinite with one seed, and where a value is not finite.
     """
-    mean, error, n = _moments(values)
+    mean, error, n = moments(values)
     if n < 2:
         return np.full_like(mean, np.inf)
     return np.where(np.isnan(mean), np.inf, mean + special.stdtrit(n - 1, 1 - alpha) * error)
@@ -61,7 +79,7 @@ def holm_sizes(adjusted: ArrayLike, alpha: float) -> Array:
     return sizes
 
 
-def _moments(values: ArrayLike) -> tuple[Array, Array, int]:
+def moments(values: ArrayLike) -> tuple[Array, Array, int]:
     """Mean, standard error and number of seeds; an error that is only rounding is none.
 
     What is not finite has no mean: less is better, and minus infinity would win.

@@ -1,0 +1,150 @@
+"""Evidence: what the seeds of one level show, as one-sided p-values at each interim analysis, before any correction.
+
+Two kinds of per-seed contrasts are tested, both linear in the arms' values (less being better):
+
+    against dense      L_i   = ticket_i - dense_i - room(dense_i)       below 0: within the margin
+    against a control  G_c,i = control_i - ticket_i - lead(dense_i)     above 0: ahead by more than the lead
+
+A control's scaled variant is a control of its own. All tests are paired t tests over seeds (Student, 1908); with images
+as a sample their error enters too (`twoway`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gentickets.statistics.margins import Margin
+from gentickets.statistics.paired import tails
+from gentickets.statistics.twoway import image_error, tails_twoway
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+LEAST_SEEDS = 3
+"""With fewer, nothing is decided."""
+UNSTEADY = 3.0
+"""A ticket whose seeds scatter by more than this many times those of dense and controls gets no praise."""
+ROUNDING = 1e-12
+"""Relative differences up to this come from the order of sums, not from networks."""
+
+
+@dataclass(frozen=True)
+class Arms:
+    """What the arms of one level reached: arrays (..., seeds), seeds in one order, less being better."""
+
+    ticket: Array
+    dense: Array
+    controls: Mapping[str, Array]
+    """Arm -> its values, scaled variants under their own names."""
+    declared: tuple[str, ...] | None = None
+    """The arms that the claim declared as controls; None: those of ``controls``. Further arms in ``controls`` make a
+    win harder, but cannot show that a control does as well."""
+
+    @property
+    def opponents(self) -> tuple[str, ...]:
+        """The declared controls, which are counted for Bonferroni's correction."""
+        return tuple(self.controls) if self.declared is None else self.declared
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Declared controls that are not there."""
+        return tuple(name for name in self.opponents if name not in self.controls)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One-sided p-values (..., analyses) of one level; a small one shows what its name says."""
+
+    within: Array
+    """L < 0: the ticket is worse than dense by less than the margin, or better."""
+    worse: Array
+    """L > 0: it is worse by more than the margin."""
+    ahead: Mapping[str, Array]
+    """Control -> G > 0: the ticket is ahead of it by more than the lead."""
+    behind: Mapping[str, Array]
+    """Declared control -> G < 0: the ticket is not ahead of it by as much as the lead."""
+    opponents: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unsteady: Flags = field(default_factory=lambda: np.zeros((), dtype=bool))
+    """(...): whether the ticket's seeds scatter so much more than the others' that nothing good is said of it."""
+
+
+def contrasts(arms: Arms, margin: Margin) -> dict[str, Array]:
+    """The per-seed contrasts (..., seeds): L under ``dense``, and G under each control's name.
+
+    Differences within rounding of the arms' values are 0.
+    """
+    found = {"dense": _contrast(arms.ticket, arms.dense, margin.room_of(arms.dense))}
+    lead = margin.lead_of(arms.dense)
+    return found | {name: _contrast(own, arms.ticket, lead) for name, own in arms.controls.items()}
+
+
+def evidence(arms: Arms, margin: Margin, analyses: Sequence[int], images: Arms | None = None) -> Evidence:
+    """Test one level at interim analyses of so many seeds each, the first ones of those there.
+
+    ``images``: the same arms as arrays (..., seeds, images), where test images count as a sample. An analysis with
+    fewer than 3 seeds shows nothing, nor does an arm with a value that is not finite, in any analysis that has it.
+    """
+    own = contrasts(arms, margin)
+    every = {} if images is None else contrasts(images, margin)
+    below: dict[str, Array] = {}
+    above: dict[str, Array] = {}
+    for name, values in own.items():
+        tested = [_tails(values, every.get(name), seeds) for seeds in analyses]
+        below[name] = _stacked([one for one, _ in tested], values)
+        above[name] = _stacked([other for _, other in tested], values)
+    within, worse = below.pop("dense"), above.pop("dense")
+    behind = {name: p for name, p in below.items() if name in arms.opponents}
+    seeds = max(analyses, default=0)
+    return Evidence(within, worse, above, behind, arms.opponents, arms.missing, unsteady(arms, seeds))
+
+
+def nothing(opponents: Sequence[str] = (), analyses: int = 1, shape: tuple[int, ...] = ()) -> Evidence:
+    """A level that is unfinished, failed or has too few seeds: it shows nothing."""
+    ones = np.ones((*shape, analyses))
+    return Evidence(ones, ones, {}, {}, tuple(opponents), tuple(opponents), np.zeros(shape, dtype=bool))
+
+
+def unsteady(arms: Arms, seeds: int) -> Flags:
+    """Whether the ticket's sd over the first seeds is above 3 times the root mean square of the other arms' (...).
+
+    A ticket whose seeds are rarely bad, but then very bad, looks good in the few seeds that miss them: of a log-normal
+    ticket that scatters by 100 % beside arms that scatter by 1 %, the t test alone is wrong in about every tenth run.
+    """
+    values = [np.asarray(one, dtype=float)[..., :seeds] for one in (arms.ticket, arms.dense, *arms.controls.values())]
+    if values[0].shape[-1] < LEAST_SEEDS:
+        return np.zeros(values[0].shape[:-1], dtype=bool)
+    with np.errstate(invalid="ignore"):
+        own, *others = (one.var(-1, ddof=1) for one in values)
+        found: Flags = own > UNSTEADY**2 * np.mean(others, 0)
+    rounding = ROUNDING * np.abs(values[0]).max(-1)
+    found &= own > rounding**2
+    return found
+
+
+def _contrast(first: ArrayLike, second: ArrayLike, offset: Array) -> Array:
+    """First less second less the offset; 0 where that is no more than rounding."""
+    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    with np.errstate(invalid="ignore"):
+        difference: Array = one - other - offset
+        scale = np.maximum(np.abs(one), np.abs(other))
+        rounding = np.isfinite(scale) & (np.abs(difference) <= ROUNDING * scale)
+    return np.where(rounding, 0.0, difference)
+
+
+def _tails(values: Array, every: Array | None, seeds: int) -> tuple[Array, Array]:
+    """The p-values (...) that the mean over the first seeds is below and above 0."""
+    if not LEAST_SEEDS <= seeds <= values.shape[-1]:
+        ones = np.ones(values.shape[:-1])
+        return ones, ones
+    if every is None:
+        return tails(values[..., :seeds])
+    return tails_twoway(values[..., :seeds], image_error(every[..., :seeds, :]))
+
+
+def _stacked(found: list[Array], values: Array) -> Array:
+    return np.stack(found, -1) if found else np.ones((*values.shape[:-1], 0))

@@ -20,6 +20,11 @@ Need = Literal["sample", "reconstruct", "extractor", "logits", "inception", "cla
 of the data's labels; a second one, trained on samples, on request."""
 
 
+Floor = Literal["zero", "one", "pixel entropy", "real against real"]
+"""What the best possible model reaches: 0, 1, the mean entropy of the test pixels taken as probabilities (nats per
+image), or the metric between two halves of the real images."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """One figure of merit."""
@@ -47,6 +52,10 @@ class Metric:
     """Where it says nothing of quality: why."""
     remark: str = ""
     """What must be known to read a table that has it."""
+    floor: Floor | None = None
+    """What the best possible model reaches in it. None: nobody knows, or the family says so (`floor_of`)."""
+    averaged: bool = False
+    """Whether it is a mean over the split's images, each of which has a value of its own."""
 
     @property
     def compares(self) -> bool:
@@ -55,10 +64,13 @@ class Metric:
 
 
 TABLE = (
-    Metric("negative_elbo", "negative ELBO", "lower", "images", (), "nats per image", leads=True),
-    Metric("reconstruction", "reconstruction", "lower", "images", (), "squared error per pixel, or nats", leads=True),
+    Metric("negative_elbo", "negative ELBO", "lower", "images", (), "nats per image", leads=True, averaged=True),
     Metric(
-        "kl", "KL divergence", None, "images", (), "nats per image",
+        "reconstruction", "reconstruction", "lower", "images", (), "squared error per pixel, or nats",
+        leads=True, averaged=True,
+    ),
+    Metric(
+        "kl", "KL divergence", None, "images", (), "nats per image", averaged=True,
         silent="a collapsed encoder has none",
         remark="KL divergence is a part of the negative ELBO and no merit of its own.",
     ),
@@ -69,15 +81,15 @@ TABLE = (
     Metric("mean_gap", "mean gap", "lower", "images", (), "squared distance of mean images"),
     Metric(
         "frechet", "Fréchet distance", "lower", "samples", ("sample", "extractor"), "squared distance of features",
-        least=(2, 2), guard="coverage", leads=True,
+        least=(2, 2), guard="coverage", leads=True, floor="real against real",
     ),
     Metric(
         "fid", "FID", "lower", "samples", ("sample", "extractor", "inception"), "squared distance of features",
-        least=(2, 2), alias_of="frechet", guard="coverage", leads=True,
+        least=(2, 2), alias_of="frechet", guard="coverage", leads=True, floor="real against real",
     ),
     Metric(
         "kid", "KID", "lower", "samples", ("sample", "extractor"), "squared MMD of features",
-        least=(2, 2), guard="coverage",
+        least=(2, 2), guard="coverage", floor="zero",
     ),
     Metric(
         "inception_score", "Inception Score", "higher", "samples", ("sample", "extractor", "logits"), "classes",
@@ -85,18 +97,18 @@ TABLE = (
     ),
     Metric(
         "precision", "precision", "higher", "samples", ("sample", "extractor"), "fraction",
-        least=(1, 4), guard="coverage",
+        least=(1, 4), guard="coverage", floor="one",
     ),
-    Metric("recall", "recall", "higher", "samples", ("sample", "extractor"), "fraction", least=(4, 1)),
+    Metric("recall", "recall", "higher", "samples", ("sample", "extractor"), "fraction", least=(4, 1), floor="one"),
     Metric("density", "density", "higher", "samples", ("sample", "extractor"), "neighbourhoods, over k", least=(1, 6)),
-    Metric("coverage", "coverage", "higher", "samples", ("sample", "extractor"), "fraction", least=(1, 6)),
+    Metric("coverage", "coverage", "higher", "samples", ("sample", "extractor"), "fraction", least=(1, 6), floor="one"),
     Metric(
         "accuracy_on_samples", "accuracy on samples", "higher", "samples", ("sample", "classifier", "downstream"),
-        "fraction",
+        "fraction", floor="one",
     ),
     Metric(
         "accuracy_on_reconstructions", "accuracy on reconstructions", "higher", "images",
-        ("reconstruct", "classifier"), "fraction",
+        ("reconstruct", "classifier"), "fraction", floor="one",
     ),
 )  # fmt: skip
 """Every metric that gentickets measures, in the order in which they are measured and told."""
@@ -153,6 +165,23 @@ def of_samples(name: str | None) -> bool:
     """Whether a metric is one of samples, which a collapse can flatter."""
     row = known(name)
     return row is not None and row.of == "samples"
+
+
+def floor_of(name: str, own: Mapping[str, Floor] | None = None) -> Floor | None:
+    """What the best possible model reaches in a metric, as its family says (``own``), else as its row does.
+
+    >>> floor_of("frechet"), floor_of("inception_score"), floor_of("accuracy", {"accuracy": "one"})
+    ('real against real', None, 'one')
+    """
+    row = known(name)
+    return (own or {}).get(name, row.floor if row else None)
+
+
+def check_floors(floors: Mapping[str, object]) -> None:
+    """Raise TicketError for a floor of a family's own figure that is none of `Floor`."""
+    for name, floor in floors.items():
+        if floor not in get_args(Floor):
+            raise TicketError(f"floor['{name}'] is {floor!r}; it must be {', '.join(map(repr, get_args(Floor)))}")
 
 
 def declare(names: Iterable[str], ways: Mapping[str, object]) -> None:

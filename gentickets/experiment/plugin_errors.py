@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gentickets.errors import Status, TicketError
-from gentickets.metrics import TABLE, declare
+from gentickets.metrics import TABLE, check_floors, declare
+from gentickets.recipe.of_claim import claim_floor, without_floor
 
 if TYPE_CHECKING:
     from gentickets.experiment.assembly import Assembly
@@ -81,8 +82,10 @@ def check_family(assembly: Assembly) -> None:
     with torch.no_grad(), untouched(task, 0):
         figures = task.figures(batch, task.draw(len(batch), rng))
     _check_figures(figures, len(batch), name)
-    if misnamed := set(task.better) - {*figures}:
-        raise TicketError(f"{name}.better names '{min(misnamed)}', not among its figures: {', '.join(figures)}")
+    for said, about in (("better", task.better), ("floor", task.floor)):
+        if misnamed := set(about) - {*figures}:
+            raise TicketError(f"{name}.{said} names '{min(misnamed)}', not among its figures: {', '.join(figures)}")
+    check_floors(task.floor)
     declare(figures, task.better)
     measured = [*figures, *figures_of_images(assembly, task)]
     claim = assembly.recipe.claim
@@ -90,6 +93,9 @@ def check_family(assembly: Assembly) -> None:
         how = "figures() declares one of your own, and better which way it is good"
         it_has = f"it has {', '.join(measured)}; {how}"
         raise TicketError(f"claim.metric '{claim.metric}' is no figure of {name}; {it_has}")
+    if claim and claim.unit == "share" and claim_floor(assembly.recipe, task.floor) is None:
+        declared = f"or declare one in {name}: floor = {{'{claim.metric}': 'zero'}}"
+        raise TicketError(f"claim.unit: {without_floor(assembly.recipe)}, {declared}")
 
 
 def figures_of_images(assembly: Assembly, task: Any) -> list[str]:

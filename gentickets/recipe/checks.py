@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Set
 from gentickets import metrics
 from gentickets.datasets import DATASETS
 from gentickets.errors import nearest
-from gentickets.recipe import of_search, of_transfer, of_verdict
+from gentickets.recipe import of_claim, of_search, of_transfer, of_verdict
 from gentickets.recipe.families import FAMILIES
 from gentickets.recipe.schema import Recipe
 from gentickets.recipe.sections import STOPPING
@@ -193,6 +193,9 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("claim", "search.longer"), of_search.longer),
     (("claim", "search.rewind", "search.controls", "train.schedule"), of_search.rewind),
     (("task.family", "claim.metric", "quality"), _metric),
+    (("task", "claim"), of_claim.unit),
+    (("claim", "search"), of_claim.controls),
+    (("claim",), of_claim.images),
     (("transfer", "search"), of_transfer.what_moves),
     (("transfer", "search"), of_transfer.levels),
     (("transfer.routes", "task.family", "search.prune"), of_transfer.routes),

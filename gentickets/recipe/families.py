@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
-from gentickets.metrics import OF_SAMPLES
+from gentickets.metrics import OF_SAMPLES, Floor
 from gentickets.recipe.bounds import Few, Layers, NonNegative, Positive, Section, Units
 
 Network = Literal["mlp", "linear", "conv", "maxpool", "resnet18", "sngan", "resnet"]
@@ -24,6 +24,10 @@ class Keywords(Section):
     """Figures that a claim may be about."""
     only_with: ClassVar[dict[str, tuple[str, tuple[str, ...]]]] = {}
     """Keyword -> the keyword, and its values, without one of which it means nothing."""
+
+    def floors(self) -> dict[str, Floor]:
+        """Figure of the family's own -> what the best possible model reaches in it; no entry where nobody knows."""
+        return {}
 
     def applying(self) -> dict[str, Any]:
         """The keywords that mean something here, defaults filled: what the constructor is called with.
@@ -82,6 +86,10 @@ class AeKeywords(NetworkKeywords):
         "latent": ("network", tuple(name for name in get_args(Network) if name != "maxpool")),
     }
 
+    def floors(self) -> dict[str, Floor]:
+        """A squared error, which may be 0."""
+        return {"reconstruction": "zero"}
+
 
 class VaeKeywords(NetworkKeywords):
     """A variational autoencoder's keywords."""
@@ -98,6 +106,12 @@ class VaeKeywords(NetworkKeywords):
 
     beta: NonNegative = 1.0
     likelihood: Literal["bernoulli", "gaussian"] = "gaussian"
+
+    def floors(self) -> dict[str, Floor]:
+        """The cross-entropy of pixels with themselves; a density has no bound, so that Gaussian nats have no floor."""
+        if self.likelihood != "bernoulli":
+            return {}
+        return {"negative_elbo": "pixel entropy", "reconstruction": "pixel entropy"}
 
 
 class GanKeywords(NetworkKeywords):
@@ -144,6 +158,10 @@ class GdaKeywords(Keywords):
     width: Units = 64
     """Hidden units of the generator."""
     latent: Units = 16
+
+    def floors(self) -> dict[str, Floor]:
+        """A squared distance, which may be 0."""
+        return {"mean_gap": "zero"}
 
 
 FAMILIES: dict[str, type[Keywords]] = {

@@ -44,20 +44,25 @@ def method(recipe: Recipe) -> Iterator[Problem]:
         yield from widths(recipe)
 
 
+def unfit_control(recipe: Recipe, control: str) -> str:
+    """Why a control does not go with what the recipe removes, and with how; empty where it does."""
+    kind = kind_of(control)
+    if kind.of_channels and not recipe.removes_channels:
+        return f"'{control}' goes with method = '{EARLY_BIRD}' and by = 'channels' only; remove it"
+    if recipe.removes_channels and not kind.narrower:
+        possible = [name for name in CONTROLS if kind_of(name).narrower]
+        return f"'{control}' is about masks of single weights; with by = 'channels' use {listed(possible)}"
+    if recipe.method.prunes_at_start and kind.criterion == recipe.search.criterion:
+        return f"'{control}' is how the ticket itself is found; remove it"
+    return ""
+
+
 def early_bird(recipe: Recipe) -> Iterator[Problem]:
     """What an early bird cannot be asked for, and the controls that go with what it removes."""
     search = recipe.search
     for i, control in enumerate(search.controls):
-        kind = kind_of(control)
-        if kind.of_channels and not recipe.removes_channels:
-            message = f"'{control}' goes with method = '{EARLY_BIRD}' and by = 'channels' only; remove it"
-            yield Problem(f"search.controls[{i}]", message)
-        elif recipe.removes_channels and not kind.narrower:
-            possible = [name for name in CONTROLS if kind_of(name).narrower]
-            message = f"'{control}' is about masks of single weights; with by = 'channels' use {listed(possible)}"
-            yield Problem(f"search.controls[{i}]", message)
-        elif recipe.method.prunes_at_start and kind.criterion == search.criterion:
-            yield Problem(f"search.controls[{i}]", f"'{control}' is how the ticket itself is found; remove it")
+        if why := unfit_control(recipe, control):
+            yield Problem(f"search.controls[{i}]", why)
     if not recipe.method.watches:
         return
     for key in ("rewind", "other"):

@@ -186,7 +186,8 @@ class Recipe(Sections):
         for key in OPTIONAL:
             if plain[key] is None and key != "claim":  # that a run claims nothing is written down
                 del plain[key]
-        if plain["claim"] is not None:
+        if self.claim is not None:
+            plain["claim"] = self.claim.resolved()
             plain["claim"]["sparsities"] = [self.sparsity(round) for round in self.judged_rounds]
         if not self.quality.curve:
             plain["quality"] = {name: value for name, value in plain["quality"].items() if name not in STOPPING}

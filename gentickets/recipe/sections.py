@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
-from gentickets.arms import CONTROLS, TRANSFER_CONTROLS
+from gentickets.arms import TRANSFER_CONTROLS
 from gentickets.methods import ITERATIVE, METHODS, METHODS_OF
 from gentickets.metrics import COMPARED
 from gentickets.recipe.bounds import (
@@ -26,18 +26,20 @@ from gentickets.recipe.bounds import (
     Word,
     Workers,
 )  # fmt: skip
+from gentickets.recipe.claim_section import Claim as Claim
+from gentickets.recipe.claim_section import Control as Control
+from gentickets.recipe.claim_section import Verdict as Verdict
 from gentickets.recipe.families import Keywords
 from gentickets.recipe.training import Train
 from gentickets.scoring import SCORINGS
 
 Moves = Literal["weights", "mask", "signs", "trained"]
 if TYPE_CHECKING:
-    Control: TypeAlias = str
     OfTransfer: TypeAlias = str
     MethodName: TypeAlias = str
     SampleFigure = str
 else:  # the tables know the names
-    Control, OfTransfer = Literal[CONTROLS], Literal[TRANSFER_CONTROLS]
+    OfTransfer = Literal[TRANSFER_CONTROLS]
     MethodName, SampleFigure = Literal[tuple(METHODS)], Literal[COMPARED]
 
 CHECKS = 50
@@ -188,38 +190,6 @@ class Quality(Section):
     """The early-stopping step is that of the best evaluation before so many in a row brought less than..."""
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """...this fraction of improvement."""
-
-
-class Claim(Section):
-    """[claim]: what is declared beforehand."""
-
-    metric: Word = Field(examples=["reconstruction"])
-    margin: Annotated[float, Field(ge=0, lt=1)] = 0.02
-    """Of the dense mean."""
-    level: Share | Literal["validation"] = Field(examples=["validation"])
-    """A round's sparsity, or the sparsest round that holds on validation."""
-    alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
-    """The chance of any false WINS, over all levels and looks."""
-    sparsities: Annotated[tuple[Share, ...], Listed, Many] = ()
-    """The levels that get a word, by Holm's correction; empty: those at which controls run."""
-    looks: Annotated[int, Field(ge=1, le=10)] = 2
-    """How often the claim may be judged with more seeds than before; each look spends its part of ``alpha``."""
-
-    @property
-    def declared(self) -> float | None:
-        """The level that was declared, as a sparsity; None where validation chooses it."""
-        return None if isinstance(self.level, str) else self.level
-
-
-class Verdict(Section):
-    """[verdict]: arms that a verdict needs beside the controls, and what is looked at beside its tests."""
-
-    twice: bool = True
-    """Whether a dense model is trained twice as long, to see whether the dense one is trained."""
-    forks: Annotated[tuple[Natural, ...], Listed, Many] | None = None
-    """Steps of the dense run from which the ticket's mask is trained in two orders of data; none: chosen."""
-    beside: bool = True
-    """Whether samples, latents and paths between networks are looked at."""
 
 
 class Transfer(Section):

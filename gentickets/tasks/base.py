@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gentickets import spectral
 from gentickets.errors import TicketError, nearest
 from gentickets.masks import component_of, first_names
-from gentickets.metrics import Way
+from gentickets.metrics import Floor, Way
 from gentickets.seeds import derive
 
 Batch = Tensor
@@ -112,6 +112,9 @@ class Task(nn.Module):
     better: Mapping[str, Way | None] = {}
     """Figure -> ``lower``, ``higher``, or None for one that says nothing of quality alone; empty: all are lower is
     better, else every figure of the family's own stands here."""
+    floor: Mapping[str, Floor] = {}
+    """Of a family of your own: figure -> what the best possible model reaches in it (`gentickets.metrics.Floor`).
+    A claim whose margin is a share (`unit = "share"`) needs it of its metric."""
 
     def initialize(self) -> None:
         """Draw all weights anew, in place, for the networks as they are: narrower ones than were built, say.

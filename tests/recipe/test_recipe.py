@@ -265,7 +265,8 @@ decodr = 0.5
         ("claim.level=validaton", "must be a number above 0 and below 1 or 'validation'"),
         ("claim.metric=kl", "'kl' alone says nothing of quality, a collapsed encoder has none"),
         ("claim.metric=freche", "'freche' is no figure of merit here; family 'vae' can claim"),
-        ("claim.margin=-0.1", "-0.1 is not allowed; must be a number of at least 0 and below 1"),
+        ("claim.margin=-0.1", "-0.1 is not allowed; must be a number of at least 0"),
+        ("claim.margin=1.0", "1.0 is not allowed; must be a number of at least 0 and below 1"),
         ("claim={}", "claim.level: is missing"),
     ],
 )

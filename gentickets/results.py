@@ -92,6 +92,8 @@ class Result:
     ``density``, ``carried``); ``align`` where a mask was re-aligned."""
     excluded: list[dict[str, Any]] = field(default_factory=list)
     """Of the dense run: parameters that no mask covers, by reason: ``{"why", "parameters", "names"}``."""
+    floors: dict[str, Figures] = field(default_factory=dict)
+    """Of the dense run: ``valid`` and ``test`` -> figure -> what it could reach at best there, where that is known."""
     beside: dict[str, Any] = field(default_factory=dict)
     """Of the arm ``beside``: what is looked at beside a verdict's tests, in the networks of one seed."""
     status: str = "done"
@@ -118,8 +120,9 @@ class Result:
     def to_json(self) -> str:
         """The text of `result.json`."""
         told = asdict(self)
-        if not self.better:
-            del told["better"]
+        for rare in ("better", "floors"):
+            if not told[rare]:
+                del told[rare]
         return json_bytes(told, FORMAT).decode()
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from gentickets.arms import TWICE
+from gentickets.arms import TICKET, TWICE
 from gentickets.data import Batches
 from gentickets.disk import write_whole
 from gentickets.errors import TicketError
@@ -18,7 +18,7 @@ from gentickets.experiment.plan import Unit
 from gentickets.metrics import COMPARED, as_loss, better, known
 from gentickets.metrics import metric as metric_of
 from gentickets.provenance import provenance
-from gentickets.quality import Evaluation, evaluate, reconstruction_grid, sample_grid
+from gentickets.quality import Evaluation, evaluate, floors, reconstruction_grid, sample_grid
 from gentickets.quality.samples import require_all
 from gentickets.results import Figures
 from gentickets.runs.folder import RoundFolder, RunFolder
@@ -166,6 +166,18 @@ class Examiner:
         averaged = f"averaged weights ({named})"
         told = {name: provenance(text, averaged) for name, text in found.provenance.items()}
         return replace(found, provenance=told)
+
+    def floors(self, figures: Sequence[str]) -> dict[str, Figures]:
+        """``valid`` and ``test`` -> figure -> what it could reach at best there; of the dense run, for all arms."""
+        if self.unit.arm != TICKET or self.unit.round:
+            return {}
+        assembly, task = self.assembly, self.training.task
+        look = assembly.extractor(self.run.path) if task.can("sample") else None
+        wanted, splits = assembly.recipe.quality.samples, assembly.splits
+        kinds = {**assembly.recipe.task.options.floors(), **task.floor}
+        with self.progress.timed("evaluate", assembly.device):
+            valid = floors(kinds, splits, "valid", figures, extractor=look, samples=wanted)
+            return {"valid": valid, "test": floors(kinds, splits, "test", figures, extractor=look, samples=wanted)}
 
     def pictures(self, folder: RoundFolder, task: Task) -> None:
         """Store samples and reconstructions, the same latents and the same test images for every arm."""

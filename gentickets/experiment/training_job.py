@@ -163,6 +163,7 @@ class TrainingJob(Job):
         grown = self.training.snapshot(self.unit.span)
         chosen, selection = examiner.chosen()
         on_train = examiner.on_train()
+        floors = examiner.floors(list(chosen[0]["valid"]))
         if progress.best is not None:
             grown = Snapshot(progress.best["step"], copied(state_of(task)), constants=grown.constants)
         grown = replace(grown, weights=zeroed(grown.weights, ticket.mask))  # +0.0, where a step may leave -0.0
@@ -189,6 +190,7 @@ class TrainingJob(Job):
             losses=progress.losses,
             transfer=progress.moved,
             excluded=self._excluded(),
+            floors=floors,
             better=dict(task.better),
             **self._sizes(ticket),  # which names what it cannot count, for the costs
             **progress.costs(),

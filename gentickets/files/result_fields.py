@@ -199,6 +199,7 @@ class Fields(CellFields, total=False):
     early_bird: EarlyBirdFields
     transfer: TransferFields
     excluded: list[ExcludedFields]
+    floors: dict[str, Figures]
     beside: DiagnosticFields
     status: Literal["done", "failed", "diverged", "not run"]
     why: str | None

@@ -6,6 +6,7 @@ from gentickets.quality.evaluate import Evaluation, evaluate
 from gentickets.quality.extractor import Extractor, Seen
 from gentickets.quality.features import OwnFeatures, extractor
 from gentickets.quality.figures import averages
+from gentickets.quality.floors import floors
 from gentickets.quality.frechet import frechet
 from gentickets.quality.inception import InceptionFeatures, inception
 from gentickets.quality.kernel import kid
@@ -25,6 +26,7 @@ __all__ = [
     "collapsed",
     "evaluate",
     "extractor",
+    "floors",
     "frechet",
     "grid_png",
     "inception",

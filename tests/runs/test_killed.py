@@ -19,7 +19,7 @@ from gentickets.recipe import load_recipe
 
 
 def command(small: Path, run: Path, *more: str) -> list[str]:
-    settings = ["--set", "train.steps=400", "--set", "search.rewind_to=50", "--set", "search.seeds=2"]
+    settings = ["--set", "train.steps=200", "--set", "search.rewind_to=25", "--set", "search.seeds=2"]
     return [sys.executable, "-m", "gentickets_cli", "find", str(small), "--out", str(run), "--checkpoint", "0.2",
             "--device", "cpu", *settings, *more]  # fmt: skip
 
@@ -86,7 +86,7 @@ def test_jobs_do_not_change_a_bit(uninterrupted: tuple[Path, Path], tmp_path: Pa
     """Nor a bill: what one process remembers, two compute twice."""
     subprocess.run(command(small, tmp_path / "run", "--jobs", "1"), check=True, capture_output=True)
     assert content(tmp_path / "run") == content(whole)
-    longer = ["train.steps=400", "search.rewind_to=50", "search.seeds=2"]
+    longer = ["train.steps=200", "search.rewind_to=25", "search.seeds=2"]
     reference._known.clear()
     find(load_recipe(str(small), overrides=longer), tmp_path / "here", Options(jobs=0, device="cpu"))
     assert content(tmp_path / "here") == content(whole)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
-Role = Literal["dense", "search", "ticket", "control", "transfer", "diagnostic"]
+Role = Literal["dense", "search", "ticket", "control", "whole", "transfer", "diagnostic"]
 """``dense``: a dense model, which belongs to no level of the ticket; ``search``: the training that is watched for early
-birds; ``control``: what a ticket must beat; ``transfer``: a ticket from another model, and its own controls;
-``diagnostic``: what only serves to look at networks beside a verdict."""
+birds; ``control``: what a ticket must beat; ``whole``: what the same total compute gives without a ticket;
+``transfer``: a ticket from another model, and its own controls; ``diagnostic``: what only serves to look at networks
+beside a verdict."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class ArmKind:
     matched: bool = False
     """Whether it has the compute of search and ticket together: more steps than the ticket, so that no claim at equal
     steps is judged by it, and none trains longer."""
+    like: str = ""
+    """Of an arm of equal total compute: the arm that it would be with the ticket's own steps."""
     picks_best: bool = False
     """Whether its figures are those of its best checkpoint on validation, instead of its last."""
     essential: bool = False
@@ -67,9 +70,14 @@ class ArmKind:
         return self.of_channels or self.equal is not None
 
     @property
+    def whole(self) -> bool:
+        """Whether it takes as many steps as went into the ticket, search included: the second verdict's opponent."""
+        return self.role == "whole"
+
+    @property
     def sparse(self) -> bool:
         """Whether its round has a sparsity."""
-        return self.role not in ("dense", "search") and self.equal is None
+        return DENSE not in (self.role, self.like) and self.role != "search" and self.equal is None
 
     @property
     def in_tables(self) -> bool:
@@ -93,6 +101,7 @@ class ArmKind:
 
 
 DENSE, TWICE, BUDGET, WIDTH = "dense", "dense-twice", "budget", "width"
+DENSE_WHOLE = "dense-whole"
 SEARCH, TICKET, TRANSFER, FORK, BESIDE = "search", "ticket", "transfer", "fork", "beside"
 MATCHED = "scratch-flops"
 UNMASKED, MASK_ALONE = "transfer-unmasked", "transfer-mask"
@@ -138,6 +147,26 @@ _ROWS = (
         MATCHED, "narrow from scratch, equal FLOPs", "control", "initialization",
         of_channels=True, needs_search=True, matched=True,
     ),
+    # what the ticket's own steps and those of its search give otherwise, every one of them from an initialization
+    ArmKind(
+        DENSE_WHOLE, "dense, equal total steps", "whole", "initialization", needs_search=True, like=DENSE,
+    ),
+    ArmKind(
+        "random-erk-whole", "random (ERK), equal total steps", "whole", "initialization",
+        random=True, needs_search=True, like="random-erk",
+    ),
+    ArmKind(
+        "reinit-whole", "re-initialized, equal total steps", "whole", "other initialization",
+        random=True, needs_search=True, rests_on_search=True, like="reinit0",
+    ),
+    ArmKind(
+        "narrow-whole", "narrow dense, equal total steps", "whole", "initialization",
+        equal="flops", needs_search=True, like="narrow",
+    ),
+    ArmKind(
+        "scratch-whole", "narrow from scratch, equal total steps", "whole", "initialization",
+        of_channels=True, needs_search=True, rests_on_search=True, like="scratch",
+    ),
     # controls that are pruned at the start
     ArmKind("snip", "SNIP", "control", criterion="snip", needs_search=True),
     ArmKind("grasp", "GraSP", "control", criterion="grasp", needs_search=True),
@@ -157,6 +186,8 @@ KINDS = {kind.name: kind for kind in _ROWS}
 _FIRST = {kind.name: place for place, kind in enumerate(_ROWS) if kind.role in ("dense", "search", "ticket")}
 CONTROLS = tuple(kind.name for kind in _ROWS if kind.role == "control")
 """What [search] controls may name."""
+WHOLE = tuple(kind.name for kind in _ROWS if kind.whole)
+"""What a ticket that was searched is held against at equal total compute."""
 OF_TRANSFER = tuple(kind.name for kind in _ROWS if kind.of_transfer)
 """A transferred ticket and its controls, in the order in which they are told."""
 TRANSFER_CONTROLS = tuple(KINDS[name].option for name in OF_TRANSFER if name != TRANSFER)

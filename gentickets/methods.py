@@ -64,6 +64,17 @@ class Method:
         """Whether a ticket is a mask over the weights of one step of the dense run."""
         return self.prunes and not self.watches
 
+    def steps_behind(self, steps: int, start: int, round: int) -> int:
+        """Optimizer steps behind a ticket of one round: its search's and its own, each step counted once.
+
+        ``steps`` is a training's length, ``start`` the step that is rewound to, to which the dense run alone trains. An
+        early bird that goes on from where it emerged has no others; of one that is rewound, those of its search come on
+        top, and are known once it has emerged.
+        """
+        if not self.trains_dense_first:
+            return steps
+        return steps + (round if self.goes_round_by_round else 1) * (steps - start)
+
     def is_search(self, *, warm_up: bool) -> bool:
         """Whether a phase of the dense run is a part of what finding a ticket costs."""
         return self.trains_dense_first or (self.prunes_at_start and warm_up)

@@ -9,7 +9,19 @@ from functools import cache
 from typing import Literal
 
 from gentickets.analysis.text.format import listed
-from gentickets.arms import BUDGET, DENSE, OF_TRANSFER, TICKET, TRANSFER, TWICE, WIDTH, ArmName, kind_of, reported_as
+from gentickets.arms import (
+    BUDGET,
+    DENSE,
+    OF_TRANSFER,
+    TICKET,
+    TRANSFER,
+    TWICE,
+    WHOLE,
+    WIDTH,
+    ArmName,
+    kind_of,
+    reported_as,
+)
 from gentickets.metrics import LEADING, better, of_samples
 from gentickets.provenance import comparable
 from gentickets.recipe import Recipe
@@ -68,7 +80,7 @@ class RunResults:
 
     def arms(self) -> list[str]:
         """Every arm with figures: ticket, what was transferred, controls as the recipe lists them, others by name."""
-        order = [TICKET, BUDGET, TWICE, *OF_TRANSFER, *self.search.controls]
+        order = [TICKET, BUDGET, TWICE, *OF_TRANSFER, *self.search.controls, *WHOLE]
         known = {arm for arm, _, _ in self._found if kind_of(arm).in_tables}
 
         def place(arm: str) -> tuple[bool, int, str]:

@@ -10,6 +10,7 @@ from gentickets.arms import (
     BESIDE,
     BUDGET,
     DENSE,
+    DENSE_WHOLE,
     FORK,
     SEARCH,
     TICKET,
@@ -23,6 +24,7 @@ from gentickets.arms import (
 )
 from gentickets.errors import TicketError
 from gentickets.recipe import Recipe
+from gentickets.recipe.whole import total_steps, whole_arms
 from gentickets.results import Key as Key
 from gentickets.seeds import derive
 
@@ -85,9 +87,7 @@ def unit_of(record: Mapping[str, Any]) -> Unit:
 
 def search_budget(recipe: Recipe) -> int:
     """Optimizer steps behind one seed's last ticket: the dense run and the rounds that led to it."""
-    train, search = recipe.train, recipe.search
-    rounds = search.rounds if recipe.method.goes_round_by_round else 1
-    return train.steps + rounds * (train.steps - search.rewind_to)
+    return total_steps(recipe, recipe.search.rounds)
 
 
 def control_arms(recipe: Recipe) -> list[str]:
@@ -137,10 +137,19 @@ def plan_units(recipe: Recipe) -> list[Unit]:
             units += [_control(seed, arm, round, steps, rewind) for arm in controls]
         if longer:
             units += _longer_controls(recipe, seed, claimed or 0, longer * steps)
-        units += _transferred(recipe, seed)
+        units += _transferred(recipe, seed) + _whole(recipe, seed, claimed or 0)
     if method.watches:
         units = [_after_search(unit) for unit in units]
     return units + _of_verdict(recipe, units)
+
+
+def _whole(recipe: Recipe, seed: int, round: int) -> list[Unit]:
+    """The units of equal total compute, from step 0 on; of an early bird that is rewound, its search sets the length.
+
+    All but the dense one have the ticket's mask, size or cost.
+    """
+    steps, ticket = total_steps(recipe, round), ((seed, TICKET, round),)
+    return [Unit(seed, arm, round, steps, steps, () if arm == DENSE_WHOLE else ticket) for arm in whole_arms(recipe)]
 
 
 def _of_verdict(recipe: Recipe, planned: list[Unit]) -> list[Unit]:

@@ -211,7 +211,8 @@ class TrainingJob(Job):
         own = network_flops(task, ticket.mask)
         whole = own if wide is task else network_flops(wide)
         self.progress.name("forward", own.uncounted | whole.uncounted)
-        flops = {"dense": whole.dense, "masked": own.masked, "own": own.dense}
+        sparse = step_flops(task, self.assembly.recipe.data.batch_size, ticket.mask).total
+        flops = {"dense": whole.dense, "masked": own.masked, "own": own.dense, "masked_step": sparse}
         channels: Mapping[str, Tensor] = ticket.channels or {}
         return {
             "densities": densities,

@@ -41,6 +41,7 @@ from gentickets.ledger.entries import (
     part_of,
 )
 from gentickets.ledger.levels import LevelCost, beyond_search, break_even, levels_of, search_cost, trainings
+from gentickets.ledger.whole import Compute, TotalCompute, total_compute
 
 __all__ = [
     "ASIDE",
@@ -51,9 +52,11 @@ __all__ = [
     "SEARCH",
     "TICKET",
     "WARM_UP",
+    "Compute",
     "Cost",
     "Entry",
     "LevelCost",
+    "TotalCompute",
     "beyond_search",
     "break_even",
     "entries_of",
@@ -62,6 +65,7 @@ __all__ = [
     "lower_bound",
     "part_of",
     "search_cost",
+    "total_compute",
     "trainings",
     "write_ledger",
 ]

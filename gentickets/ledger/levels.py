@@ -131,13 +131,10 @@ def _level(
     tickets, dense, again = [], [], []
     for seed in seeds:
         own = [entry for entry in entries if entry.seed == seed]
-        parts = [(entry, part_of(entry, method, round)) for entry in own]
-        share = _share(done.get((seed, arms.SEARCH, 0)), round)
-        needed = [(one, share if one.arm == arms.SEARCH else 1.0) for one, part in parts if part == SEARCH]
-        beyond = beyond_search(done.get((seed, arms.SEARCH, 0)), round, done[seed, "ticket", round])
-        needed += [(one, beyond) for one in own if (one.arm, one.round, one.phase) == ("ticket", 0, WARM_UP) and beyond]
+        watched, ticket = done.get((seed, arms.SEARCH, 0)), done[seed, "ticket", round]
+        needed = needed_by(own, watched, ticket, method)
         search.append(by_phase((one.phase, one.cost.times(factor)) for one, factor in needed))
-        tickets.append(total_of(one.cost for one, part in parts if part == TICKET and one.phase not in ASIDE))
+        tickets.append(total_of(one.cost for one in trained_by(own, round, method)))
         first = [one for one in own if (one.arm, one.round) == ("ticket", 0)]
         dense.append(total_of(one.cost for one in first if one.phase not in ASIDE))
         again.append(_again(own, round))
@@ -151,6 +148,23 @@ def _level(
         again=(total_of(one for one, _ in again).times(part), total_of(one for _, one in again).times(part)),
         smaller=bool(ticket.channels), share=share_to_say(ticket.weights),
     )  # fmt: skip
+
+
+def needed_by(own: Sequence[Entry], watched: Result | None, ticket: Result, method: str) -> list[tuple[Entry, float]]:
+    """What of a seed's entries is on the bill of a ticket's search, and the share of each that the ticket needed.
+
+    ``own``: the entries of its seed; ``watched``: the seed's search of early birds, where there was one.
+    """
+    round, share = ticket.round, _share(watched, ticket.round)
+    found = [(one, share if one.arm == arms.SEARCH else 1.0) for one in own if part_of(one, method, round) == SEARCH]
+    if beyond := beyond_search(watched, round, ticket):
+        found += [(one, beyond) for one in own if (one.arm, one.round, one.phase) == ("ticket", 0, WARM_UP)]
+    return found
+
+
+def trained_by(own: Sequence[Entry], round: int, method: str) -> list[Entry]:
+    """What of a seed's entries is the training of the ticket of a round, from its start to its end."""
+    return [one for one in own if part_of(one, method, round) == TICKET and one.phase not in ASIDE]
 
 
 def _share(watched: Result | None, round: int) -> float:

@@ -79,3 +79,5 @@ class Verdict(Section):
     """Steps of the dense run from which the ticket's mask is trained in two orders of data; none: chosen."""
     beside: bool = True
     """Whether samples, latents and paths between networks are looked at."""
+    whole: bool = True
+    """Whether dense, random, re-initialized and narrow networks train for as long as ticket and search together."""

@@ -20,6 +20,7 @@ from gentickets.arms import (
     CONTROLS,
     FORK,
     KINDS,
+    SEARCH,
     TICKET,
     TWICE,
     UNMASKED,
@@ -88,6 +89,11 @@ seeds = 1
 controls = {[name for name in CONTROLS if KINDS[name].of_channels]}
 {CLAIM}
 """
+REWOUND = f"""{CHANNELS}
+[verdict]
+twice = false
+beside = false
+""".replace('method = "early_bird"', 'method = "early_bird"\nafter = "rewind"\nrewind_to = 3')
 SWEEP = f"""{BASE.format(network="mlp")}
 [search]
 method = "widths"
@@ -109,6 +115,7 @@ moves = "{{moves}}"
 TEXTS = {
     "masks": MASKS,
     "channels": CHANNELS,
+    "rewound": REWOUND,
     "sweep": SWEEP,
     "weights": TARGET.format(moves="weights"),
     "signs": TARGET.format(moves="signs"),
@@ -169,10 +176,24 @@ def test_every_kind_of_arm_is_planned_run_billed_reported_and_judged(kind: ArmKi
             ticket = run.round(unit.seed, TICKET, unit.round).read_result()
             assert ticket is not None
             assert (result.densities == ticket.densities) == kind.rests_on_search, "it has the layers' densities"
+        if kind.whole:
+            assert result.trained == result.steps == _behind_the_ticket(run, unit), "as many as search and ticket took"
         _is_billed(name, result, runs)
         _is_reported(unit, kind, runs[name])
         if recipe.claim is not None and recipe.transfer is None:
             _is_judged(unit, kind, runs[name])
+
+
+def _behind_the_ticket(run: RunFolder, unit: Unit) -> int:
+    """Optimizer steps that were taken for the ticket of a round, by what the results say that they took."""
+    taken = [run.round(unit.seed, TICKET, round).read_result() for round in range(unit.round + 1)]
+    searched = run.round(unit.seed, SEARCH, 0).read_result()
+    if searched is None:
+        return sum(result.trained for result in taken if result is not None)
+    ticket = taken[-1]
+    assert ticket is not None
+    emerged = searched.early_bird["levels"][0]["step"]
+    return max(emerged, ticket.steps - ticket.trained) + ticket.trained
 
 
 def _is_billed(name: str, result: Result, runs: dict[str, Path]) -> None:

@@ -134,7 +134,7 @@ def test_the_arms_of_a_verdict_by_hand(tmp_path: Path) -> None:
     assert taken == {
         "fork-0": (16, 16), "fork-0-other": (16, 16), "fork-1": (16, 16), "fork-1-other": (16, 16),
         "fork-4-other": (16, 12), "fork-9": (16, 12), "fork-9-other": (16, 12),
-        "dense-twice": (32, 28), "beside": (0, 0),
+        "dense-twice": (32, 28), "dense-whole": (40, 40), "beside": (0, 0),
     }  # fmt: skip
     for arm in ("snip", "grasp", "synflow"):
         assert own[1, arm, 2].needs == ((1, "ticket", 2),)
@@ -360,7 +360,7 @@ def test_where_a_ticket_failed_there_is_nothing_to_look_at(tmp_path: Path, looke
 
 
 def test_a_look_has_no_figures_and_costs_no_step(tmp_path: Path, looked: list[Unit]) -> None:
-    recipe = small(tmp_path, "verdict.forks=[]", "verdict.twice=false")
+    recipe = small(tmp_path, "verdict.forks=[]", "verdict.twice=false", "verdict.whole=false")
     find(recipe, tmp_path / "run", HERE)
     result = RunFolder(tmp_path / "run").round(0, BESIDE, 2).read_result()
     assert result is not None

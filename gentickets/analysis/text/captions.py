@@ -71,7 +71,7 @@ def captions(summary: Summary) -> list[str]:
     arms = {name.base for name in names if not name.scaled}
     if any(name.longer for name in names):
         found.append("Longer arms are compared with the longer dense run.")
-    for kind in (kind for kind in KINDS.values() if kind.equal and kind.name in arms):
+    for kind in (kind for kind in KINDS.values() if kind.equal and kind.name in arms and not kind.whole):
         what = "FLOPs" if kind.equal == "flops" else "weights"
         found.append(f"A {kind.title} has no mask, and as many {what} as the ticket of its level.")
     found += _narrower(summary, arms)

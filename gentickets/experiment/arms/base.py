@@ -99,7 +99,7 @@ class Arm:
             return self._stored(unit.round)
         if kind.role == "ticket":
             return self._next(training, batches) if unit.round else dense(self.search.rewind_to)
-        if kind.role == "dense" or kind.equal:
+        if not kind.sparse:
             made = dense(0)
             return replace(made, origin=replace(made.origin, method=kind.name))
         own = self._stored(unit.round)
@@ -110,12 +110,13 @@ class Arm:
             made = own if unit.name.fork == own.origin.rewind_to else controls.forked(own, dense(unit.name.fork))
         elif kind.criterion is not None:
             made = self._found_at_start(training, batches, kind.criterion)
-        elif make := controls.MADE_BY.get(kind.name):
+        elif make := controls.MADE_BY.get(kind.like or kind.name):
             scope, definitions = self.search.scope, self.assembly.definitions
-            made = make(controls.Given(training.task, own, self._start(), unit.seed, scope, definitions))
+            start = dense(0) if kind.own_start else self._start()
+            made = make(controls.Given(training.task, own, start, unit.seed, scope, definitions))
         else:
             raise TicketError(f"unknown arm '{unit.arm}'")
-        if self._other == "fresh":  # the components that are not pruned start as the ticket's do
+        if self._other == "fresh" and not kind.whole:  # the components that are not pruned start as the ticket's do
             made = beside(made, own.weights)
         return controls.scaled(made) if self._scales else made
 

@@ -83,12 +83,12 @@ class EarlyBirdArm(Arm):
                 )
 
     def settled(self) -> Unit:
-        """A ticket goes on from where it emerged; ``scratch-flops`` trains until it has cost as much as that."""
+        """A ticket goes on from where it emerged; what has its whole compute trains until it has cost as much."""
         unit, kind = self.unit, self.unit.kind
-        if not unit.round or (kind.own_start and not kind.matched):
+        if not unit.round or (kind.own_start and not (kind.matched or kind.whole)):
             return unit
-        if kind.matched:
-            steps = self._steps_of_equal_flops()
+        if kind.matched or kind.whole:
+            steps = round(self._searched * (self._gain() if kind.matched else 1) + unit.span - self._step)
             return replace(unit, span=steps, steps=steps)
         return replace(unit, steps=unit.span - self._step)
 
@@ -168,15 +168,18 @@ class EarlyBirdArm(Arm):
         message = f"{path} is gone: a finished run drops the states of its search"
         raise TicketError(f"{message}; remove {searched.path} too, and it is searched again", Status.REQUEST)
 
-    def _steps_of_equal_flops(self) -> int:
-        """Steps of the narrow network that cost as much as the search and the ticket's training together."""
-        steps, size = self.unit.span, self.assembly.recipe.data.batch_size
-        wide, narrow = self.assembly.task(self.unit.seed), self._narrow()
-        gain = step_flops(wide, size).total / step_flops(narrow, size).total
+    @property
+    def _searched(self) -> int:
+        """Dense steps behind the ticket's start: the search's, and those that it has not taken on the way there."""
         searched = self._found.step
         if self.search.after == "rewind":
             searched += self._step if self.search.gamma_l1 else max(0, self._step - searched)
-        return round(searched * gain + steps - self._step)
+        return searched
+
+    def _gain(self) -> float:
+        """How many steps of the ticket's narrow network cost as much as one of the recipe's."""
+        size, wide = self.assembly.recipe.data.batch_size, self.assembly.task(self.unit.seed)
+        return step_flops(wide, size).total / step_flops(self._narrow(), size).total
 
     def _narrow(self) -> Task:
         """Networks of the ticket's shapes."""

@@ -138,7 +138,7 @@ def row_notes(row: Row) -> list[str]:
     """What a reader must know beside a row's numbers, a few words each."""
     marks = [
         "claim" if row.at_level and row.arm == "ticket" else "",
-        "compute-matched" if row.honest else "",
+        "compute-matched" if row.honest or kind_of(row.arm).whole else "",
         f"width {row.width}" if kind_of(row.arm).equal and row.width else "",
         f"{row.collapsed} collapsed" if row.collapsed else "",
         f"{row.failed} failed" if row.failed else "",

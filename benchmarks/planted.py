@@ -8,7 +8,10 @@ that its ticket trains to, beside the planted ticket's, the dense student's and 
 Settings: ``regression`` (one hidden layer, the codes behind the images are told), ``deep`` (the same with two hidden
 layers), ``vae`` (one hidden layer, images alone, the decoder is pruned): 4, 11 and 7 minutes of one core.
 
-    python benchmarks/planted.py [--setting regression] [--seeds 5] [--quick]
+``--decay`` trains at several weight decays (`DECAYS`) instead, those methods alone that prune trained weights (or, with
+``--only``, whose name has one of some words in it): an L2 penalty as Adam takes it, and AdamW's decoupled decay.
+
+    python benchmarks/planted.py [--setting regression] [--seeds 5] [--decay] [--only WORDS ...] [--quick]
 """
 
 from __future__ import annotations
@@ -50,6 +53,8 @@ class Setting:
     steps: int = 1000
     rounds: int = 8
     rewind_to: int = 50
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
 
 
 SETTINGS = {
@@ -57,6 +62,17 @@ SETTINGS = {
     "deep": Setting({"latent": 16, "hidden": 40, "pixels": 32, "density": 0.3, "depth": 2}, "imitation", 3e-3, 2000),
     "vae": Setting({"latent": 8, "hidden": 24, "pixels": 64, "density": 0.15, "setting": "vae"}, "negative_elbo", 3e-3),
 }
+
+
+DECAYS = {
+    "none": ("adam", 0.0),
+    "L2 1e-4": ("adam", 1e-4),
+    "L2 1e-3": ("adam", 1e-3),
+    "decoupled 1e-3": ("adamw", 1e-3),
+}
+"""What the table calls a weight decay -> optimizer and coefficient; AdamW takes off the learning rate times that."""
+AFTER_TRAINING = ("planted", "iterative", "rewinding", "fine-tuning", "one shot")
+"""Words in the names of methods that prune trained weights, and of the planted mask."""
 
 
 def small(setting: Setting) -> Setting:
@@ -101,7 +117,9 @@ class Ground:
     def training(self) -> Training:
         """The student at its initialization."""
         schedule = Schedule("cosine", self.setting.steps)
-        return Training(self.planted.task(), Plan(Optim("adam", self.setting.lr), schedule))
+        own = self.setting
+        optim = Optim(own.optimizer, own.lr, weight_decay=own.weight_decay)
+        return Training(self.planted.task(), Plan(optim, schedule))
 
     def error(self, task: Task) -> float:
         """What the setting's figure is on test."""
@@ -205,44 +223,80 @@ def line(name: str, rows: Sequence[Row], why: str) -> str:
     )
 
 
+@dataclass
+class Measured:
+    """What a setting gave, over seeds."""
+
+    dense: list[float] = field(default_factory=list)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    whys: dict[str, str] = field(default_factory=dict)
+    """Method -> why it was refused."""
+
+
+def measured(setting: Setting, seeds: int, only: Sequence[str]) -> Measured:
+    """Every method on every seed; of methods those that have one of some words in their name, where words are given."""
+    began = time.time()
+    chosen = {name: one for name, one in methods(setting).items() if not only or any(word in name for word in only)}
+    found = Measured(rows={name: [] for name in chosen})
+    for seed in range(seeds):
+        ground = Ground(seed, setting)
+        found.dense.append(ground.dense_error)
+        for name, method in chosen.items():
+            try:
+                found.rows[name].append(method(ground))
+            except TicketError as error:
+                found.whys[name] = str(error).split(":")[0]
+        if not seed:
+            planted = ground.planted
+            print(f"{dict(setting.planted)}, {planted.mask}, gain {planted.teacher.gain:.0f}")
+        print(f"seed {seed}: {time.time() - began:.0f} s", flush=True)
+    return found
+
+
+def print_methods(setting: Setting, found: Measured) -> None:
+    """The table of all methods."""
+    parts = "by layer, from the code (chance)"
+    columns = ["method", "planted weights found", "chance", parts, f"{setting.figure} (seeds)"]
+    print(f"\n| {' | '.join(columns)} |\n|---|---|---|---|---|")
+    print(f"| dense student | | | | {spread(found.dense)} ({len(found.dense)}) |")
+    for name, own in found.rows.items():
+        print(line(name, own, found.whys.get(name, "")))
+
+
+def print_decays(setting: Setting, found: Mapping[str, Measured]) -> None:
+    """The table of weight decays: the share found and the error of every method at each."""
+    first = next(iter(found.values()))
+    print(f"\n| planted weights found; {setting.figure} | {' | '.join(found)} |\n|{'---|' * (len(found) + 1)}")
+    print(f"| dense student | {' | '.join(spread(one.dense) for one in found.values())} |")
+    for name in first.rows:
+        cells = [one.rows[name] for one in found.values()]
+        told = [f"{spread([r.found.all for r in rows])}; {spread([r.error for r in rows])}" for rows in cells]
+        print(f"| {name} | {' | '.join(told)} |")
+
+
 def main() -> None:
     """Run every method on every seed and print the table."""
     parser = argparse.ArgumentParser(description="Which methods find a planted ticket.")
     parser.add_argument("--setting", choices=SETTINGS, default="regression")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--decay", action="store_true", help="at several weight decays, what prunes trained weights")
+    parser.add_argument("--only", action="append", default=[], metavar="WORDS", help="methods with these words alone")
     parser.add_argument("--quick", action="store_true", help="does it run, in half a minute; its figures mean little")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     print(machine(1), flush=True)
     setting = small(SETTINGS[chosen.setting]) if chosen.quick else SETTINGS[chosen.setting]
-    began, used = time.time(), time.process_time()
-    rows: dict[str, list[Row]] = {name: [] for name in methods(setting)}
-    whys: dict[str, str] = {}
-    dense = []
-    for seed in range(2 if chosen.quick else chosen.seeds):
-        ground = Ground(seed, setting)
-        dense.append(ground.dense_error)
-        for name, method in methods(setting).items():
-            try:
-                rows[name].append(method(ground))
-            except TicketError as error:
-                whys[name] = str(error).split(":")[0]
-        if not seed:
-            planted = ground.planted
-            print(f"{chosen.setting}: {dict(setting.planted)}, {planted.mask}, gain {planted.teacher.gain:.0f}")
-        print(f"seed {seed}: {time.time() - began:.0f} s", flush=True)
-    columns = [
-        "method",
-        "planted weights found",
-        "chance",
-        "by layer, from the code (chance)",
-        f"{setting.figure} (seeds)",
-    ]
-    print(f"\n| {' | '.join(columns)} |")
-    print("|---|---|---|---|---|")
-    print(f"| dense student | | | | {spread(dense)} ({len(dense)}) |")
-    for name, own in rows.items():
-        print(line(name, own, whys.get(name, "")))
+    began, used, seeds = time.time(), time.process_time(), 2 if chosen.quick else chosen.seeds
+    print(f"{chosen.setting}:", end=" ")
+    if chosen.decay:
+        decayed = {
+            name: replace(setting, optimizer=optimizer, weight_decay=decay)
+            for name, (optimizer, decay) in DECAYS.items()
+        }
+        only = chosen.only or AFTER_TRAINING
+        print_decays(setting, {name: measured(one, seeds, only) for name, one in decayed.items()})
+    else:
+        print_methods(setting, measured(setting, seeds, chosen.only))
     print(f"\n{time.time() - began:.0f} s, {time.process_time() - used:.0f} s of one core")
 
 

@@ -16,6 +16,7 @@ from gentickets.actions.transfer import check_source
 from gentickets.analysis.costs import totals
 from gentickets.analysis.judge import judge_run
 from gentickets.analysis.results import RunResults
+from gentickets.analysis.text.captions import captions
 from gentickets.arms import (
     CONTROLS,
     FORK,
@@ -39,7 +40,7 @@ from gentickets.recipe import Recipe, parse_recipe
 from gentickets.report import read_run
 from gentickets.report.pages.verdict_files import document
 from gentickets.report.plots.marks import marks_of
-from gentickets.report.tables.run import full_table, size
+from gentickets.report.tables.run import full_table, row_notes, size
 from gentickets.results import Result
 from gentickets.runs.folder import RunFolder
 from gentickets.scoring import SCORINGS
@@ -210,6 +211,10 @@ def _is_reported(unit: Unit, kind: ArmKind, path: Path) -> None:
     row = summary.row(reported_as(unit.arm, unit.round), unit.round)
     assert (row is not None) == kind.in_tables
     if row is not None:
+        if kind.whole:
+            told = f"take {row.steps}: as many as the ticket of their level and its search."
+            assert any(told in sentence for sentence in captions(summary))
+            assert "compute-matched" in row_notes(row)
         assert row.name != unit.arm or kind.title == kind.name, "it has a title"
         assert size(summary, row).startswith("as ") == kind.narrower
         assert any(line[0] == row.name for line in full_table(summary).rows) or summary.is_sweep

@@ -17,7 +17,7 @@ from gentickets.criteria import magnitude, random
 from gentickets.data import Batches
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Mask, keep_top, prunable
-from gentickets.optimizers import Schedule
+from gentickets.optimizers import Schedule, build
 from gentickets.search import cut, first_ticket
 from gentickets.simulation import Planted, plant, share_found
 from gentickets.simulation.planting import Imitation, Teacher
@@ -325,3 +325,30 @@ def test_imitation_of_the_mean_image_is_one() -> None:
         task.decoder[2].bias.copy_(planted.teacher(codes).mean(0) / planted.teacher.gain)  # type: ignore[union-attr,index]
         draw = task.draw(20000, torch.Generator().manual_seed(3))
         assert float(task.figures(torch.zeros(0), draw)["imitation"].mean()) == pytest.approx(1, rel=0.05)
+
+
+def test_weight_decay_reaches_the_optimizer_and_only_an_l2_penalty_shrinks_what_has_no_gradient() -> None:
+    """At a coefficient of 1e-3 Adam takes a whole step against the penalty's sign, AdamW a thousandth of the rate."""
+    left, short = {}, benchmark.replace(benchmark.small(benchmark.SETTINGS["regression"]), steps=8, rewind_to=2)
+    for name, (optimizer, decay) in benchmark.DECAYS.items():
+        setting = benchmark.replace(short, optimizer=optimizer, weight_decay=decay)
+        plan = benchmark.Ground(0, setting).training().plan
+        assert (plan.optim.name, plan.optim.weight_decay) == (optimizer, decay)
+        weight = torch.nn.Parameter(torch.ones(1))
+        weight.grad = torch.zeros(1)
+        build(plan.optim, [weight]).step()
+        left[name] = float(1 - weight.detach()) / plan.optim.lr
+    assert left == pytest.approx({"none": 0.0, "L2 1e-4": 1.0, "L2 1e-3": 1.0, "decoupled 1e-3": 1e-3}, abs=1e-3)
+
+
+def test_the_table_of_weight_decays_has_every_method_and_decay(capsys: pytest.CaptureFixture[str]) -> None:
+    setting = benchmark.replace(benchmark.small(benchmark.SETTINGS["regression"]), steps=8, rounds=2, rewind_to=2)
+    found = benchmark.measured(setting, 2, ["fine-tuning"])
+    benchmark.print_decays(setting, {"none": found, "L2 1e-3": found})
+    *_, header, rule, dense, layer, whole = capsys.readouterr().out.splitlines()
+    assert (header, rule) == ("| planted weights found; imitation | none | L2 1e-3 |", "|---|---|---|")
+    assert dense == f"| dense student |{f' {benchmark.spread(found.dense)} |' * 2}"
+    for line, scope in ((layer, "layer"), (whole, "global")):
+        rows = found.rows[f"fine-tuning, {scope}"]
+        told = f" {benchmark.spread([r.found.all for r in rows])}; {benchmark.spread([r.error for r in rows])} |"
+        assert line == f"| fine-tuning, {scope} |{told * 2}"

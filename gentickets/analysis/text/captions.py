@@ -18,7 +18,7 @@ from gentickets.analysis.text.format import (
     plus_minus,
 )
 from gentickets.analysis.transfer_levels import TransferVerdict
-from gentickets.arms import KINDS, MASK_ALONE, MATCHED, UNMASKED, ArmName
+from gentickets.arms import KINDS, MASK_ALONE, MATCHED, UNMASKED, ArmName, kind_of
 from gentickets.metrics import known
 from gentickets.sparsity import in_brackets, of_all
 from gentickets.statistics import LEAST_SEEDS
@@ -71,6 +71,9 @@ def captions(summary: Summary) -> list[str]:
     arms = {name.base for name in names if not name.scaled}
     if any(name.longer for name in names):
         found.append("Longer arms are compared with the longer dense run.")
+    if steps := {row.steps for row in summary.rows if kind_of(row.arm).whole}:
+        most = f"{max(steps):,}" if len(steps) == 1 else f"up to {max(steps):,}"
+        found.append(f"Arms of equal total steps take {most}: as many as the ticket of their level and its search.")
     for kind in (kind for kind in KINDS.values() if kind.equal and kind.name in arms and not kind.whole):
         what = "FLOPs" if kind.equal == "flops" else "weights"
         found.append(f"A {kind.title} has no mask, and as many {what} as the ticket of its level.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor
 from gentickets.errors import Status, TicketError
 from gentickets.files import split_header
 from gentickets.files.belonging import check_beside
-from gentickets.files.tensor_header import FORMAT, KEY
+from gentickets.files.tensor_header import DAMAGED, FORMAT, KEY, MOST_BYTES, stated_size
 from gentickets.tickets import Tensors
 
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
@@ -49,11 +50,22 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     if path.exists() and not path.is_file() and not path.is_dir():  # to open a pipe would wait for its writer
         raise TicketError(f"{path} is no file", Status.TICKET)
     try:
-        return unpack(path.read_bytes(), kind, path)
+        return unpack(_bounded(path), kind, path)
     except FileNotFoundError as error:
         raise TicketError(f"no file {path}") from error
     except IsADirectoryError as error:
         raise TicketError(f"{path} is a folder, not a {kind} file") from error
+
+
+def _bounded(path: Path) -> bytes:
+    """A tensor file's bytes; of one that is not as long as its header says, no more than tell what it is."""
+    with open(path, "rb") as file:
+        start = file.read(8 + MOST_BYTES)
+        size = os.fstat(file.fileno()).st_size
+        if size <= len(start) or stated_size(start) != size:
+            return start
+        file.seek(0)
+        return file.read()
 
 
 def unpack(data: bytes, kind: str, where: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -83,18 +95,17 @@ def _what_else(data: bytes, where: Path) -> str:
         return "is damaged: it is empty"
     if where.suffix.lower() == ".toml":
         return f"is no safetensors file: it looks like a recipe, and for that there is: gentickets find {where}"
-    damaged = "is damaged, cut short, or no safetensors file"
     if data[8:9] == b"{":  # behind eight bytes of length: the header's beginning
-        return damaged
+        return DAMAGED
     for beginning, kind in _BEGINNINGS:
         if data.startswith(beginning):
             return f"is no safetensors file: it begins like {kind}"
     try:
         text = data[:512].decode("utf-8").lstrip()
     except UnicodeDecodeError:
-        return damaged
+        return DAMAGED
     if "\0" in text:
-        return damaged
+        return DAMAGED
     kind = "JSON" if text.startswith(("{", "[{")) else "HTML" if text.startswith("<") else "text"
     return f"is no safetensors file: it holds {kind}"
 

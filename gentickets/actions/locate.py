@@ -124,7 +124,7 @@ def resuming(run: RunFolder) -> str:
         return shlex.join(["gentickets", "transfer", "--resume", "--out", str(run.path), *again])
     command = ["gentickets", "find", str(run.recipe), "--out", str(run.path)]
     try:
-        given = parse_recipe(run.recipe.read_text(encoding="utf-8"), plugins=plugins)
+        given = parse_recipe(run.recipe_text(), plugins=plugins)
     except (TicketError, OSError, ValueError):
         changed = []
     else:
@@ -139,9 +139,8 @@ def resuming(run: RunFolder) -> str:
 
 def recipe_of(run: RunFolder) -> Recipe:
     """The recipe of a run as its record has it; TicketError (status 3) where that is no recipe."""
-    text = run.recipe.read_text(encoding="utf-8", errors="replace") if run.recipe.is_file() else ""
     name = run.path.resolve().name
-    return stored_recipe(run.read_record()["recipe"], name=name, text=text, where=str(run.record))
+    return stored_recipe(run.read_record()["recipe"], name=name, text=run.recipe_text(), where=str(run.record))
 
 
 def _at(recipe: Mapping[str, Any], key: str) -> Any:

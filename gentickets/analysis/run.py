@@ -45,7 +45,7 @@ def read_run(path: Path) -> Run:
     name = path.resolve().name
     if "identity" in record:
         stored_recipe(record["recipe"], where=str(folder.record))
-    text = folder.recipe.read_text("utf-8", errors="replace") if folder.recipe.is_file() else ""
+    text = folder.recipe_text(record.get("text"))
     results = read_results(path)
     try:
         declared = record["claim"]["declared"]["seeds"] if record.get("claim") else None

@@ -20,6 +20,7 @@ from gentickets.experiment.plan import Unit, plan_units
 from gentickets.experiment.pool import Pool
 from gentickets.experiment.start_record import available_cores, continued_record, record_of
 from gentickets.experiment.worker import BEAT_SECONDS
+from gentickets.files import MOST_TEXT, bounded
 from gentickets.ledger import write_ledger
 from gentickets.recipe import Recipe, diff, recipe_from, stored_recipe
 from gentickets.results import Result
@@ -122,7 +123,7 @@ def _settle(
 def _restarted(run: RunFolder, recipe: Recipe, before: Mapping[str, Any], record: dict[str, Any]) -> dict[str, Any]:
     """The record of a run of which no round has begun, with the recipe's text beside it."""
     text = recipe.text.encode()
-    there = run.recipe.read_bytes() if run.recipe.is_file() else text
+    there = bounded(run.recipe, MOST_TEXT) if run.recipe.is_file() else text
     if hashlib.sha256(there).hexdigest() not in (before.get("text"), record["text"]):
         raise TicketError(f"{run.recipe} is not what the run there was started with; choose another --out")
     if run.record_text(before) != run.record_text(record):

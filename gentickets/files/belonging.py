@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from gentickets.arms import kind_of
 from gentickets.errors import Status, TicketError
+from gentickets.files.bounded import MOST_PICTURE, bounded
 from gentickets.files.json_file import UNCHECKED, read_json
 from gentickets.files.result_fields import check_fields
 from gentickets.files.tensor_header import read_header
@@ -108,7 +109,7 @@ def check_files(told: Mapping[str, Any], path: Path) -> None:
 def pictures_of(folder: Path) -> dict[str, str]:
     """The pictures of a round by the names of their files, each with its SHA-256."""
     there = [folder / name for name in PICTURES if (folder / name).is_file()]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in there}
+    return {path.name: hashlib.sha256(bounded(path, MOST_PICTURE)).hexdigest() for path in there}
 
 
 def check_beside(file: Path, sha256: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gentickets.errors import Status, TicketError
+from gentickets.files.bounded import bounded
 
 UNCHECKED = 1
 """The format that had no checksums."""
@@ -44,12 +44,7 @@ def read_json(path: Path, newest: int, *, unstated: int | None = None) -> dict[s
 
     ``unstated``: the format of a file that states none.
     """
-    about = path.stat()
-    if not stat.S_ISREG(about.st_mode):  # to open a pipe would wait for its writer
-        raise _damaged(path, "it is no file")
-    if about.st_size > MOST_BYTES:
-        raise _damaged(path, f"it is larger than {MOST_BYTES >> 20} MiB")
-    return parse_json(path.read_bytes(), path, newest, unstated=unstated)
+    return parse_json(bounded(path, MOST_BYTES), path, newest, unstated=unstated)
 
 
 def parse_json(data: bytes | str, where: Path, newest: int, *, unstated: int | None = None) -> dict[str, Any]:

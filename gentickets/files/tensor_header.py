@@ -13,7 +13,8 @@ from gentickets.errors import Status, TicketError
 from gentickets.files.json_file import limited, shortened
 
 FORMAT = 1
-KEY = "gentickets"
+KEY, METADATA = "gentickets", "__metadata__"
+DAMAGED = "is damaged, cut short, or no safetensors file"
 MOST_BYTES = 4 << 20
 """Of a header: a network of a thousand layers with optimizer state and averages takes a tenth."""
 MOST_TENSORS = 20_000
@@ -39,12 +40,28 @@ def read_header(path: Path) -> Header:
         raise TicketError(f"{path} is no file", Status.TICKET)
     with open(path, "rb") as file:
         start = file.read(8)
-        length = _length(start, os.fstat(file.fileno()).st_size)
-        data = file.read(length) if length is not None else b""
+        size = os.fstat(file.fileno()).st_size
+        length = _length(start, size)
+        data = start + (file.read(length) if length is not None else b"")
     try:
-        return split_header(start + data, path)
+        header = split_header(data, path)
     except NoTensorFile as error:
-        raise TicketError(f"{path} is damaged, cut short, or no safetensors file", Status.TICKET) from error
+        raise TicketError(f"{path} {DAMAGED}", Status.TICKET) from error
+    if stated_size(data) != size:
+        raise TicketError(f"{path} {DAMAGED}", Status.TICKET)
+    return header
+
+
+def stated_size(data: bytes) -> int | None:
+    """How many bytes a file has by the header that these begin with; None where they hold no sound one."""
+    if (length := _length(data[:8], len(data))) is None:
+        return None
+    try:
+        entries = json.loads(data[8 : 8 + length])
+        ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != METADATA]
+    except (ValueError, AttributeError, LookupError, TypeError, RecursionError):
+        return None
+    return 8 + length + max(ends, default=0) if all(type(end) is int for end in ends) else None
 
 
 def split_header(data: bytes, where: Path) -> Header:
@@ -57,7 +74,7 @@ def split_header(data: bytes, where: Path) -> Header:
         raise TicketError(message, Status.TICKET)
     try:
         entries = json.loads(data[8 : 8 + length])
-        metadata = entries.get("__metadata__", {})
+        metadata = entries.get(METADATA, {})
     except (ValueError, AttributeError, RecursionError) as error:
         raise NoTensorFile(str(error)) from error
     if len(entries) > MOST_TENSORS:

@@ -7,11 +7,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from gentickets.errors import TicketError, nearest
+from gentickets.files import MOST_TEXT
 from gentickets.recipe.bounds import LONGEST
 from gentickets.recipe.words import one_line
-
-LARGEST = 1_000_000
-"""Bytes of a recipe; more is another kind of file."""
 
 
 def shipped_recipes() -> dict[str, Traversable]:
@@ -64,11 +62,11 @@ def _is_file(path: Path) -> bool:
 def _bounded(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
+            raw = file.read(MOST_TEXT + 1)
     except PermissionError as error:
         raise TicketError(f"recipe file '{path}' may not be read: {error.strerror}") from error
-    if len(raw) > LARGEST:
-        raise TicketError(f"'{path}' is larger than {LARGEST:,} bytes: not a recipe")
+    if len(raw) > MOST_TEXT:
+        raise TicketError(f"'{path}' is larger than {MOST_TEXT:,} bytes: not a recipe")
     return raw
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -20,7 +21,7 @@ except ImportError:  # Windows
 from gentickets.definitions import Definitions, definitions_of
 from gentickets.disk import make_folder, record
 from gentickets.errors import Status, TicketError
-from gentickets.files import json_bytes, read_json
+from gentickets.files import MOST_TEXT, bounded, json_bytes, read_json
 from gentickets.files.belonging import FORMAT, Owner, owner_of
 from gentickets.results import Result, read_result
 from gentickets.runs.holder import holder, sign
@@ -90,6 +91,18 @@ class RunFolder:
     def state(self) -> Path:
         """state.json: what the last attempt at the run has lost, if anything."""
         return self.path / "state.json"
+
+    def recipe_text(self, sha256: object = None) -> str:
+        """The recipe's text as given; a comment instead where it is not the one of this hash, with which a run began.
+
+        Empty where it is gone; TicketError (status 3) where it is larger than recipes are.
+        """
+        if not self.recipe.is_file():
+            return ""
+        data = bounded(self.recipe, MOST_TEXT)
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            return "# recipe.toml has been changed since this run began; what it ran with is in run.json.\n"
+        return data.decode("utf-8", "replace")
 
     def cell(self, seed: int, arm: str) -> Path:
         """The folder of one seed and one arm."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import random
 import shutil
 import zipfile
@@ -276,6 +277,19 @@ def test_a_run_may_be_renamed_copied_and_packed(run: Path, tmp_path: Path) -> No
         find(small_recipe(tmp_path, "ae", *QUICK), place, EVERY_STEP)
     round = shutil.copytree(tmp_path / "renamed/seed-0/ticket/round-02", tmp_path / "mine")
     assert read_ticket(round / "ticket.safetensors")[0].origin.round == 2, "a round by itself, anywhere"
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "run.json", "seed-0/ticket/round-02/reconstructions.png"])
+def test_a_file_without_end_is_refused_unread(name: str, run: Path) -> None:
+    os.truncate(run / name, 1 << 40)
+    refused(lambda: read_run(run), name, "larger than")
+
+
+def test_a_recipe_that_was_changed_since_is_not_shown_as_that_of_the_run(run: Path) -> None:
+    path = run / "recipe.toml"
+    assert read_run(run).recipe_text == path.read_text()
+    path.write_text(path.read_text().replace("seed", "sead"))
+    assert read_run(run).recipe_text.startswith("# recipe.toml has been changed since this run began")
 
 
 def test_a_picture_that_is_gone_or_of_another_arm_is_noticed(run: Path) -> None:

@@ -125,6 +125,19 @@ def test_truncated_files_are_damaged(length: int, batches: Batches, tmp_path: Pa
         read_ticket(path)
 
 
+def test_a_file_of_another_length_than_it_says_is_refused_before_it_is_read(batches: Batches, tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    write_ticket(path, some_ticket("ae-mlp", batches))
+    sound = path.read_bytes()
+    for length in (len(sound) - 100, len(sound) + 1, 1 << 40):  # the last is sparse, and more than memory holds
+        path.write_bytes(sound)
+        os.truncate(path, length)
+        for read in (read_header, read_ticket):
+            with pytest.raises(TicketError, match="damaged, cut short") as caught:
+                read(path)
+            assert caught.value.status == Status.TICKET
+
+
 def test_pickles_are_never_run(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, tuple[str]]:

@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from gentickets.accounting.formulas import CONVOLUTION, KINDS, LINEAR, Formula, formula_of
+from gentickets.accounting.formulas import COMPLEX, CONVOLUTION, KINDS, LINEAR, Formula, formula_of
 from gentickets.accounting.free import is_free
 from gentickets.shared import billed
 from gentickets.storage import memory_of
@@ -110,7 +110,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.uncounted.add(name)
             self.note(func, (args, kwargs), out)
         else:
-            self.book(func, given, out, kind, flops)
+            self.book(func, given, out, kind, flops * (COMPLEX if _is_complex(out) else 1))
         return out
 
     def book(self, func: Any, given: Mapping[str, Any], out: Any, kind: str, flops: int) -> None:
@@ -231,6 +231,10 @@ def _registered(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Fo
     """The formula that others have registered with PyTorch, for these arguments."""
     found = flop_registry.get(getattr(func, "_overloadpacket", func))
     return None if found is None else lambda given, out: int(found(*args, **kwargs, out_val=out))
+
+
+def _is_complex(out: Any) -> bool:
+    return any(tensor.is_complex() for tensor in _tensors(out))
 
 
 def _is_nested(given: Any) -> bool:

@@ -2,7 +2,8 @@
 
 **Products** (convolutions, matrix products): a multiply-add for every pair of numbers that are multiplied and summed,
 those on padding included. Every weight of a convolution is used once at each point of its output, or of its *input*
-where it is transposed (Trap 22); groups make the weight smaller. Biases are not counted.
+where it is transposed (Trap 22); groups make the weight smaller. Biases are not counted. Of complex numbers a
+multiply-add is four of real ones.
 
 **Norms**, for each number that is normalized, in as few operations as it can be done with; what is done once a channel
 or once an image is not counted:
@@ -42,6 +43,9 @@ from gentickets.accounting.layers import LAYERS
 CONVOLUTION, LINEAR, NORM = "convolution", "linear", "norm"
 KINDS = (CONVOLUTION, LINEAR, NORM)
 """Kinds of work. Products with patches, which stand in for convolutions in bfloat16, are linear."""
+
+COMPLEX = 4
+"""Multiply-adds of real numbers in one of complex ones."""
 
 Given = Mapping[str, Any]
 """An operation's arguments by their names in its schema."""

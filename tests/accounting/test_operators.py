@@ -303,6 +303,8 @@ def test_recurrent_layers_of_other_devices(name: str) -> None:
         (lambda: F.pdist(noise(6, 4)), 3 * 15 * 4),
         (lambda: torch.sparse.mm(torch.eye(4).to_sparse(), noise(4, 5)), 2 * 4 * 5),
         (lambda: torch.eye(4).to_sparse_csr() @ noise(4, 5), 2 * 4 * 5),
+        (lambda: torch.einsum("ij,jk->ik", *(noise(*size) + 0j for size in ((3, 4), (4, 5)))), 4 * 2 * 3 * 4 * 5),
+        (lambda: torch.vdot(noise(4) + 0j, noise(4) + 0j), 4 * 2 * 4),
         (lambda: torch.vmap(torch.mm)(noise(2, 3, 4), noise(2, 4, 5)), 2 * 2 * 3 * 4 * 5),
     ],
 )  # fmt: skip

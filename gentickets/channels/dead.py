@@ -80,8 +80,7 @@ class _Seen:
                 lambda layer, given, path=path: seen.note(path, layer, given[0])
             )
         with eager(copy), untouched(copy, 0):
-            like = next(task.parameters())
-            inputs = copy.inputs(like.new_zeros(2, *task.image))
+            inputs = copy.inputs(task.blank(2))
             for component in task.components:
                 copy.get_submodule(component)(*inputs[component])
         return seen

@@ -74,7 +74,7 @@ def synflow(task: Task, batches: Sequence[Batch] = (), seed: int = 0) -> Scores:
                 name, weight = own[key]
                 share = laid_out(flow / torch.where(largest > 0, largest, 1.0), weight, weights[name])
                 found[name] = found[name] + share if name in found else share
-            if any(bool((flow < -_ROUNDING * flow.abs().max()).any()) for flow in flows.values()):
+            if any(bool((flow < -_ROUNDING * flow.abs().max()).any()) for flow in flows.values() if flow.numel()):
                 refused[component] = TicketError(
                     f"SynFlow scores of '{component}' are negative: a layer there normalizes by its own input (layer, "
                     "group or instance norm, or batch norm without running statistics); use magnitude or lamp",
@@ -120,23 +120,26 @@ def _flows(component: nn.Module, arguments: tuple[object, ...], weights: Sequenc
         _constant_sigmas(component),
         substituted(component, positive | _buffers(component, place)),
     ):
-        outputs = [one for one in tensors_in(_run(component, arguments)) if one.requires_grad]
-    if not outputs:
-        return {}
-    for one in outputs:
-        _skip_squashing(one)
-    leaves = [positive[id(weight)] for weight in weights]
-    gradients = torch.autograd.grad(outputs, leaves, [torch.ones_like(one) for one in outputs], allow_unused=True)
-    found = zip(weights, leaves, gradients, strict=True)
+        leaves = [positive[id(weight)] for weight in weights]
+        slopes = _slopes(component, arguments, leaves)
+    found = zip(weights, leaves, slopes, strict=True)
     return {id(weight): leaf.detach() * slope for weight, leaf, slope in found if slope is not None}
 
 
-def _run(component: nn.Module, arguments: tuple[object, ...]) -> object:
-    """A component's output, tensors that it makes by itself in float64 too; TicketError where it wants another kind."""
+def _slopes(component: nn.Module, arguments: tuple[object, ...], leaves: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    """dR/dw of some weights, while others stand in for them: a checkpointed component runs again on the way back.
+
+    Tensors that it makes by itself are in float64 too; TicketError where it wants another kind.
+    """
     before = torch.get_default_dtype()
     try:
         torch.set_default_dtype(torch.float64)
-        return component(*arguments)
+        outputs = [one for one in tensors_in(component(*arguments)) if one.requires_grad]
+        if not outputs:
+            return [None] * len(leaves)
+        for one in outputs:
+            _skip_squashing(one)
+        return torch.autograd.grad(outputs, leaves, [torch.ones_like(one) for one in outputs], allow_unused=True)
     except RuntimeError as error:
         text = str(error).partition("\n")[0]
         if not any(kind in text for kind in ("dtype", "Double", "Float", "scalar type")):

@@ -174,6 +174,12 @@ class Task(nn.Module):
         """Where the parameters are."""
         return next(self.parameters()).device
 
+    def blank(self, n: int) -> Tensor:
+        """n images of zeros, as the networks are given: float32, or the one other real kind of all their numbers."""
+        kinds = {parameter.dtype for parameter in self.parameters()}
+        kind = next(iter(kinds)) if len(kinds) == 1 else torch.float32
+        return torch.zeros(n, *self.image, device=self.device, dtype=kind.to_real())
+
     def trained_by(self, objective: Objective) -> dict[str, nn.Parameter]:
         """The parameters that an objective trains, by name; an unknown component is an error.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import nn
 
 from gentickets.channels import groups_of
@@ -55,8 +54,7 @@ def fit(source: Task, target: Task, pairing: Pairing, batch: Batch | None = None
     if not differ:
         return Fit()
     components = dict.fromkeys(component_of(name) for name in differ)
-    blank = torch.zeros(2, *source.image).to(next(source.parameters()))
-    groups = groups_of(source, blank if batch is None else batch, components=components)
+    groups = groups_of(source, source.blank(2) if batch is None else batch, components=components)
     stands: dict[tuple[str, int], list[tuple[Group, Member]]] = {}
     for group in groups.values():
         for member in group.members:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
+from torch.utils.checkpoint import checkpoint
 
 from gentickets.accounting import flops, steps
 from gentickets.actions.measure import sample_flops
@@ -277,6 +278,31 @@ def complex_inside() -> nn.Sequential:
     return mlp(Complex())
 
 
+class Filtered(nn.Module):
+    """Its first parameter is complex, and it takes real images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter = nn.Parameter(torch.ones(SIZE // 2 + 1, dtype=torch.complex64))
+        self.net = mlp()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = torch.fft.irfft(torch.fft.rfft(self.net(x)) * self.filter, n=SIZE)
+        return y
+
+
+class Checkpointed(nn.Module):
+    """It runs again on the way back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = checkpoint(self.net, x, use_reentrant=False)
+        return y
+
+
 def scripted() -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -352,6 +378,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "complex": complex_inside,
     "compiled apart": lambda: torch.compile(mlp(), backend="eager"),
     "scripted": scripted,
+    "complex filter": Filtered,
+    "checkpointed": Checkpointed,
 }
 
 
@@ -559,6 +587,28 @@ def test_outputs_of_any_kind_are_scored_as_tensors_are(kind: str) -> None:
         ours, theirs = CRITERIA[criterion](told, [BATCH], 0), CRITERIA[criterion](bare, [BATCH], 0)
         for name in theirs:
             assert torch.allclose(ours[name.replace("net.", "net.net.", 1)], theirs[name]), criterion
+
+
+def test_a_component_that_runs_again_on_the_way_back_is_scored_as_others_are() -> None:
+    again, once = make("checkpointed"), make("plain")
+    again.net.net.load_state_dict(once.net.state_dict())
+    for criterion in ("synflow", "snip", "grasp"):
+        ours, theirs = CRITERIA[criterion](again, [BATCH], 0), CRITERIA[criterion](once, [BATCH], 0)
+        for name in theirs:
+            assert torch.allclose(ours[name.replace("net.", "net.net.", 1)], theirs[name]), criterion
+
+
+def test_a_layer_without_outputs_is_scored_too() -> None:
+    class Wider(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.none = mlp(), nn.Linear(SIZE, 0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.net(x) + self.none(x).sum(1, keepdim=True)
+
+    scores = CRITERIA["synflow"](One(Wider()), [BATCH], 0)
+    assert scores["net.none.weight"].shape == (0, SIZE)
 
 
 HELD = [threading.Lock(), (number for number in range(3))]

@@ -11,7 +11,7 @@ layers), ``vae`` (one hidden layer, images alone, the decoder is pruned): 4, 11 
 ``--decay`` trains at several weight decays (`DECAYS`) instead, those methods alone that prune trained weights (or, with
 ``--only``, whose name has one of some words in it): an L2 penalty as Adam takes it, and AdamW's decoupled decay.
 
-    python benchmarks/planted.py [--setting regression] [--seeds 5] [--decay] [--only WORDS ...] [--quick]
+    python benchmarks/planted.py [--setting regression] [--seeds 5] [--decay [DECAY ...]] [--only WORDS ...] [--quick]
 """
 
 from __future__ import annotations
@@ -279,7 +279,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Which methods find a planted ticket.")
     parser.add_argument("--setting", choices=SETTINGS, default="regression")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--decay", action="store_true", help="at several weight decays, what prunes trained weights")
+    told = f"what prunes trained weights, at weight decays: {', '.join(DECAYS)} (every one)"
+    parser.add_argument("--decay", nargs="*", choices=DECAYS, metavar="DECAY", help=told)
     parser.add_argument("--only", action="append", default=[], metavar="WORDS", help="methods with these words alone")
     parser.add_argument("--quick", action="store_true", help="does it run, in half a minute; its figures mean little")
     chosen = parser.parse_args()
@@ -288,10 +289,11 @@ def main() -> None:
     setting = small(SETTINGS[chosen.setting]) if chosen.quick else SETTINGS[chosen.setting]
     began, used, seeds = time.time(), time.process_time(), 2 if chosen.quick else chosen.seeds
     print(f"{chosen.setting}:", end=" ")
-    if chosen.decay:
+    if chosen.decay is not None:
+        wanted = {name: DECAYS[name] for name in chosen.decay or DECAYS}
         decayed = {
             name: replace(setting, optimizer=optimizer, weight_decay=decay)
-            for name, (optimizer, decay) in DECAYS.items()
+            for name, (optimizer, decay) in wanted.items()
         }
         only = chosen.only or AFTER_TRAINING
         print_decays(setting, {name: measured(one, seeds, only) for name, one in decayed.items()})

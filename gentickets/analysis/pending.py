@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gentickets.analysis.results import RunResults
 from gentickets.arms import BUDGET, DENSE, SEARCH, TICKET, TRANSFER, WIDTH, ArmName, kind_of, variants
+from gentickets.recipe.whole import whole_arms
 
 
 def pending_results(results: RunResults, level: int | None) -> list[str]:
@@ -36,7 +37,8 @@ def _wanted(results: RunResults) -> dict[str, list[int]]:
     wanted |= {"ticket": [0, *results.levels], **dict.fromkeys(results.controls, rounds)}
     if carried := results.transfer_rounds:
         wanted |= dict.fromkeys([TRANSFER, *results.transfer_controls], carried)
-    return wanted | ({BUDGET: [0]} if results.recipe.budget else {})
+    whole = {arm: [results.recipe.claim_round or 0] for arm in whole_arms(results.recipe)}
+    return wanted | whole | ({BUDGET: [0]} if results.recipe.budget else {})
 
 
 def _broken(results: RunResults, round: int) -> list[int]:

@@ -12,6 +12,8 @@ import pytest
 import torch
 from helpers import HERE, recipe_text
 
+from gentickets.actions.dry_run import estimate
+from gentickets.analysis.summary import summarize
 from gentickets.arms import WHOLE
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.dispatch import job_of
@@ -21,7 +23,7 @@ from gentickets.experiment.plan import Unit, plan_units, search_budget
 from gentickets.experiment.run import find
 from gentickets.ledger import Compute, total_compute
 from gentickets.masks import full_mask
-from gentickets.recipe import Recipe, load_recipe, parse_recipe
+from gentickets.recipe import Recipe, load_recipe, parse_recipe, recipe_from
 from gentickets.recipe.asked import complete, missing
 from gentickets.recipe.declared import claim_hash
 from gentickets.recipe.whole import NO_LEVEL, NO_SEARCH, NOT_ASKED, total_steps, whole_arms, why_no_whole_arms
@@ -195,6 +197,37 @@ def test_checkpoints_are_chosen_as_the_tickets_are(run: RunFolder) -> None:
         assert result is not None
         assert (result.status, result.selection) == ("done", ticket.selection)
         assert (result.steps, result.trained, [one["step"] for one in result.checkpoints]) == (TOTAL, TOTAL, [27, 28])
+
+
+def test_a_run_that_was_judged_without_them_takes_them_on_and_keeps_the_rest(run: RunFolder, tmp_path: Path) -> None:
+    own, recipe = RunFolder(tmp_path / "run"), parse_recipe(ASKED, name="x")
+    find(parse_recipe(ASKED + "whole = false\n", name="x"), own.path, HERE)
+    waiting = summarize(read_results(own.path), recipe).missing
+    assert waiting == tuple(f"{arm}: 0 of 1 rounds are done" for arm in planned(recipe))
+    before = {path: path.read_bytes() for path in own.path.glob("seed-*/*/*/*")}
+    assert not [path for path in before if "whole" in str(path.relative_to(own.path))]
+    find(recipe, own.path, HERE)
+    for arm in planned(recipe):
+        assert own.round(0, arm, LEVEL).trained.read_bytes() == run.round(0, arm, LEVEL).trained.read_bytes()
+    kept = {path: path.read_bytes() for path in before if path.exists()}
+    assert summarize(read_results(own.path), recipe).missing == ()
+    assert all(content == before[path] for path, content in kept.items())
+    assert {path for path in before if path.name == "result.json"} <= kept.keys()
+
+
+def test_a_record_that_does_not_know_of_them_asks_for_them() -> None:
+    record = parse_recipe(ASKED, name="x").resolved()
+    del record["verdict"]["whole"]
+    assert whole_arms(recipe_from(record)) == whole_arms(parse_recipe(ASKED, name="x"))
+
+
+def test_an_estimate_counts_them(tmp_path: Path) -> None:
+    told = {
+        word: estimate(parse_recipe(ASKED + f"whole = {word}\n", name="x"), tmp_path / "new", HERE)
+        for word in ("true", "false")
+    }
+    assert told["true"]["steps_left"] - told["false"]["steps_left"] == 4 * TOTAL
+    assert set(told["true"]["arms"]) - set(told["false"]["arms"]) == set(WHOLE) - {"scratch-whole"}
 
 
 @pytest.mark.parametrize("arm", ["dense-whole", "reinit-whole"])

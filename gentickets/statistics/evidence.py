@@ -43,6 +43,8 @@ class Arms:
     declared: tuple[str, ...] | None = None
     """The arms that the claim declared as controls; None: those of ``controls``. Further arms in ``controls`` make a
     win harder, but cannot show that a control does as well."""
+    images: Arms | None = None
+    """The same arms as arrays (..., seeds, images), where test images count as a sample."""
 
     @property
     def opponents(self) -> tuple[str, ...]:
@@ -83,14 +85,14 @@ def contrasts(arms: Arms, margin: Margin) -> dict[str, Array]:
     return found | {name: _contrast(own, arms.ticket, lead) for name, own in arms.controls.items()}
 
 
-def evidence(arms: Arms, margin: Margin, analyses: Sequence[int], images: Arms | None = None) -> Evidence:
+def evidence(arms: Arms, margin: Margin, analyses: Sequence[int]) -> Evidence:
     """Test one level at interim analyses of so many seeds each, the first ones of those there.
 
-    ``images``: the same arms as arrays (..., seeds, images), where test images count as a sample. An analysis with
-    fewer than 3 seeds shows nothing, nor does an arm with a value that is not finite, in any analysis that has it.
+    An analysis with fewer than 3 seeds shows nothing, nor does an arm with a value that is not finite, in any analysis
+    that has it.
     """
     own = contrasts(arms, margin)
-    every = {} if images is None else contrasts(images, margin)
+    every = {} if arms.images is None else contrasts(arms.images, margin)
     below: dict[str, Array] = {}
     above: dict[str, Array] = {}
     for name, values in own.items():

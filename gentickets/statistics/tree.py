@@ -33,6 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gentickets.errors import TicketError
 from gentickets.statistics.evidence import LEAST_SEEDS, Arms, Evidence, evidence, nothing
 from gentickets.statistics.margins import Margin
 from gentickets.statistics.spending import LINEAR, Spending
@@ -77,13 +78,14 @@ class Terms:
     spending: str = LINEAR
     disasters: float | None = None
     """The share of seeds that may be disasters unseen where the ticket WINS; None: not limited."""
-    calibrated: bool = True
-    """False where test images count as a sample: their error does not shrink with seeds, so Bonferroni's shares."""
+    images: str = "fixed"
+    """``sample``: test images count as a sample (`Arms.images` must be there). As their error does not shrink with
+    seeds, interim analyses then share alpha by Bonferroni."""
 
     @property
     def plan(self) -> Spending:
         """The interim analyses."""
-        return Spending(self.seeds, self.analyses, self.spending, self.calibrated)
+        return Spending(self.seeds, self.analyses, self.spending, self.images == "fixed")
 
     @property
     def praise(self) -> float:
@@ -124,7 +126,7 @@ class Nodes:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdicts of all levels, and what they rest on."""
+    """The verdicts of all levels, and what they rest on (`statistics.record` lists it part by part)."""
 
     codes: Codes
     """(..., levels): places in `VERDICTS`."""
@@ -134,6 +136,10 @@ class Judgement:
     blame: Array
     """(levels): the size at which each kind of its blame was tested."""
     weights: Array
+    terms: Terms
+    levels: tuple[Evidence, ...]
+    longer: Evidence | None
+    declared: int | None
 
     @property
     def verdicts(self) -> NDArray[np.str_]:
@@ -151,6 +157,8 @@ def judge(
     taken = terms.plan.taken(seeds)
     shape = there[0].ticket.shape[:-1] if there else ()
     unknown = nothing((), len(taken), shape)
+    if terms.images == "sample" and any(one.images is None for one in there):
+        raise TicketError("test images count as a sample, and the metric of single images was not stored")
     found = [unknown if one is None else evidence(one, terms.margin, taken) for one in levels]
     more = None if longer is None else evidence(longer, terms.margin, taken)
     return decide_tree(found, terms, max(taken, default=0), longer=more, declared=declared)
@@ -184,7 +192,7 @@ def decide_tree(
     found = np.stack(codes, -1)
     if seeds < LEAST_SEEDS:
         found = np.zeros_like(found)
-    return Judgement(found, tuple(nodes), praise, blame, weights)
+    return Judgement(found, tuple(nodes), praise, blame, weights, terms, tuple(levels), longer, declared)
 
 
 def no_level_worse(judgement: Judgement, terms: Terms) -> Flags:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gentickets.simulation.arms import Level, Runs, World, draw_runs, typical
+from gentickets.simulation.arms import Level, Runs, World, draw_runs
 from gentickets.simulation.judging import (
-    Verdicts,
-    as_needed,
+    Rates,
     best_of_levels,
-    doubled,
+    by_tree,
+    false_rates,
     run_verdicts,
     within_one_deviation,
 )
@@ -25,17 +25,16 @@ __all__ = [
     "Found",
     "Level",
     "Planted",
+    "Rates",
     "Runs",
-    "Verdicts",
     "World",
-    "as_needed",
     "best_of_levels",
-    "doubled",
+    "by_tree",
     "draw_runs",
+    "false_rates",
     "plant",
     "run_verdicts",
     "share_found",
-    "typical",
     "within_one_deviation",
 ]
 

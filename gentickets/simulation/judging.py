@@ -1,7 +1,7 @@
-"""Verdicts of simulated runs: how often is a ticket called winning that is not?
+"""Verdicts of simulated runs: how often is more good, or more bad, said of a ticket than is true?
 
-Runs are drawn from a world by the thousand and judged by the very code that judges a real one. Beside it stand the
-habits of the field.
+Runs are drawn from a world by the thousand and judged by the very code that judges a real one, at every declared
+interim analysis. Beside it stand the habits of the field.
 """
 
 from __future__ import annotations
@@ -11,112 +11,77 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from gentickets.seeds import derive
-from gentickets.simulation.arms import Flags, Runs, Words, World, draw_runs
-from gentickets.statistics import UNDECIDED, Values, look_sizes
+from gentickets.simulation.arms import Flags, Runs, World, draw_runs
+from gentickets.statistics.evidence import Arms
+from gentickets.statistics.tree import BAD, VERDICTS, Terms, judge
 
-Numbers = NDArray[np.int64]
+Codes = NDArray[np.int8]
 
-MOST_SEEDS = 4
-"""How many times the first look's seeds a rule of simulated runs asks for at most."""
+Rule = Callable[[Runs, Terms], Codes]
+"""(runs with the seeds so far, the claim's terms) -> verdicts (runs, levels), as places in a list of verdicts."""
 _CHUNK = 1000
 """Runs drawn at a time."""
 
 
-@dataclass(frozen=True)
-class Verdicts:
-    """What runs were called."""
-
-    words: Words
-    """(looks, runs, levels): after each look; a look that was not taken repeats the one before."""
-    seeds: Numbers
-    """(runs): how many seeds each had in the end."""
-
-
-Rule = Callable[[Runs, float, float], Numbers]
-"""(undecided runs, margin, alpha of a look) -> how many seeds each wants, at least one more."""
-
-
-def doubled(runs: Runs, margin: float, alpha: float) -> Numbers:
-    """Twice as many seeds."""
-    count, seeds = runs.levels[0].dense.shape
-    return np.full(count, 2 * seeds)
-
-
-def as_needed(runs: Runs, margin: float, alpha: float) -> Numbers:
-    """As many as the declared level's weakest part needs to be shown at 80 %, by the normal formula.
-
-    That is (z(1 - alpha) + z(0.8))^2 over the squared effect, plus 1; four times as many at most. A cheap stand-in for
-    `statistics.seeds_needed`.
-    """
-    one = runs.levels[runs.declared]
-    seeds = one.dense.shape[-1]
-    losses = [one.ticket - one.dense - margin * np.abs(one.dense)]
-    losses += [one.ticket - arm for arm in one.controls.values()]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        effect = np.maximum.reduce([loss.mean(-1) / loss.std(-1, ddof=1) for loss in losses])
-        needed = ((special.ndtri(1 - alpha) + special.ndtri(0.8)) / effect) ** 2 + 1
-    needed = np.where(effect < 0, needed, np.inf)
-    wanted: Numbers = np.ceil(np.clip(needed, seeds + 1, MOST_SEEDS * seeds)).astype(np.int64)
-    return wanted
+def by_tree(runs: Runs, terms: Terms) -> Codes:
+    """The rule of the product."""
+    return judge(runs.levels, terms, longer=runs.longer, declared=runs.declared).codes
 
 
 def run_verdicts(
-    world: World,
-    seeds: int,
-    *,
-    margin: float = 0.02,
-    alpha: float = 0.05,
-    looks: int = 2,
-    rule: Rule = as_needed,
-    scheduled: bool = True,
-    runs: int = 10_000,
-    seed: int = 0,
-) -> Verdicts:
-    """Judge runs of a world: at ``seeds`` seeds and, while the declared level is undecided, again with more.
-
-    Each look tests at ``alpha / looks``, as a claim that declares so many looks does. ``rule`` says how many seeds an
-    undecided run wants next; it gets the first of the `look_sizes` that is as many, or the last. ``scheduled=False``
-    gives it what it wants, 4 ``seeds`` at most, to show what that does.
-    """
-    sizes = np.array(look_sizes(seeds, looks)) if scheduled else np.arange(seeds, MOST_SEEDS * seeds + 1)
-    words, ends = [], []
+    world: World, terms: Terms, *, runs: int = 10_000, seed: int = 0, rule: Rule = by_tree
+) -> NDArray[np.int8]:
+    """Verdicts (analyses, runs, levels) of runs of a world after each interim analysis, all of which are taken."""
+    sizes = terms.plan.sizes()
+    found = []
     for start in range(0, runs, _CHUNK):
-        drawn = draw_runs(world, min(_CHUNK, runs - start), int(sizes[-1]), derive(seed, "runs", start))
-        found = [drawn.some(slice(None), seeds).words(margin, alpha / looks)]
-        number = np.full(len(found[0]), seeds)
-        for _ in range(looks - 1):
-            going = (found[-1][:, world.declared] == UNDECIDED) & (number < sizes[-1])
-            number = _asked(drawn, going, number, sizes, lambda some: rule(some, margin, alpha / looks))
-            again = found[-1].copy()
-            for now in np.unique(number[going]):
-                rows = going & (number == now)
-                again[rows] = drawn.some(rows, now).words(margin, alpha / looks)
-            found.append(again)
-        words.append(np.stack(found))
-        ends.append(number)
-    return Verdicts(np.concatenate(words, 1), np.concatenate(ends))
+        drawn = draw_runs(world, min(_CHUNK, runs - start), sizes[-1], derive(seed, "runs", start))
+        found.append(np.stack([rule(drawn.first(size), terms) for size in sizes]))
+    codes: Codes = np.concatenate(found, 1)
+    return codes
 
 
-def _asked(drawn: Runs, going: Flags, number: Numbers, sizes: Numbers, rule: Callable[[Runs], Numbers]) -> Numbers:
-    """The numbers of seeds after those that go on have been asked for more: one of ``sizes``."""
-    asked = number.copy()
-    for before in np.unique(number[going]):
-        rows = going & (number == before)
-        wanted = np.maximum(rule(drawn.some(rows, before)), before + 1)
-        asked[rows] = sizes[np.minimum(np.searchsorted(sizes, wanted), len(sizes) - 1)]
-    return asked
+@dataclass(frozen=True)
+class Rates:
+    """Shares of runs in which something false is said at any level and analysis."""
+
+    any: float
+    praise: float
+    """More good than is true."""
+    blame: float
+    """More bad than is true."""
+    verdicts: dict[str, float]
+    """Verdict -> how often what it adds is false: MATCHES DENSE and the two wins say too much good, the others bad."""
+    runs: int
+
+    def error(self, share: float) -> float:
+        """The standard error of a simulated share."""
+        return float(np.sqrt(share * (1 - share) / self.runs))
 
 
-def within_one_deviation(values: Values) -> Flags:
+def false_rates(world: World, codes: Codes) -> Rates:
+    """How often verdicts (analyses, runs, levels) of a world's runs are false."""
+    good, bad = (np.stack(one) for one in zip(*(world.wrong(place) for place in range(codes.shape[-1])), strict=True))
+    places = np.arange(codes.shape[-1])
+    praise, blame = good[places, codes], bad[places, codes]
+
+    def share(flags: Flags) -> float:
+        return float(flags.any((0, 2)).mean())
+
+    added = {name: blame if name in BAD else praise for name in VERDICTS}
+    each = {name: share(added[name] & (codes == code)) for code, name in enumerate(VERDICTS)}
+    return Rates(share(praise | blame), share(praise), share(blame), each, codes.shape[1])
+
+
+def within_one_deviation(arms: Arms) -> Flags:
     """The field's habit: winning is a mean of at most the dense mean plus one standard deviation of dense."""
-    found: Flags = values.ticket.mean(-1) <= values.dense.mean(-1) + values.dense.std(-1, ddof=1)
+    found: Flags = arms.ticket.mean(-1) <= arms.dense.mean(-1) + arms.dense.std(-1, ddof=1)
     return found
 
 
-def best_of_levels(levels: Sequence[Values]) -> Flags:
+def best_of_levels(levels: Sequence[Arms]) -> Flags:
     """The field's other habit: some level is within one standard deviation of dense, and that one is shown."""
     found: Flags = np.logical_or.reduce([within_one_deviation(one) for one in levels])
     return found

@@ -96,7 +96,8 @@ def evidence(arms: Arms, margin: Margin, analyses: Sequence[int]) -> Evidence:
     below: dict[str, Array] = {}
     above: dict[str, Array] = {}
     for name, values in own.items():
-        tested = [_tails(values, every.get(name), seeds) for seeds in analyses]
+        other = arms.dense if name == "dense" else arms.controls[name]
+        tested = [_tails(values, every.get(name), seeds, (arms.ticket, other)) for seeds in analyses]
         below[name] = _stacked([one for one, _ in tested], values)
         above[name] = _stacked([other for _, other in tested], values)
     within, worse = below.pop("dense"), above.pop("dense")
@@ -138,14 +139,27 @@ def _contrast(first: ArrayLike, second: ArrayLike, offset: Array) -> Array:
     return np.where(rounding, 0.0, difference)
 
 
-def _tails(values: Array, every: Array | None, seeds: int) -> tuple[Array, Array]:
-    """The p-values (...) that the mean over the first seeds is below and above 0."""
+def _tails(values: Array, every: Array | None, seeds: int, arms: tuple[Array, Array]) -> tuple[Array, Array]:
+    """The p-values (...) that the mean over the first seeds is below and above 0; where tied, 2^-n at least."""
     if not LEAST_SEEDS <= seeds <= values.shape[-1]:
         ones = np.ones(values.shape[:-1])
         return ones, ones
-    if every is None:
-        return tails(values[..., :seeds])
-    return tails_twoway(values[..., :seeds], image_error(every[..., :seeds, :]))
+    first = values[..., :seeds]
+    below, above = tails(first) if every is None else tails_twoway(first, image_error(every[..., :seeds, :]))
+    least = np.where(_tied(*arms, seeds), 0.5**seeds, 0.0)
+    return np.maximum(below, least), np.maximum(above, least)
+
+
+def _tied(first: ArrayLike, second: ArrayLike, seeds: int) -> Flags:
+    """Whether two arms are equally far apart in all of the first seeds (...).
+
+    A t test has no scale to go by then, and a coarse metric does that to 3 seeds in every tenth run: with its p-value
+    of about 0 the ticket was falsely WORSE in 5 % of runs, and a control as good in 10 %. So it is the sign test's.
+    """
+    one, other = (np.asarray(arm, dtype=float)[..., :seeds] for arm in (first, second))
+    with np.errstate(invalid="ignore"):
+        found: Flags = np.ptp(one - other, axis=-1) <= ROUNDING * np.abs(one).max(-1)
+    return found
 
 
 def _stacked(found: list[Array], values: Array) -> Array:

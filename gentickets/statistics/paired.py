@@ -26,7 +26,8 @@ def p_below(values: ArrayLike, limit: float = 0.0) -> Array:
 def tails(values: ArrayLike) -> tuple[Array, Array]:
     """The one-sided p-values (...) that the mean of ``values`` (..., seeds) is below 0, and that it is above.
 
-    As of `p_below`, and both exact however small; both 1 where the mean is 0 and nothing scatters.
+    Student's t test, both tails exact however small. Where all seeds give the same it has no scale to go by: the sign
+    test's 2^-n then, and 1 on both sides where they give 0.
     """
     mean, error, n = moments(values)
     if n < 2:
@@ -34,8 +35,8 @@ def tails(values: ArrayLike) -> tuple[Array, Array]:
         return ones, ones
     with np.errstate(divide="ignore", invalid="ignore"):
         small = special.stdtr(n - 1, -np.abs(mean) / error)
-    small = np.where(error > 0, small, 0.0)
-    other = np.where(error > 0, 1 - small, 1.0)
+    small = np.where(error > 0, small, 0.5**n)
+    other = 1 - small
     nothing = ~np.isfinite(mean) | ((mean == 0) & (error == 0))
     below, above = np.where(mean < 0, small, other), np.where(mean < 0, other, small)
     return np.where(nothing, 1.0, below), np.where(nothing, 1.0, above)

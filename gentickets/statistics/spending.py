@@ -31,7 +31,7 @@ class Spending:
 
     Example:
         >>> Spending(5, 2).nominal(0.05).round(4)
-        array([0.025, 0.025])
+        array([0.025 , 0.0327])
 
     Raises:
         TicketError: no seeds, no analyses, or an unknown kind.
@@ -112,5 +112,5 @@ def _grid(seeds: int, analyses: int, kind: str, calibrated: bool) -> tuple[Array
     rows = TABLE.get((kind, analyses), {}) if calibrated else {}
     if known := [n for n in rows if n <= seeds]:
         # what a row says of fewer seeds is smaller than what more would allow
-        nominal[:, 1:] = np.array(rows[max(known)]).T * sizes[:, None]
+        nominal[:, 1:] = np.array(rows[max(known)]) * sizes[:, None]
     return np.log(sizes), [np.maximum.accumulate(np.log(nominal[:, place])) for place in range(analyses)]

@@ -57,6 +57,8 @@ LEAVES = (WORSE, NO_BETTER, HEAD_START, WINS)
 """What more seeds cannot deepen, where longer training is a part of the claim."""
 FORKS = ((UNDECIDED, MATCHES, WORSE), (MATCHES, EQUAL_STEPS, NO_BETTER), (EQUAL_STEPS, WINS, HEAD_START))
 """(parent, its praise, its blame), from the root down."""
+BAD = tuple(blame for _, _, blame in FORKS)
+"""The verdicts that are blame."""
 
 PRAISE, BLAME = 0.8, 0.2
 """The parts of alpha for praise and for blame."""
@@ -195,7 +197,7 @@ def decide_tree(
     return Judgement(found, tuple(nodes), praise, blame, weights, terms, tuple(levels), longer, declared)
 
 
-def no_level_worse(judgement: Judgement, terms: Terms) -> Flags:
+def every_level_worse(judgement: Judgement, terms: Terms) -> Flags:
     """Whether every level is shown to be WORSE THAN DENSE (...): the verdict where validation names no level.
 
     As all must be shown, each is tested at the whole of blame's part of alpha (intersection-union).

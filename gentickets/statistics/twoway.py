@@ -48,7 +48,7 @@ def tails_twoway(values: ArrayLike, images: ArrayLike) -> tuple[Array, Array]:
         middle = (low + high) / 2
         wide = half_width(np.exp(middle), n, error, images) >= np.abs(mean)
         low, high = np.where(wide, middle, low), np.where(wide, high, middle)
-    small = np.where(known, np.exp(high), 1.0)
+    small = np.where(known, np.where(error > 0, np.exp(high), np.maximum(np.exp(high), 0.5**n)), 1.0)
     other = np.where(known, 1 - small, 1.0)
     even = (mean == 0) & (np.hypot(error, images) == 0)
     below, above = np.where(mean < 0, small, other), np.where(mean < 0, other, small)

@@ -64,7 +64,7 @@ def test_what_cannot_be_asked() -> None:
 
 
 def test_chances_come_true() -> None:
-    """Printed above 80 % they they come true as often as they say (`docs/error_rates.md` has more worlds)."""
+    """Printed above 80 % they come true as often as they say (`docs/error_rates.md` has more worlds)."""
     found = calibration(120, 150, seed=3)
     mean, true, count = between(found["predictive"], 0.8, 1.0)
     assert count > 40

@@ -17,7 +17,16 @@ from gentickets.errors import Status, TicketError
 from gentickets.sparsity import not_pruned
 
 from .console import emit, json_option, note, table
-from .options import OVERRIDE, PLUGIN, STALL, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
+from .options import (
+    NEW_CLAIM,
+    OVERRIDE,
+    PLUGIN,
+    STALL,
+    arithmetic,
+    on_data_and_device,
+    settle_matplotlib,
+    with_arithmetic,
+)
 
 if TYPE_CHECKING:
     from gentickets.actions.portable import Portables
@@ -27,7 +36,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("recipe")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder (runs/RECIPE).")
-@click.option("--seed", type=click.IntRange(min=0), help="The first seed; short for --set seed=N.")
+@click.option("--seed", type=click.IntRange(min=0),
+              help="The first of seeds chosen by hand (--set seed=N), instead of those of the claim.")  # fmt: skip
+@click.option("--explore", is_flag=True, help="Claim nothing yet: seeds from 0 on, metrics and intervals, no verdict.")
+@NEW_CLAIM
 @OVERRIDE
 @with_arithmetic
 @on_data_and_device
@@ -45,10 +57,10 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Say what would run, its disk and time; write nothing.")
 @json_option
 def find(
-    recipe: str, out: Path | None, seed: int | None, overrides: tuple[str, ...], precision: str | None,
-    compiled: bool | None, root: Path, download: bool, device: str, threads: int | None, jobs: int | None,
-    plugins: tuple[Path, ...], resume: bool, keep: str, portable: bool, checkpoint: float, stall: float,
-    dry_run: bool, as_json: bool,
+    recipe: str, out: Path | None, seed: int | None, explore: bool, new_claim: bool, overrides: tuple[str, ...],
+    precision: str | None, compiled: bool | None, root: Path, download: bool, device: str, threads: int | None,
+    jobs: int | None, plugins: tuple[Path, ...], resume: bool, keep: str, portable: bool, checkpoint: float,
+    stall: float, dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Find tickets as RECIPE says (a file, or the name of a shipped recipe), or go on with its run.
 
@@ -68,7 +80,8 @@ def find(
     loaded = load_recipe(recipe, overrides=wanted, plugins=plugins)
     if loaded.transfer is not None:
         raise TicketError(f"{recipe} carries a ticket over from another model: {loaded.command} {recipe}")
-    folder = out or Path("runs") / loaded.name
+    loaded = loaded.exploring() if explore else loaded
+    folder = claim_folder(loaded, out or Path("runs") / loaded.name, new_claim)
     options = Options(root, device, threads, jobs, plugins, download, keep == "all", checkpoint, stall)
     needed = options
     if portable:
@@ -93,6 +106,19 @@ def find(
     return int(failed(results_of(RunFolder(folder), loaded)))
 
 
+def claim_folder(recipe: Recipe, folder: Path, anew: bool) -> Path:
+    """The folder of a run: with ``--new-claim`` a fresh one beside it, where its run has declared another claim."""
+    from gentickets.experiment.new_claim import free_folder
+
+    if not anew:
+        return folder
+    if recipe.claim is None or recipe.explores:
+        raise TicketError("--new-claim declares a claim, and there is none; leave it out, or --explore")
+    if (place := free_folder(recipe, folder)) != folder:
+        note(f"the new claim is in {place}; {folder} stays as it is")
+    return place
+
+
 def _tell(made: Portables) -> None:
     """The portable tickets that are there, how to train one, and which are missing."""
     if made.files:
@@ -109,7 +135,7 @@ def show_plan(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
     """Say what running a recipe would take, with what is done taken off; write nothing."""
     from gentickets.actions.dry_run import estimate
     from gentickets.experiment.plugin_errors import as_plugin_errors
-    from gentickets.recipe.declared import claim_hash
+    from gentickets.recipe.meaning import claim_hash
 
     from .progress import spoken
 
@@ -117,7 +143,7 @@ def show_plan(recipe: Recipe, folder: Path, options: Any, as_json: bool) -> int:
     with as_plugin_errors(options.plugins):
         found = estimate(recipe, folder, options)
     if recipe.claim is not None:
-        found["claim"] = claim_hash(recipe.resolved())
+        found["claim"] = claim_hash(recipe)
     if as_json:
         emit(found, True)
         return int(Status.DONE)

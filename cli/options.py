@@ -53,6 +53,11 @@ STALL = click.option(
     "--stall", type=click.FloatRange(min=1), default=600.0, show_default=True, metavar="SECONDS",
     help="End a worker that gets no further for so long; its round is tried once more.",
 )  # fmt: skip
+NEW_CLAIM = click.option(
+    "--new-claim",
+    is_flag=True,
+    help="Where the folder's run has declared another claim, begin this one in a fresh folder beside it.",
+)
 FORCE = click.option("--force", is_flag=True, help="Overwrite an existing file.")
 
 

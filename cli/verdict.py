@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ import click
 from gentickets.errors import TicketError
 
 from .console import emit, json_option, note, paragraph, table
-from .find import resumable, show_plan
-from .options import OVERRIDE, PLUGIN, STALL, on_data_and_device, settle_matplotlib
+from .find import claim_folder, resumable, show_plan
+from .options import NEW_CLAIM, OVERRIDE, PLUGIN, STALL, on_data_and_device, settle_matplotlib
 
 if TYPE_CHECKING:
     from gentickets.analysis.run_verdict import RunVerdict
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("target", metavar="RUN|RECIPE")
+@click.argument("target", metavar="[RUN|RECIPE]", required=False)
+@click.option("--from", "explored", type=click.Path(path_type=Path), metavar="RUN",
+              help="Claim the level and the number of seeds of an explored RUN, with new seeds.")  # fmt: skip
+@NEW_CLAIM
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder of RECIPE (runs/RECIPE)."
 )
@@ -40,9 +43,9 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Say what would run, its disk and time; write nothing.")
 @json_option
 def verdict(
-    target: str, out: Path | None, runs: bool, more: bool, seeds: int | None, overrides: tuple[str, ...], root: Path,
-    download: bool, device: str, threads: int | None, jobs: int | None, plugins: tuple[Path, ...], checkpoint: float,
-    stall: float, dry_run: bool, as_json: bool,
+    target: str | None, explored: Path | None, new_claim: bool, out: Path | None, runs: bool, more: bool,
+    seeds: int | None, overrides: tuple[str, ...], root: Path, download: bool, device: str, threads: int | None,
+    jobs: int | None, plugins: tuple[Path, ...], checkpoint: float, stall: float, dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Say of every sparsity whether its ticket WINS, MATCHES, is FASTER, LOSES, or is UNDECIDED.
 
@@ -53,7 +56,14 @@ def verdict(
     """
     from gentickets.experiment.options import Options
 
-    asked = _asked(target, out, overrides, plugins, seeds)
+    if explored is not None:
+        asked = _claimed(target, explored, out, overrides, plugins, seeds)
+    elif target is None:
+        raise TicketError("what should be judged? Give a RUN or a RECIPE, or --from an explored RUN")
+    else:
+        asked = _asked(target, out, overrides, plugins, seeds)
+    if new_claim:
+        asked = replace(asked, folder=claim_folder(asked.recipe, asked.folder, True))
     options = Options(root, device, threads, jobs, plugins, download, False, checkpoint, stall)
     if asked.is_run and not (runs or more or seeds):
         if dry_run:
@@ -80,10 +90,14 @@ def _asked(
 ) -> VerdictTarget:
     from gentickets.actions.locate import recipe_of
     from gentickets.recipe import load_recipe
+    from gentickets.recipe.declared import has_explored
     from gentickets.runs.folder import RunFolder
 
     run = RunFolder(Path(target))
     if run.record.is_file():
+        if has_explored(run.read_record()):
+            how = f"claim what it has shown, with new seeds: gentickets verdict --from {target}"
+            raise TicketError(f"{target} was explored, and gets no verdict; {how}")
         if out is not None or overrides:
             message = "--out and --set go with a recipe"
             raise TicketError(f"{target} is a run, with a folder and a recipe of its own; {message}")
@@ -94,11 +108,25 @@ def _asked(
     return VerdictTarget(loaded, out or Path("runs") / loaded.name, False)
 
 
+def _claimed(
+    target: str | None, explored: Path, out: Path | None, overrides: tuple[str, ...], plugins: tuple[Path, ...],
+    seeds: int | None,
+) -> VerdictTarget:  # fmt: skip
+    """A new claim on what an explored run has chosen."""
+    from gentickets.actions.claim_from import claimed_from
+
+    if target is not None:
+        raise TicketError(f"--from {explored} takes the recipe of that run; leave {target} out")
+    recipe = claimed_from(explored, seeds=seeds, overrides=overrides, plugins=plugins)
+    return VerdictTarget(recipe, out or explored.with_name(f"{explored.resolve().name}-claim"), False)
+
+
 def _wanted(asked: VerdictTarget, more: bool, seeds: int | None) -> Recipe:
     """The recipe with everything that a verdict asks for, and with the seeds of the look that is asked for."""
     from gentickets.actions.locate import recipe_of
     from gentickets.analysis.interim_analyses import interim_analysis_of, with_seeds_for
-    from gentickets.experiment.extend import unfinished
+    from gentickets.experiment.extend import as_begun, unfinished
+    from gentickets.experiment.new_claim import require_same_claim
     from gentickets.recipe.asked import complete
     from gentickets.runs.folder import RunFolder
     from gentickets.statistics import LEAST_SEEDS
@@ -113,10 +141,11 @@ def _wanted(asked: VerdictTarget, more: bool, seeds: int | None) -> Recipe:
         return complete(asked.recipe)
     record = run.read_record()
     stored = recipe_of(run)
+    require_same_claim(run, asked.recipe, record)
     have, look = stored.search.seeds, interim_analysis_of(stored, record)
     # a look that was begun and stopped is taken before the next one is: the same command goes on
     more = more and not (have > look.seeds[0] and unfinished(run, stored))
-    return with_seeds_for(complete(asked.recipe), look, have, more=more, seeds=seeds)
+    return with_seeds_for(complete(as_begun(asked.recipe, stored)), look, have, more=more, seeds=seeds)
 
 
 def _run(recipe: Recipe, folder: Path, options: Options) -> None:

@@ -110,6 +110,9 @@ class Result:
     """File -> SHA-256 of its samples and reconstructions."""
     taken_from: str | None = None
     """The identity of the run that has found it, where that is another one."""
+    random_seed: int | None = None
+    """The seed that its weights, data order and noise follow from, derived from the claim's hash; None, and not on
+    disk, where that is ``seed`` itself."""
     better: dict[str, Way | None] = field(default_factory=dict)
     """Which way the figures of a plugin's family are good, where it says so; on disk only then."""
 
@@ -120,8 +123,8 @@ class Result:
     def to_json(self) -> str:
         """The text of `result.json`."""
         told = asdict(self)
-        for rare in ("better", "floors"):
-            if not told[rare]:
+        for rare in ("better", "floors", "random_seed"):
+            if told[rare] in (None, {}):
                 del told[rare]
         return json_bytes(told, FORMAT).decode()
 

@@ -20,6 +20,7 @@ from gentickets.experiment.plugin_errors import check_family
 from gentickets.experiment.run import results_of
 from gentickets.ledger import LevelCost, levels_of, lower_bound
 from gentickets.recipe import load_recipe, shipped_recipes
+from gentickets.recipe.meaning import seeds_of
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket
 from gentickets.seeds import derive
@@ -78,11 +79,12 @@ def cost_of_recipe(
         download=environment.download,
     )
     check_family(assembly)
-    dense = assembly.task(recipe.seed)
+    seed = next(iter(seeds_of(recipe).values()))
+    dense = assembly.task(seed)
     contenders = [Contender("dense", dense)]
     if channels is not None:
         contenders.append(_thinned(dense, assembly, channels, multiple))
-    measured = measure(contenders, assembly, seed=recipe.seed, seconds=seconds)
+    measured = measure(contenders, assembly, seed=seed, seconds=seconds)
     return Costs(_about("recipe", name, assembly), measured, (), _notes(dense, measured))
 
 

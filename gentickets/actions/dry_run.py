@@ -50,7 +50,7 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
     tried = preflight(assembly, folder, pending_from(preflight_setup(left, jobs, options)))
     tried.require()
     starting = loaded + time.perf_counter() - before
-    task = assembly.task(recipe.seeds[0])
+    task = assembly.task(units[0].random_seed)
     seconds = run_seconds(assembly, left, folder, jobs, starting)
     uncounted = step_flops(task, recipe.data.batch_size).uncounted | network_flops(task).uncounted
     weights = sum(parameter.numel() * parameter.element_size() for parameter in task.parameters())

@@ -13,7 +13,8 @@ from gentickets.definitions import CURRENT, Definitions
 from gentickets.errors import TicketError
 from gentickets.experiment.plan import plan_units
 from gentickets.files.belonging import GIVEN, PORTABLE, RESULT, TICKET, TRAINED
-from gentickets.recipe import Recipe, diff, parse_recipe, stored_recipe
+from gentickets.recipe import Recipe, diff, parse_recipe
+from gentickets.recipe.declared import recipe_of_record
 from gentickets.results import outcome, read_result
 from gentickets.runs.folder import RunFolder
 
@@ -134,13 +135,13 @@ def resuming(run: RunFolder) -> str:
             command += ["--set", f"{key}={json.dumps(value)}"]
     for plugin in plugins:
         command += ["--plugin", str(plugin)]
-    return shlex.join([*command, "--resume"])
+    return shlex.join([*command, *(["--explore"] if wanted.explores else []), "--resume"])
 
 
 def recipe_of(run: RunFolder) -> Recipe:
-    """The recipe of a run as its record has it; TicketError (status 3) where that is no recipe."""
+    """The recipe of a run as its record has it, and what it declared; TicketError (status 3) where it is none."""
     name = run.path.resolve().name
-    return stored_recipe(run.read_record()["recipe"], name=name, text=run.recipe_text(), where=str(run.record))
+    return recipe_of_record(run.read_record(), name=name, text=run.recipe_text(), where=str(run.record))
 
 
 def _at(recipe: Mapping[str, Any], key: str) -> Any:

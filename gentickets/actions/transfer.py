@@ -22,6 +22,8 @@ from gentickets.experiment.stored_recipe import check_size
 from gentickets.experiment.transfer_source import StoredSource
 from gentickets.masks import Mask, full_mask, prunable_layers
 from gentickets.recipe import Recipe, Transfer, diff, ticket_recipe, with_changes
+from gentickets.recipe.declared import recipe_of_record
+from gentickets.recipe.meaning import seeds_of
 from gentickets.runs.folder import RoundFolder, RunFolder
 from gentickets.runs.formats import read_ticket
 from gentickets.runs.portable import is_portable, read_portable
@@ -66,22 +68,27 @@ def check_source(path: Path, recipe: Recipe, options: Options) -> CheckedSource:
     source that saw the target's test images, or would be transferred to its own initialization; levels too far from the
     target's, or that lack what is to move.
     """
-    found, assembly = find_source(path), _assembled(recipe, options)
+    found, assembly, drawn = find_source(path), _assembled(recipe, options), seeds_of(recipe)
+    first = drawn[recipe.seeds[0]]
     section = recipe.transfer or Transfer()
     ticket, source_recipe = _read(found.first.ticket)
     if section.moves == "weights" and ticket.origin.rewind != "weights":
         message = f"the source's tickets start from trained weights (search.rewind = '{ticket.origin.rewind}')"
         raise TicketError(f"{message}, not from early ones: use --moves trained")
-    carrier = TicketCarrier.of(source_recipe, assembly, recipe.seed)
+    carrier = TicketCarrier.of(source_recipe, assembly, first)
     if section.align:
         require_alike(carrier.source, carrier.target)
     notes = _unseen(assembly.of(source_recipe), assembly)
     rounds = _rounds(found, carrier, recipe, notes)
-    seeds = served(list(found.levels), recipe.seeds)
+    sources = {
+        label: _read(next(iter(levels.values())).ticket)[0].origin.seed for label, levels in found.levels.items()
+    }
+    seeds = served(sources, drawn)
     if len(found.levels) < len(seeds):
         many = "one seed" if len(found.levels) == 1 else f"{len(found.levels)} seeds"
         notes.append(f"the source has {many}, and serves {len(seeds)}: their losses are not quite independent")
-    _require_own_beginnings(seeds, source_recipe, carrier, assembly)
+    pairs = {drawn[target]: sources[source] for target, source in seeds.items()}
+    _require_own_beginnings(pairs, source_recipe, carrier, assembly)
     files = files_of(found, section.moves, bool(section.align), list(seeds.values()), rounds, carrier.source)
     if not any("round-00/ticket" in name for name in files) and _needs_dense(recipe):
         needed = "the source's dense weights, which its run keeps: name its run, or a ticket inside it"
@@ -91,9 +98,9 @@ def check_source(path: Path, recipe: Recipe, options: Options) -> CheckedSource:
         "seeds": {str(target): source for target, source in seeds.items()},
         "rounds": {str(target): source for target, source in rounds.items()},
     }  # fmt: skip
-    ticket, _ = _read(found.levels[seeds[recipe.seed]][next(iter(rounds.values()))].ticket)
+    ticket, _ = _read(found.levels[seeds[recipe.seeds[0]]][next(iter(rounds.values()))].ticket)
     table = _tried(carrier, ticket, assembly, recipe)
-    parameters = sum(parameter.numel() for parameter in assembly.task(recipe.seed).parameters())
+    parameters = sum(parameter.numel() for parameter in assembly.task(first).parameters())
     return CheckedSource(found, _at(recipe, rounds), told, files, table, tuple(notes), parameters)
 
 
@@ -102,7 +109,7 @@ def misfit(path: Path, recipe: Recipe, options: Options) -> str | None:
     assembly, (_, source_recipe) = _assembled(recipe, options), _read(find_source(path).first.ticket)
     source_networks(source_recipe, assembly)  # what is damaged is no misfit
     try:
-        TicketCarrier.of(source_recipe, assembly, recipe.seed)
+        TicketCarrier.of(source_recipe, assembly, next(iter(seeds_of(recipe).values())))
     except TicketError as error:
         return str(error).splitlines()[0]
     return None
@@ -146,7 +153,10 @@ def _at(recipe: Recipe, rounds: Mapping[int, int]) -> Recipe:
 def _require_own_beginnings(
     seeds: Mapping[int, int], recipe: Recipe, carrier: TicketCarrier, assembly: Assembly
 ) -> None:
-    """Raise TicketError where source and target would begin alike: a ticket carried to its own initialization."""
+    """Raise TicketError where source and target would begin alike: a ticket carried to its own initialization.
+
+    ``seeds``: the target's random seeds, each with that of the source that serves it.
+    """
     for target, source in seeds.items():
         if target != source:
             continue
@@ -190,8 +200,9 @@ def _tried(carrier: TicketCarrier, ticket: Ticket, assembly: Assembly, recipe: R
     """What every layer gets of a ticket: the transfer itself, whose result is thrown away."""
     task, moves = carrier.target, carrier.section.moves
     everything = full_mask(task, exempt=recipe.search.exempt, components=assembly.components)
-    start = Ticket(everything, copied(state_of(task)), Origin(TRANSFER, 0, 0, recipe.seed))
-    return carrier.carry(ticket, start, moves, seed=recipe.seed)[1]
+    seed = next(iter(seeds_of(recipe).values()))
+    start = Ticket(everything, copied(state_of(task)), Origin(TRANSFER, 0, 0, seed))
+    return carrier.carry(ticket, start, moves, seed=seed)[1]
 
 
 def _unseen(source: Assembly, target: Assembly) -> list[str]:
@@ -233,6 +244,12 @@ def adopt(natives: RunFolder, run: RunFolder, recipe: Recipe, options: Options) 
     if changes := diff(before, own):
         told = "\n  ".join(changes)
         raise TicketError(f"{natives.path} is a run of another recipe; its rounds cannot be taken over:\n  {told}")
+    theirs_drawn = seeds_of(recipe_of_record(theirs, where=str(natives.record)))
+    begun = recipe_of_record(run.read_record(), where=str(run.record)) if run.record.is_file() else recipe
+    ours_drawn = seeds_of(begun)
+    if apart := [label for label, seed in theirs_drawn.items() if ours_drawn.get(label, seed) != seed]:
+        message = f"{natives.path} has another claim, and so another seed of repetition {apart[0]}"
+        raise TicketError(f"{message}; its rounds cannot be taken over: name it as the target, with --to")
     if others := [key for key in SAME if theirs.get(key) != ours[key]]:
         message = f"{natives.path} was run with another {others[0]} ({theirs.get(others[0])}, not {ours[others[0]]})"
         raise TicketError(f"{message}; its rounds cannot be taken over")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gentickets.errors import TicketError
 from gentickets.recipe import Recipe, load_recipe, shipped_recipes
+from gentickets.recipe.meaning import claim_hash, random_seeds
 
 SHIPPED = "transfer/"
 """The folder of shipped recipes in which a bare name is looked for first: ``vae`` is ``transfer/vae``."""
@@ -50,7 +52,16 @@ def models_of(names: str, out: Path, *, overrides: Sequence[str] = (), plugins: 
         if recipe.transfer is not None:
             raise TicketError(f"--matrix {names}: {name} is the recipe of a transfer; name recipes of models")
         found[short] = Model(short, recipe, out / short)
-    return list(found.values())
+    return with_one_set_of_seeds(list(found.values()))
+
+
+def with_one_set_of_seeds(models: Sequence[Model]) -> list[Model]:
+    """The models, with the same seeds in every run that claims something and chooses none: from all their claims."""
+    claims = sorted(claim_hash(model.recipe) for model in models if random_seeds(model.recipe) is not None)
+    if not claims:
+        return list(models)
+    root = hashlib.sha256(" ".join(claims).encode()).hexdigest()
+    return [replace(model, recipe=model.recipe.of_run({"seeds_from": root})) for model in models]
 
 
 def cells_of(models: Sequence[Model], out: Path) -> Iterator[MatrixCell]:

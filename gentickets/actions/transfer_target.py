@@ -40,7 +40,7 @@ def load_target(
     own = recipe_of(run)
     # a run that is a transfer itself, of another source perhaps, lends its native rounds alone
     plain = {**own.resolved(), "transfer": dict(section)}
-    return Target(recipe_from(plain, name=own.name, text=own.text, where=to), run)
+    return Target(recipe_from(plain, name=own.name, text=own.text, where=to).of_run(own.claimed), run)
 
 
 def started(out: Path) -> Recipe:

@@ -17,6 +17,7 @@ from gentickets.runs.folder import RoundFolder, RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.runs.portable import is_portable, pack_portable, read_portable
 from gentickets.tasks import Task
+from gentickets.tickets import Origin
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,22 @@ def find_source(path: Path) -> TransferSource:
     file = ticket_at(path)
     if is_portable(file):
         portable, _ = read_portable(file)
-        return TransferSource(_name_of(file), path, {portable.origin.seed: {portable.origin.round: SourceTicket(file)}})
+        level = SourceTicket(file)
+        return TransferSource(_name_of(file), path, {_label(file, portable.origin): {portable.origin.round: level}})
     ticket, _ = read_ticket(file)
     if ticket.mask.density == 1:
         raise TicketError(f"{file} is a dense ticket, with nothing pruned to carry over; name one of a later round")
     level = SourceTicket(file, _dense_of(file))
     place = place_in_run(file)
     identity = None if place is None else _identity(place[0])
-    return TransferSource(_name_of(file), path, {ticket.origin.seed: {ticket.origin.round: level}}, identity)
+    levels = {_label(file, ticket.origin): {ticket.origin.round: level}}
+    return TransferSource(_name_of(file), path, levels, identity)
+
+
+def _label(file: Path, origin: Origin) -> int:
+    """The repetition that a ticket is of, where it lies in a run; else its seed."""
+    place = place_in_run(file)
+    return origin.seed if place is None else int(place[1].removeprefix("seed-"))
 
 
 def _identity(run: Path) -> str | None:
@@ -132,18 +141,22 @@ def nearest_levels(densities: Mapping[int, float], wanted: Mapping[int, float], 
     return dict(sorted(found.items()))
 
 
-def served(sources: Sequence[int], targets: Sequence[int]) -> dict[int, int]:
-    """Target seed -> the source's seed that serves it: another one wherever there is one, each as often as the others.
+def served(sources: Mapping[int, int], targets: Mapping[int, int]) -> dict[int, int]:
+    """The target's repetition -> the source's that serves it; both are given with their random seeds.
 
-    Networks of the same shapes begin alike from the same seed, so that a ticket carried to its own seed would not have
-    left its initialization.
+    That of the same number, where its random seed is another one. Else any with another random seed, if there is one,
+    each as often as the others: networks of the same shapes begin alike from the same seed, so that a ticket carried to
+    its own seed would not have left its initialization.
     """
     found: dict[int, int] = {}
-    for place, target in enumerate(targets):
-        others = [seed for seed in sources if seed != target] or list(sources)
+    for place, (target, drawn) in enumerate(targets.items()):
+        if sources.get(target, drawn) != drawn:
+            found[target] = target
+            continue
+        others = [label for label, seed in sources.items() if seed != drawn] or list(sources)
         uses = list(found.values())
-        turn = {seed: (number - place - 1) % len(sources) for number, seed in enumerate(sources)}
-        found[target] = min(others, key=lambda seed: (uses.count(seed), turn[seed]))
+        turn = {label: (number - place - 1) % len(sources) for number, label in enumerate(sources)}
+        found[target] = min(others, key=lambda label: (uses.count(label), turn[label]))
     return found
 
 

@@ -33,6 +33,8 @@ from gentickets.recipe import Recipe
 from gentickets.results import Result
 from gentickets.statistics import LEAST_SEEDS, LOSES, UNDECIDED, look_sizes, seeds_judged
 
+EXPLORED = "This run explores, so that there is no verdict; gentickets verdict --from RUN claims what it has chosen."
+
 
 def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None) -> Verdict:
     """What the results say about the recipe's `[claim]`; never an error, also where results are missing.
@@ -46,6 +48,8 @@ def judge(results: Sequence[Result], recipe: Recipe, declared: int | None = None
     run, unlooked = _looked_at(results, recipe, declared)
     if not recipe.prunes:
         return Verdict(word=NO_CLAIM, sentence=sweep_sentence(run), seeds=len(run.seeds))
+    if recipe.explores:
+        return Verdict(word=NO_CLAIM, sentence=EXPLORED, seeds=len(run.seeds))
     found = how_found(recipe)
     if claim is None or says_nothing(claim.metric):
         others = _unclaimed(run)

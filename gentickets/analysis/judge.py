@@ -21,7 +21,8 @@ from gentickets.analysis.verdict import LevelVerdict, Verdict
 from gentickets.arms import BESIDE, TWICE
 from gentickets.recipe import Recipe, stored_recipe
 from gentickets.recipe.asked import missing, require_claim
-from gentickets.recipe.declared import check_declared, claim_hash, declared
+from gentickets.recipe.declared import check_declared, declared
+from gentickets.recipe.meaning import claim_hash
 from gentickets.runs.folder import RunFolder
 from gentickets.statistics import EQUAL_STEPS, FASTER, UNDECIDED, WINS
 
@@ -53,7 +54,7 @@ def judge_run(path: Path) -> RunVerdict:
         metric=terms.metric,
         margin=terms.margin,
         claim=claim.get("declared") or declared(recipe),
-        hash=claim.get("hash") or claim_hash(recipe.resolved()),
+        hash=claim.get("hash") or claim_hash(recipe),
         stored=stored,
         look=look,
         word=whole.word,

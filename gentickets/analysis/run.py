@@ -10,6 +10,7 @@ from typing import Any
 from gentickets.analysis.summary import Summary, summarize
 from gentickets.errors import Status, TicketError
 from gentickets.recipe import Recipe, read_recipe, stored_recipe
+from gentickets.recipe.declared import has_explored
 from gentickets.results import Result, read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.record import WITHOUT_CHECKSUMS, has_checksums
@@ -53,6 +54,7 @@ def read_run(path: Path) -> Run:
         raise TicketError(f"{folder.record} is damaged: its record of the claim", Status.TICKET) from error
     try:
         recipe = read_recipe(record["recipe"], name=name, text=text)
+        recipe = recipe.exploring() if has_explored(record) else recipe
         return Run(path, record, recipe, text, results, summarize(results, recipe, name, declared))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, TicketError) or has_checksums(record):

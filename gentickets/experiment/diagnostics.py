@@ -55,7 +55,7 @@ class _Looks:
 
     def __init__(self, assembly: Assembly, run: RunFolder, unit: Unit) -> None:
         self.assembly, self.run, self.unit = assembly, run, unit
-        self.batches, self.skipped = assembly.batches(unit.seed), dict[str, str]()
+        self.batches, self.skipped = assembly.batches(unit.random_seed), dict[str, str]()
         self.classifier = assembly.classifier(run.path)
         self.keys: dict[str, Key] = {"dense": (unit.seed, "ticket", 0), "ticket": (unit.seed, "ticket", unit.round)}
         self.keys |= {key[1]: key for key in unit.needs or self._in_folder() if key[1] != "ticket"}
@@ -150,7 +150,7 @@ class _Looks:
     def _examiner(self, ticket: Ticket, recipe: Recipe | None) -> Examiner:
         """What measures the networks that a ticket was trained in; they are freshly initialized."""
         described = self.assembly if recipe is None else self.assembly.of(recipe)
-        task = described.task(self.unit.seed)
+        task = described.task(self.unit.random_seed)
         if ticket.channels is not None:
             take_shapes(task, ticket.weights)
         training = self.assembly.training(task, self.assembly.recipe.train.steps)

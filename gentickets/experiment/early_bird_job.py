@@ -55,7 +55,7 @@ class EarlyBirdJob(TrainingJob):
         with self.progress.timed("train", device), self.progress.weighed(device):
             steps = range(self.at, self.unit.span)
             watch = [self._look, self._watch]
-            self.at = train(self.training, self.batches, steps, seed=self.unit.seed, watch=watch)
+            self.at = train(self.training, self.batches, steps, seed=self.unit.random_seed, watch=watch)
         self._end_if_stopping()
 
     def _look(self, step: int, losses: Losses) -> bool:
@@ -110,6 +110,6 @@ def bird_of(assembly: Assembly, unit: Unit, training: Training, ranked: Ranking)
     return EarlyBird(
         ranked, list(levels_of(assembly)), every=recipe.every,
         patience=search.patience, tolerance=recipe.tolerance, rule=search.rule,
-        checks=unit.span // recipe.every, seed=unit.seed, pooled=search.scope == "global",
+        checks=unit.span // recipe.every, seed=unit.random_seed, pooled=search.scope == "global",
         **(noise if version > 1 else {"momentum": momentum_of(training), "schedule": Schedule()}),
     )  # fmt: skip

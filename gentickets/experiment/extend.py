@@ -14,16 +14,24 @@ from gentickets.results import Result, standing
 from gentickets.runs.folder import RunFolder
 
 
-def with_declared_levels(recipe: Recipe, stored: Recipe) -> Recipe:
-    """The recipe with the levels that a run has declared, where it leaves them to the rounds of its controls.
+def as_begun(recipe: Recipe, stored: Recipe) -> Recipe:
+    """The recipe with what a run has declared at its start, where it leaves that open.
 
-    Those may become more; which levels get a verdict was declared at the start.
+    Levels: those at which its controls ran then, which may be more by now. Controls: those that were standard. The
+    number of seeds, of which it may have more. Seeds from 0 on where the run was begun before seeds followed from
+    claims.
     """
-    if recipe.claim is None or recipe.claim.sparsities or stored.claim is None:
+    if recipe.claim is None or stored.claim is None:
         return recipe
-    declared = tuple(map(stored.sparsity, stored.judged_rounds))  # written out: an earlier version stored none
-    claim = recipe.claim.model_copy(update={"sparsities": declared})
-    return recipe.model_copy(update={"claim": claim})
+    if not recipe.claim.sparsities:
+        declared = tuple(map(stored.sparsity, stored.judged_rounds))  # written out: an earlier version stored none
+        recipe = recipe.model_copy(update={"claim": recipe.claim.model_copy(update={"sparsities": declared})})
+    if recipe.seed is None and stored.seed == 0 and stored.claimed.get("edition", 1) == 1:
+        recipe = recipe.model_copy(update={"seed": 0})
+    told = dict(stored.claimed) or {"declared": {"seeds": stored.search.seeds}}
+    if recipe.claim is not None and recipe.claim.controls is None and stored.claim.controls is not None:
+        told["declared"] = {key: value for key, value in told.get("declared", {}).items() if key != "controls"}
+    return recipe.of_run(told)
 
 
 def may_extend(stored: Recipe, asked: Recipe) -> bool:
@@ -45,7 +53,7 @@ def extended(run: RunFolder, before: Mapping[str, Any], stored: Recipe, asked: R
     resolved = asked.resolved()
     record = {**before, "recipe": resolved, "seeds": asked.seeds}
     if check_declared(before):
-        record["claim"] = claim_record(resolved, before["claim"])
+        record["claim"] = claim_record(asked, before["claim"])
     looked = {unit.key: unit.needs for unit in _planned(stored) if unit.arm == BESIDE}
     for unit in _planned(asked):
         if unit.arm == BESIDE and set(looked.get(unit.key, unit.needs)) != set(unit.needs):

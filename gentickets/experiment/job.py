@@ -57,7 +57,7 @@ class Job(ABC):
         if (done := self.folder.read_result()) is not None and done.status != NOT_RUN:
             clear(self.folder)
             return done
-        self.batches = self.assembly.batches(self.unit.seed)  # bad data is reported before a folder is made
+        self.batches = self.assembly.batches(self.unit.random_seed)  # bad data is reported before a folder is made
         self.stream = self.assembly.batches(self.unit.order)
         with locked(self.folder.path, wait=LOCK_SECONDS):
             clear_drafts(self.folder.path)
@@ -122,4 +122,5 @@ class Job(ABC):
         unit, sparsity = self.unit, 0.0
         if unit.kind.sparse:
             sparsity = 1 - self.assembly.recipe.search.keep**unit.round
-        return Result(unit.arm, unit.seed, unit.round, sparsity, unit.span, unit.steps, "last")
+        blank = Result(unit.arm, unit.seed, unit.round, sparsity, unit.span, unit.steps, "last")
+        return blank if unit.drawn is None else replace(blank, random_seed=unit.drawn)

@@ -24,6 +24,7 @@ from gentickets.arms import (
 )
 from gentickets.errors import TicketError
 from gentickets.recipe import Recipe
+from gentickets.recipe.meaning import random_seeds
 from gentickets.recipe.whole import total_steps, whole_arms
 from gentickets.results import Key as Key
 from gentickets.seeds import derive
@@ -34,6 +35,7 @@ class Unit:
     """One round of one arm and seed."""
 
     seed: int
+    """The repetition's number, by which folders, tables and results name it."""
     arm: str
     round: int
     span: int
@@ -42,6 +44,8 @@ class Unit:
     """Optimizer steps that it takes."""
     needs: tuple[Key, ...] = ()
     """Units that must be done before."""
+    drawn: int | None = None
+    """The seed of its random streams; none: the repetition's number itself."""
 
     @property
     def key(self) -> Key:
@@ -72,9 +76,14 @@ class Unit:
         return found or self.kind.criterion is not None
 
     @property
+    def random_seed(self) -> int:
+        """The seed that its weights, data order and noise follow from."""
+        return self.seed if self.drawn is None else self.drawn
+
+    @property
     def order(self) -> int:
         """The seed from which its batches and draws follow, once its ticket is made; another one for some forks."""
-        return derive(self.seed, "fork") if self.name.other else self.seed
+        return derive(self.random_seed, "fork") if self.name.other else self.random_seed
 
     def __str__(self) -> str:
         return f"seed {self.seed}, {self.arm}, round {self.round}"
@@ -112,6 +121,12 @@ def from_own_weights(arm: str, recipe: Recipe) -> bool:
 
 def plan_units(recipe: Recipe) -> list[Unit]:
     """Every unit of a run, each after what it needs; long ones early, so that workers end together."""
+    drawn = random_seeds(recipe)
+    units = _planned(recipe)
+    return units if drawn is None else [replace(unit, drawn=drawn[unit.seed]) for unit in units]
+
+
+def _planned(recipe: Recipe) -> list[Unit]:
     steps, rewind, seeds = recipe.train.steps, recipe.search.rewind_to, recipe.seeds
     method, longer, claimed = recipe.method, recipe.search.longer, recipe.claim_round
     controls = control_arms(recipe)

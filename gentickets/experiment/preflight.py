@@ -106,7 +106,7 @@ class _Trial:
         self.assembly, self.units, self.run = assembly, units, run
         self.recipe, self.search = assembly.recipe, assembly.recipe.search
         self.arms = list(dict.fromkeys(unit.kind for unit in units))
-        self.seed = units[0].seed if units else 0
+        self.seed = units[0].random_seed if units else 0
         self.found = Preflight()
 
     def attempt(self, what: str, check: Callable[[], object]) -> None:

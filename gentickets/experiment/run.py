@@ -12,8 +12,9 @@ from gentickets.arms import SEARCH, ArmName
 from gentickets.definitions import definitions_of
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
-from gentickets.experiment.extend import extended, may_extend, results_so_far, settled_results, with_declared_levels
+from gentickets.experiment.extend import as_begun, extended, may_extend, results_so_far, settled_results
 from gentickets.experiment.lost_jobs import LostJobs
+from gentickets.experiment.new_claim import require_same_claim
 from gentickets.experiment.options import Listener, Options, Silent
 from gentickets.experiment.ownership import claimed_folder, require_free
 from gentickets.experiment.plan import Unit, plan_units
@@ -22,8 +23,10 @@ from gentickets.experiment.start_record import available_cores, continued_record
 from gentickets.experiment.worker import BEAT_SECONDS
 from gentickets.files import MOST_TEXT, bounded
 from gentickets.ledger import write_ledger
-from gentickets.recipe import Recipe, diff, recipe_from, stored_recipe
+from gentickets.recipe import Recipe, diff
+from gentickets.recipe.declared import recipe_of_record
 from gentickets.results import Result
+from gentickets.runs.claims import log_claim
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.record import WITHOUT_CHECKSUMS, has_checksums
 
@@ -54,13 +57,16 @@ def find(
         clear_drafts(out)
         record = _settle(run, recipe, options, record, listener.note)
         # what is there may have grown beyond what is asked
-        recipe = recipe_from(record["recipe"], name=recipe.name, text=recipe.text)
+        recipe = recipe_of_record(record, where=str(run.record), name=recipe.name, text=recipe.text)
         prepare(run)
         units = plan_units(recipe)
         done = set(settled_results(run, units))
         listener.begin(units, done)
 
+        begun = log_when_begun(run, record, listener.note)
+
         def report(unit: Unit, steps: int, message: Mapping[str, Any] | None) -> None:
+            begun()
             if message is not None and not options.keep_all:
                 drop_trained(run, recipe, unit)
             listener.report(unit, steps, message)
@@ -80,6 +86,17 @@ def find(
         lost.check()
 
 
+def log_when_begun(run: RunFolder, record: Mapping[str, Any], note: Callable[[str], object]) -> Callable[[], None]:
+    """What to call when a training has taken steps: the first time it logs the claim of the run, if it has one."""
+    waiting = [True]
+
+    def begun() -> None:
+        if waiting and waiting.pop() and (why := log_claim(run, record)) is not None:
+            note(why)
+
+    return begun
+
+
 def results_of(run: RunFolder, recipe: Recipe) -> list[Result]:
     """The results of a run's units, in the order of the plan; unfinished ones are left out."""
     units = plan_units(recipe)
@@ -92,10 +109,11 @@ def _settle(
     """The record of the run: the one that is there, if it is of the same recipe and has begun, else the new one."""
     before = run.read_record()
     # what an earlier version stored, with the defaults of keys that came later
-    stored = stored_recipe(before["recipe"], where=str(run.record))
+    stored = recipe_of_record(before, where=str(run.record))
     if not any(run.path.glob("seed-*")):
         return _restarted(run, recipe, before, record)
-    wanted = with_declared_levels(recipe, stored)
+    require_same_claim(run, recipe, before)
+    wanted = as_begun(recipe, stored)
     changes = diff(stored, wanted)
     if changes and may_extend(wanted, stored):
         wanted, changes = stored, []  # the run has been given more than that, by a verdict perhaps

@@ -24,7 +24,8 @@ def record_of(recipe: Recipe, options: Options) -> dict[str, Any]:
     plugins = {path.name: hashlib.sha256(_plugin_bytes(path)).hexdigest() for path in options.plugins}
     resolved = recipe.resolved()
     return {
-        **({} if recipe.claim is None else {"claim": claim_record(resolved)}),
+        **({} if recipe.claim is None or recipe.explores else {"claim": claim_record(recipe)}),
+        **({"explored": True} if recipe.explores else {}),
         "identity": run_identity(resolved),
         "recipe": resolved,
         "text": text_hash(recipe),

@@ -114,7 +114,8 @@ def rates_of(assembly: Assembly, units: Sequence[Unit], folder: Path) -> Rates:
     search = next((unit for unit in units if unit.arm == SEARCH), None)
     begin, check = (0.0, 0.0) if search is None else _early_bird(assembly, search, folder)
     return Rates(
-        _step(assembly, units[0].seed), _build(assembly, units[0].seed), (first / small - square * small, square),
+        _step(assembly, units[0].random_seed), _build(assembly, units[0].random_seed),
+        (first / small - square * small, square),
         _evaluation(assembly, units[0], folder, small, only_metric=True)[0] / small, _score(assembly, units),
         begin, check, _once(assembly, folder) + real,
     )  # fmt: skip
@@ -179,8 +180,8 @@ def _evaluation(
 
 
 def _examiner(assembly: Assembly, unit: Unit, folder: Path) -> Examiner:
-    training = Training(assembly.task(unit.seed), assembly.plan(unit.span))
-    return Examiner(assembly, RunFolder(folder), unit, training, assembly.batches(unit.seed), JobProgress())
+    training = Training(assembly.task(unit.random_seed), assembly.plan(unit.span))
+    return Examiner(assembly, RunFolder(folder), unit, training, assembly.batches(unit.random_seed), JobProgress())
 
 
 def _with_images(assembly: Assembly, folder: Path, images: int) -> Assembly:
@@ -210,7 +211,7 @@ def _score(assembly: Assembly, units: Sequence[Unit]) -> float:
     """A batch's scores by the criterion, and the cut of all weights by them."""
     if not assembly.recipe.prunes or not any(unit.round for unit in units):
         return 0.0
-    seed = units[0].seed
+    seed = units[0].random_seed
     task, batches = assembly.task(seed), assembly.batches(seed).first(1)
     full = full_mask(task, exempt=assembly.recipe.search.exempt, components=assembly.components)
 

@@ -206,7 +206,7 @@ class TrainingJob(Job):
     def _sizes(self, ticket: Ticket) -> dict[str, Any]:
         """Densities in the network's order, weights, FLOPs; of a compact ticket with those of the recipe's networks."""
         task, found = self.training.task, ticket.mask.densities
-        wide = self.assembly.task(self.unit.seed) if ticket.channels is not None else task
+        wide = self.assembly.task(self.unit.random_seed) if ticket.channels is not None else task
         densities = {name: found[name] for name in prunable(task) if name in found}
         own = network_flops(task, ticket.mask)
         whole = own if wide is task else network_flops(wide)

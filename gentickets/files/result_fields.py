@@ -208,6 +208,7 @@ class Fields(CellFields, total=False):
     network: Hash | None
     pictures: dict[Literal["samples.png", "reconstructions.png"], Hash]
     taken_from: Hash | None
+    random_seed: Count | None
     better: dict[str, Literal["lower", "higher"] | None]
 
 

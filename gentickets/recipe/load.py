@@ -93,7 +93,8 @@ def _forget_settings(source: Source) -> None:
 def recipe_from(resolved: Mapping[str, Any], *, name: str = "recipe", text: str = "", where: str = "") -> Recipe:
     """The recipe that `Recipe.resolved` told, as `run.json` holds it; plugin families are not questioned."""
     check_depth(Source(where or name, dict(resolved)))
-    return _checked(Source(where or name, _without_nones(resolved)), text=text, name=name, plugins=True)
+    plain = {"seed": 0, **resolved}  # what says nothing of seeds was stored before they could follow from a claim
+    return _checked(Source(where or name, _without_nones(plain)), text=text, name=name, plugins=True)
 
 
 def stored_recipe(resolved: Mapping[str, Any], *, where: str, name: str = "recipe", text: str = "") -> Recipe:
@@ -110,10 +111,10 @@ def _checked(source: Source, *, text: str, name: str, plugins: bool) -> Recipe:
     found: list[Problem] = []
     for key in [key for key in source.values if key not in KNOWN][:PROBLEMS]:
         found.append(Problem(quoted(key), _unknown(key, "")))
-    seed = source.values.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+    seed = source.values.get("seed")
+    if isinstance(seed, bool) or not isinstance(seed, int | None) or not 0 <= (seed or 0) < 2**63:
         found.append(Problem("seed", refusal(seed, "a whole number of at least 0 and below 2**63")))
-        seed = 0
+        seed = None
     task = _task(source, plugins, found)
     sections = {
         key: _section(model, key, source.values.get(key, {}), found)

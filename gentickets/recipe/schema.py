@@ -23,6 +23,8 @@ class Recipe(Sections):
     _text: str = PrivateAttr("")
     _name: str = PrivateAttr("")
     _stored: Mapping[str, Any] | None = PrivateAttr(None)
+    _claimed: Mapping[str, Any] = PrivateAttr({})
+    _explores: bool = PrivateAttr(False)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Recipe:
         """A copy, with other sections where told; what the original was read from is not what the copy says."""
@@ -65,9 +67,42 @@ class Recipe(Sections):
         return "gentickets find" if self.transfer is None else "gentickets transfer --to"
 
     @property
+    def claimed(self) -> Mapping[str, Any]:
+        """What its run has recorded of the claim (`claim` of run.json); empty where no run is known."""
+        return self._claimed
+
+    def of_run(self, claim: Mapping[str, Any] | None) -> Recipe:
+        """The same recipe, known to be that of a run that has recorded this of its claim."""
+        copy = super().model_copy()
+        copy._claimed = claim or {}
+        return copy
+
+    @property
+    def explores(self) -> bool:
+        """Whether its run is to choose what will be claimed, and claims nothing itself."""
+        return self._explores
+
+    def exploring(self) -> Recipe:
+        """The recipe of a run that claims nothing: seeds from ``seed`` on, and no verdict."""
+        if self.claim is None:
+            return self
+        copy = self.model_copy(update={"seed": self.seed or 0})
+        copy._explores = True
+        return copy
+
+    @property
+    def seeds_by_hand(self) -> bool:
+        """Whether the seeds of a claim were chosen by hand, so that it explores."""
+        return self.claim is not None and self.seed is not None
+
+    @property
     def seeds(self) -> list[int]:
-        """The seeds of the runs: ``seed`` and those after it."""
-        return list(range(self.seed, self.seed + self.search.seeds))
+        """The repetitions, by which folders and tables name them: ``seed`` and those after it, or from 0 on.
+
+        The seeds of the random streams may be others: `gentickets.recipe.meaning.random_seeds`.
+        """
+        first = self.seed or 0
+        return list(range(first, first + self.search.seeds))
 
     def sparsity(self, round: int) -> float:
         """Removed fraction of the prunable weights after so many rounds."""
@@ -112,13 +147,12 @@ class Recipe(Sections):
 
     @property
     def judged_rounds(self) -> list[int]:
-        """The rounds that get a word, in order: those of `claim.sparsities`, else where controls run."""
+        """The rounds that get a verdict, in order: those of `claim.sparsities`, else where controls run, if any do."""
         if self.claim is None:
             return []
         if self.claim.sparsities:
             return sorted({*self.declared_rounds, self.claim_round or self.rounds[-1]})
-        controlled = self.control_rounds if self.search.controls else []
-        return sorted({*controlled, *([self.claim_round] if self.claim_round is not None else self.rounds)})
+        return sorted({*self.control_rounds, *([self.claim_round] if self.claim_round is not None else self.rounds)})
 
     @property
     def fork_steps(self) -> list[int]:
@@ -169,7 +203,7 @@ class Recipe(Sections):
 
     def resolved(self) -> dict[str, Any]:
         """The recipe as plain values, with every default that applies filled in; ready for JSON."""
-        plain: dict[str, Any] = self.model_dump(mode="json", exclude={"task"})
+        plain: dict[str, Any] = self.model_dump(mode="json", exclude={"task", "seed"})
         unused = {name for name, optimizers in USES.items() if self._optimizers.isdisjoint(optimizers)}
         plain["train"] = {name: value for name, value in plain["train"].items() if name not in unused}
         plain["train"]["objectives"] = {
@@ -192,7 +226,7 @@ class Recipe(Sections):
         if not self.quality.curve:
             plain["quality"] = {name: value for name, value in plain["quality"].items() if name not in STOPPING}
         return {
-            "seed": plain.pop("seed"),
+            "seed": self.seed if self.claim is not None else self.seed or 0,
             "task": {"family": self.task.family, **self.task.keywords},
             **plain,
         }

@@ -226,7 +226,8 @@ class Transfer(Section):
 class Sections(Section):
     """All sections of a recipe, in the order of the file; one that may be None may be lacking altogether."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """The first of seeds that are chosen by hand; none: they follow from the claim's hash, and without one from 0."""
     task: TaskChoice
     data: Data
     train: Train

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
@@ -40,6 +40,8 @@ class Claim(TypedDict):
     declared: Declared
     hash: str
     seeds: list[Count]
+    edition: NotRequired[Count]
+    seeds_from: NotRequired[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
 
 
 @with_config(ConfigDict(extra="allow", strict=True))
@@ -67,6 +69,7 @@ class Record(TypedDict, total=False):
     claim: Claim | None
     identity: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     unchecked: bool
+    explored: bool
     text: str
 
 

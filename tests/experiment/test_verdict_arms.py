@@ -23,7 +23,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment.arms import base as arms
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.dispatch import job_of
-from gentickets.experiment.extend import extended, may_extend, with_declared_levels
+from gentickets.experiment.extend import as_begun, extended, may_extend
 from gentickets.experiment.job import Stopped
 from gentickets.experiment.options import Options
 from gentickets.experiment.plan import Unit, plan_units
@@ -31,7 +31,8 @@ from gentickets.experiment.run import find
 from gentickets.ledger import COMPARISON, entries_of, part_of
 from gentickets.recipe import Recipe, load_recipe, recipe_from
 from gentickets.recipe.asked import complete, missing
-from gentickets.recipe.declared import check_declared, claim_hash, claim_record, declared
+from gentickets.recipe.declared import check_declared, claim_record, declared
+from gentickets.recipe.meaning import claim_hash
 from gentickets.results import read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
@@ -94,7 +95,7 @@ def planned(recipe: Recipe) -> list[Unit]:
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, RunFolder]:
     """A run of two seeds with every arm of a verdict."""
     folder = tmp_path_factory.mktemp("judged")
-    recipe = small(folder, *VERDICT)
+    recipe = small(folder, *VERDICT, "seed=0")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SCORINGS, "synflow", replace(SCORINGS["synflow"], cuts=CUTS))
         stand_in = SimpleNamespace(diagnose=lambda assembly, run, unit: {"arms": {}})
@@ -434,8 +435,8 @@ def test_a_run_grows_by_all_that_adds_arms_to_the_bytes_of_one_that_had_them(
 @pytest.mark.parametrize("more", GROWN, ids=lambda one: one.partition("=")[0])
 def test_each_way_to_grow_is_allowed_and_its_opposite_refused(more: str, tmp_path: Path) -> None:
     few, many = small(tmp_path), small(tmp_path, 'search.controls=["shuffle"]', more)
-    assert may_extend(few, with_declared_levels(many, few))
-    assert not may_extend(many, with_declared_levels(few, many))
+    assert may_extend(few, as_begun(many, few))
+    assert not may_extend(many, as_begun(few, many))
 
 
 @pytest.mark.parametrize(
@@ -446,7 +447,7 @@ def test_each_way_to_grow_is_allowed_and_its_opposite_refused(more: str, tmp_pat
 def test_a_run_does_not_grow_by_another_recipe_or_another_claim(change: str, tmp_path: Path) -> None:
     few = small(tmp_path)
     many = small(tmp_path, "search.seeds=2", "search.control_rounds=[1,2]", change)
-    assert not may_extend(few, with_declared_levels(many, few))
+    assert not may_extend(few, as_begun(many, few))
 
 
 def test_what_does_not_grow_is_refused_with_the_difference_and_changes_nothing(tmp_path: Path) -> None:
@@ -486,12 +487,12 @@ def test_a_run_that_has_grown_is_resumed_by_the_command_that_it_gives(tmp_path: 
     few, many = small(tmp_path), small(tmp_path, *GROWN)
     run = RunFolder(tmp_path / "run")
     find(small(tmp_path), run.path, HERE)
-    record = extended(run, run.read_record(), few, with_declared_levels(many, few))
+    record = extended(run, run.read_record(), few, as_begun(many, few))
     assert record == run.read_record()
     words = shlex.split(resuming(run))
     overrides = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
     again = load_recipe(words[2], overrides=overrides)
-    assert with_declared_levels(again, recipe_from(record["recipe"])).resolved() == record["recipe"]
+    assert as_begun(again, recipe_from(record["recipe"])).resolved() == record["recipe"]
 
 
 def test_an_early_birds_run_grows_though_its_search_has_dropped_its_states(tmp_path: Path) -> None:
@@ -518,10 +519,10 @@ def test_a_run_declares_its_claim_and_remembers_how_many_seeds_were_asked_for(tm
     claim = run.read_record()["claim"]
     assert claim["declared"] == {
         "metric": "negative_elbo", "margin": 0.02, "level": 0.64, "alpha": 0.05, "sparsities": [1 - 0.6**2],
-        "looks": 2, "seeds": 1,
+        "looks": 2, "seeds": 1, "controls": ["reinit", "shuffle", "random-erk", "narrow"],
     }  # fmt: skip
     assert claim["declared"] == declared(few)
-    assert (claim["hash"], claim["seeds"]) == (claim_hash(few.resolved()), [1])
+    assert (claim["hash"], claim["seeds"]) == (claim_hash(few), [1])
     for seeds in (2, 2, 3):
         find(small(tmp_path, "search.controls=[]", "search.rounds=2", f"search.seeds={seeds}"), run.path, HERE)
     assert run.read_record()["claim"] == {**claim, "seeds": [1, 2, 3]}
@@ -529,14 +530,14 @@ def test_a_run_declares_its_claim_and_remembers_how_many_seeds_were_asked_for(tm
 
 
 def test_the_hash_is_over_the_claim_and_what_it_is_about(tmp_path: Path) -> None:
-    one = claim_hash(small(tmp_path, "search.seeds=2").resolved())
+    one = claim_hash(small(tmp_path, "search.seeds=2"))
     assert len(one) == 64
     more = [*GROWN[:1], "search.longer=2", "search.budget=true", "verdict.forks=[0]", "search.scaling=both"]
-    assert claim_hash(small(tmp_path, "search.seeds=2", *more).resolved()) == one
+    assert claim_hash(small(tmp_path, "search.seeds=2", *more)) == one
     for change in ("claim.margin=0.01", "claim.alpha=0.01", "claim.looks=1", "claim.level=0.4", "train.lr=1e-3",
                    "seed=4", "search.seeds=3", "claim.metric=reconstruction"):  # fmt: skip
         more = ["search.control_rounds=[1,2]", "claim.sparsities=[0.4]"] if "level" in change else []
-        assert claim_hash(small(tmp_path, "search.seeds=2", *more, change).resolved()) != one, change
+        assert claim_hash(small(tmp_path, "search.seeds=2", *more, change)) != one, change
 
 
 @pytest.mark.parametrize(
@@ -555,7 +556,7 @@ def test_a_record_that_somebody_edited_is_refused(
     where: tuple[str, ...], value: object, said: str, tmp_path: Path
 ) -> None:
     recipe = small(tmp_path)
-    told = {"recipe": recipe.resolved(), "claim": claim_record(recipe.resolved())}
+    told = {"recipe": recipe.resolved(), "claim": claim_record(recipe)}
     record: dict[str, Any] = json.loads(json.dumps(told))
     assert check_declared(record)
     place = record
@@ -568,8 +569,8 @@ def test_a_record_that_somebody_edited_is_refused(
 
 
 def test_a_run_of_an_earlier_version_grows_and_has_declared_nothing(tmp_path: Path) -> None:
-    """Its run.json knows of no alpha, looks and levels, and holds no claim."""
-    find(small(tmp_path), tmp_path / "run", HERE)
+    """Its run.json knows of no alpha, looks and levels, and holds no claim; its seeds began at 0."""
+    find(small(tmp_path, "seed=0"), tmp_path / "run", HERE)
     run = RunFolder(tmp_path / "run")
     record = run.read_record()
     del record["claim"]
@@ -618,7 +619,7 @@ SHIPPED = ["digits_vae", "digits_ae", "digits_gan", "quick/vae_earlybird", "pape
 def test_a_completed_recipe_declares_the_same_claim_and_is_sound(name: str) -> None:
     recipe = load_recipe(name)
     asked = complete(recipe)
-    assert claim_hash(asked.resolved()) == claim_hash(recipe.resolved())
+    assert claim_hash(asked) == claim_hash(recipe)
     assert declared(asked) == declared(recipe)
     assert recipe_from(asked.resolved()).resolved() == asked.resolved()
     before = {(unit.key, unit.span, unit.steps) for unit in planned(recipe)}

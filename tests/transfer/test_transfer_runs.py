@@ -41,13 +41,13 @@ from gentickets.transfer import aligned, alignment, movable_groups
 pytestmark = pytest.mark.usefixtures("without_pictures")
 
 HERE = Options(jobs=0, device="cpu", keep_all=True)
-VAE = recipe_text(
+VAE = "seed = 0\n" + recipe_text(
     task={"network": "mlp", "width": 12, "depth": 2, "latent": 4},
     train={"steps": 16, "lr": 0.002},
     search={"rounds": 2, "keep": 0.6, "rewind_to": 2, "prune": ["decoder"], "seeds": 2},
     claim={"metric": "negative_elbo", "level": 0.64},
 )
-GAN = recipe_text(
+GAN = "seed = 0\n" + recipe_text(
     task={"family": "gan", "network": "mlp", "width": 12, "depth": 2, "latent": 4},
     train={"steps": 16, "lr": 0.002},
     search={
@@ -343,10 +343,23 @@ def test_the_same_model_takes_tickets_of_other_seeds(vae: Path) -> None:
 
 
 def test_no_seed_is_served_by_its_own() -> None:
-    assert served([0, 1, 2], [1, 2, 3]) == {1: 2, 2: 0, 3: 1}
-    assert served([10, 11, 12], [10, 11, 12]) == {10: 11, 11: 12, 12: 10}
-    assert served([0, 1], [7, 8, 9, 10]) in ({7: 1, 8: 0, 9: 1, 10: 0}, {7: 1, 8: 0, 9: 0, 10: 1})
-    assert served([0], [0, 1]) == {0: 0, 1: 0}
+    def by_hand(*seeds: int) -> dict[int, int]:
+        return {seed: seed for seed in seeds}
+
+    assert served(by_hand(0, 1, 2), by_hand(1, 2, 3)) == {1: 2, 2: 0, 3: 1}
+    assert served(by_hand(10, 11, 12), by_hand(10, 11, 12)) == {10: 11, 11: 12, 12: 10}
+    four = served(by_hand(0, 1), by_hand(7, 8, 9, 10))
+    assert four in ({7: 1, 8: 0, 9: 1, 10: 0}, {7: 1, 8: 0, 9: 0, 10: 1})
+    assert served(by_hand(0), by_hand(0, 1)) == {0: 0, 1: 0}
+
+
+def test_repetitions_are_paired_where_their_seeds_are_others() -> None:
+    source, target = {0: 71, 1: 72, 2: 73}, {0: 81, 1: 82, 2: 83, 3: 84}
+    assert {label: served(source, target)[label] for label in range(3)} == {0: 0, 1: 1, 2: 2}
+    assert served(source, target)[3] in source
+    same = served(source, source)
+    assert sorted(same.values()) == [0, 1, 2]
+    assert all(label != other for label, other in same.items()), "the same seeds begin alike"
 
 
 def test_a_ticket_is_not_carried_to_its_own_initialization(vae: Path) -> None:

@@ -40,8 +40,8 @@ class Arm:
 
     @property
     def seed(self) -> int:
-        """The seed that its ticket is of."""
-        return self.unit.seed
+        """The seed that its weights, data and noise, and so its ticket, are of."""
+        return self.unit.random_seed
 
     def settled(self) -> Unit:
         """The unit with its final length, which for some is known only once what they need is done."""
@@ -64,7 +64,7 @@ class Arm:
         elif kind.name == WIDTH:
             self.narrowed = {self.search.widen: self.search.widths[unit.round]}
         purpose = "reinit" if kind.start == "other initialization" else "init"
-        return self.assembly.task(unit.seed, purpose=purpose, **self.narrowed)
+        return self.assembly.task(self.seed, purpose=purpose, **self.narrowed)
 
     def ticket(self, training: Training, batches: Batches, since: Snapshot | None, watch: Sequence[Watcher]) -> Ticket:
         """The ticket to train, under its arm's name.
@@ -83,7 +83,7 @@ class Arm:
             with training.under(short if unit.name.longer and rewind_to else training.plan):
                 return first_ticket(
                     training, batches, rewind_to=rewind_to, optimizer_state=self.search.optimizer_state,
-                    components=self.assembly.components, exempt=self.search.exempt, seed=self.unit.seed,
+                    components=self.assembly.components, exempt=self.search.exempt, seed=self.seed,
                     since=since, watch=watch,
                 )  # fmt: skip
 
@@ -113,7 +113,7 @@ class Arm:
         elif make := controls.MADE_BY.get(kind.like or kind.name):
             scope, definitions = self.search.scope, self.assembly.definitions
             start = dense(0) if kind.own_start else self._start()
-            made = make(controls.Given(training.task, own, start, unit.seed, scope, definitions))
+            made = make(controls.Given(training.task, own, start, self.seed, scope, definitions))
         else:
             raise TicketError(f"unknown arm '{unit.arm}'")
         if self._other == "fresh" and not kind.whole:  # the components that are not pruned start as the ticket's do
@@ -163,7 +163,7 @@ class Arm:
         return {
             "density": search.keep**unit.round,
             "scope": search.scope,
-            "seed": unit.seed,
+            "seed": self.seed,
             "batches": batches.first(search.score_batches),
             "round": unit.round,
         }
@@ -196,7 +196,7 @@ class Arm:
         else:
             training.load(since)
         steps = range(dense.origin.rewind_to if since is None else since.step, step)
-        train(training, batches, steps, mask=dense.mask, seed=self.unit.seed, watch=watch)
+        train(training, batches, steps, mask=dense.mask, seed=self.seed, watch=watch)
         state = training.snapshot(step)
         optim = state.optim if self.search.optimizer_state == "rewound" else {}
         origin = replace(dense.origin, rewind_to=step)
@@ -224,17 +224,17 @@ class Arm:
 
     def _fresh(self) -> dict[str, Tensor]:
         """The weights of networks initialized for this round alone."""
-        return copied(state_of(self.assembly.task(self.unit.seed, purpose=f"fresh {self.unit.round}")))
+        return copied(state_of(self.assembly.task(self.seed, purpose=f"fresh {self.unit.round}")))
 
     def _narrow_width(self) -> int:
         """The width at which a dense network costs what the ticket's masked one would, or has as many weights."""
         width = self.assembly.recipe.task.width
         if width is None:
             raise TicketError(f"control '{self.unit.kind.name}' needs a family with a whole-number keyword 'width'")
-        wide = self.assembly.task(self.unit.seed)
+        wide = self.assembly.task(self.seed)
 
         def narrower(width: int) -> Task:
-            return self.assembly.task(self.unit.seed, width=width)
+            return self.assembly.task(self.seed, width=width)
 
         if self.unit.kind.equal == "flops":
             return width_at(narrower, width, self._flops_left(wide))

@@ -46,10 +46,10 @@ class EarlyBirdArm(Arm):
 
     def ranked(self, task: Task) -> Ranking:
         """What competes in the recipe's networks."""
-        some = self.assembly.batches(self.unit.seed).first(self.search.score_batches)
+        some = self.assembly.batches(self.seed).first(self.search.score_batches)
         return ranking(
             task, some, by=self.search.by, scope=self.search.scope, criterion=self.assembly.criterion,
-            components=self.assembly.components, exempt=self.search.exempt, seed=derive(self.unit.seed, "rank"),
+            components=self.assembly.components, exempt=self.search.exempt, seed=derive(self.seed, "rank"),
         )  # fmt: skip
 
     def task(self) -> Task:
@@ -60,7 +60,7 @@ class EarlyBirdArm(Arm):
         if self._is_from_scratch:
             self.require_own_start()
             take_shapes(task, self._stored(self.unit.round).weights)
-            self.assembly.initialize(task, self.unit.seed)
+            self.assembly.initialize(task, self.seed)
         elif self._is_stored:
             take_shapes(task, self._stored(self.unit.round).weights)
         else:
@@ -70,8 +70,8 @@ class EarlyBirdArm(Arm):
 
     def require_own_start(self) -> None:
         """Raise TicketError where the family draws its weights in a way that `Task.initialize` does not know of."""
-        built, drawn = self.assembly.task(self.unit.seed), self.assembly.task(self.unit.seed)
-        self.assembly.initialize(drawn, self.unit.seed + 1)
+        built, drawn = self.assembly.task(self.seed), self.assembly.task(self.seed)
+        self.assembly.initialize(drawn, self.seed + 1)
         for (name, one), other in zip(built.named_parameters(), drawn.parameters(), strict=True):
             spread, own = float(one.detach().std(correction=0)), float(other.detach().std(correction=0))
             if one.numel() >= LEAST_TO_TELL and not 0.5 * spread <= own <= 2 * spread:
@@ -132,13 +132,13 @@ class EarlyBirdArm(Arm):
     def _control(self, arm: str, own: Channels, scores: Mapping[str, Tensor]) -> Channels:
         if arm == "low-channels":
             return lowest_channels(scores, own)
-        return random_channels(own, derive(self.unit.seed, arm, self.unit.round))
+        return random_channels(own, derive(self.seed, arm, self.unit.round))
 
     def _start(self) -> Ticket:
         """The dense ticket at the step where this level emerged, or at the step that is rewound to."""
         if self.search.after == "rewind":
             return self._stored(0)
-        found, seed = self._found, self.unit.seed
+        found, seed = self._found, self.seed
         everything = full_mask(self.assembly.task(seed), exempt=self.search.exempt, components=self.assembly.components)
         kept = found if self.search.optimizer_state == "rewound" else replace(found, optim={})
         return dense_at(kept, everything, Origin(EARLY_BIRD, found.step, 0, seed))
@@ -178,12 +178,12 @@ class EarlyBirdArm(Arm):
 
     def _gain(self) -> float:
         """How many steps of the ticket's narrow network cost as much as one of the recipe's."""
-        size, wide = self.assembly.recipe.data.batch_size, self.assembly.task(self.unit.seed)
+        size, wide = self.assembly.recipe.data.batch_size, self.assembly.task(self.seed)
         return step_flops(wide, size).total / step_flops(self._narrow(), size).total
 
     def _narrow(self) -> Task:
         """Networks of the ticket's shapes."""
-        task = self.assembly.task(self.unit.seed)
+        task = self.assembly.task(self.seed)
         take_shapes(task, self._stored(self.unit.round).weights)
         return task
 

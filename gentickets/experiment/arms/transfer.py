@@ -119,10 +119,10 @@ class TransferredArm(Arm):
 
     def transfer_record(self) -> dict[str, Any]:
         """The source, and what every layer got, as a result holds it; known once the ticket is made."""
-        origin, recipe = self._ticket.origin, self._recipe
+        origin, recipe, seed = self._ticket.origin, self._recipe, self.kept.seed(self.unit.seed)
         source = {
             "source": self.kept.record["name"], "family": recipe.task.family, "data": recipe.data.name,
-            "seed": origin.seed, "round": origin.round, "sparsity": 1 - self._ticket.mask.density,
+            "seed": seed, "round": origin.round, "sparsity": 1 - self._ticket.mask.density,
         }  # fmt: skip
         return {
             **source,
@@ -143,11 +143,11 @@ class TransferredArm(Arm):
 
     def _controlled(self) -> tuple[Ticket, Table]:
         """The carried ticket, or its control, and what every layer got."""
-        seed = self.unit.seed
+        seed = self.seed
         if self.control == "unmasked":
             return self._carry(self._unmasked(), unmasked=True)
         if self.control == "signs-shuffle":
-            portable, _ = self.kept.portable(seed, self._round)
+            portable, _ = self.kept.portable(self.unit.seed, self._round)
             return self._carry(of_signs(signs_shuffled(portable, derive(seed, "signs", self._round))))
         made, table = self._carry(self._ticket)
         if self.control != "shuffle":
@@ -169,13 +169,13 @@ class TransferredArm(Arm):
 
     def _carry(self, ticket: Ticket, *, unmasked: bool = False) -> tuple[Ticket, Table]:
         """A ticket of the source in the target."""
-        start, seed = self._own_start, self.unit.seed
+        start, seed = self._own_start, self.seed
         made, table = self._carrier.carry(ticket, start, self.moves, unmasked=unmasked, seed=seed)
         return replace(made, optim=start.optim, origin=replace(made.origin, round=self.unit.round)), table
 
     @cached_property
     def _carrier(self) -> TicketCarrier:
-        return TicketCarrier.of(self._recipe, self.assembly, self.unit.seed)
+        return TicketCarrier.of(self._recipe, self.assembly, self.seed)
 
     def _source_ticket(self) -> tuple[Ticket, Recipe]:
         """The source's ticket with the weights that move, and its recipe; where signs move, one of signs alone."""
@@ -194,7 +194,7 @@ class TransferredArm(Arm):
         load_weights(source, self.kept.trained(self.unit.seed, 0))
         some = batches.first(CRITERION_BATCHES)
         groups = movable_groups(source, some[0])
-        found = matches(source, half, some, groups=groups, seed=self.unit.seed)
+        found = matches(source, half, some, groups=groups, seed=self.seed)
         self._matched = alignment_report(found)
         return aligned(self._ticket.mask, groups, {name: match.permutation for name, match in found.items()})
 
@@ -217,6 +217,6 @@ class TransferredArm(Arm):
         unit, assembly = self.unit, self.assembly
         if from_own_weights(unit.arm, assembly.recipe):
             return self._stored(0)
-        task = assembly.task(unit.seed)
+        task = assembly.task(self.seed)
         everything = full_mask(task, exempt=self.search.exempt, components=assembly.components)
-        return Ticket(everything, copied(state_of(task)), Origin(TRANSFER, 0, 0, unit.seed))
+        return Ticket(everything, copied(state_of(task)), Origin(TRANSFER, 0, 0, self.seed))

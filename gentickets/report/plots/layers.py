@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from gentickets.analysis.early_stopping import curve_of
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import arm_name, heading, percent
-from gentickets.arms import DENSE, WIDTH, ArmName, reported_as
+from gentickets.arms import DENSE, WIDTH, ArmName, kind_of, reported_as
 from gentickets.report.plots.marks import marks_of, style_of
 from gentickets.report.plots.svg import CONTROLS, styled, to_svg
 from gentickets.results import Result
@@ -90,7 +90,9 @@ def curves(results: Sequence[Result], summary: Summary, name: str = "curves") ->
         arm = reported_as(cell.arm, cell.round)
         if arm == WIDTH and cell.status == "done":
             chosen.setdefault(widths[cell.round], []).append(cell)
-        elif cell.status == "done" and not ArmName.of(arm).longer and (arm == DENSE or cell.round == level != 0):
+        elif cell.status != "done" or ArmName.of(arm).longer or kind_of(arm).whole:
+            continue  # trained for other numbers of steps
+        elif arm == DENSE or cell.round == level != 0:
             chosen.setdefault(arm, []).append(cell)
     order = [arm for arm in summary.seconds if arm in chosen] or list(chosen)
     panels = _panels(chosen, summary.metric)

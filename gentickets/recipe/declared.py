@@ -67,6 +67,12 @@ def seeds_by_hand(record: Mapping[str, Any]) -> bool:
     return edition_of(record) is not None and record["recipe"].get("seed", 0) is not None
 
 
+def task_and_data(resolved: Mapping[str, Any]) -> str:
+    """A fingerprint of what a resolved recipe's networks and images are: SHA-256 (hex) of its [task] and [data]."""
+    data = {key: resolved["data"].get(key) for key in ("name", "folder", "size", "channels", "valid")}
+    return _sha256({"task": resolved["task"], "data": data})
+
+
 def recipe_of_record(record: Mapping[str, Any], *, where: str, name: str = "recipe", text: str = "") -> Recipe:
     """The recipe of a run as its record has it, with what it declared; TicketError (status 3) where it is none."""
     recipe = stored_recipe(record["recipe"], where=where, name=name, text=text)

@@ -6,7 +6,6 @@ forbid that; but the log says how often it was done on the same task and data.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gentickets.disk import append_line
-from gentickets.recipe.declared import edition_of, seeds_by_hand
+from gentickets.recipe.declared import edition_of, seeds_by_hand, task_and_data
 from gentickets.runs.folder import RunFolder
 
 LOG = "claims.jsonl"
@@ -38,13 +37,6 @@ class LoggedClaim:
     """Whether its seeds were chosen by hand."""
 
 
-def about(recipe: Mapping[str, Any]) -> str:
-    """A fingerprint of what a resolved recipe's networks and images are: SHA-256 (hex) of its [task] and [data]."""
-    data = {key: recipe["data"].get(key) for key in ("name", "folder", "size", "channels", "valid")}
-    told = json.dumps({"task": recipe["task"], "data": data}, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(told.encode()).hexdigest()
-
-
 def log_of(run: RunFolder) -> Path:
     """Where claims of runs in the same folder are logged."""
     return run.path.resolve().parent / LOG
@@ -57,10 +49,11 @@ def log_claim(run: RunFolder, record: Mapping[str, Any]) -> str | None:
     """
     if edition_of(record) is None:
         return None
-    claim, recipe = record["claim"], record["recipe"]
+    claim, metric = record["claim"], record["claim"]["declared"]["metric"]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     hand = seeds_by_hand(record)
-    told = LoggedClaim(now, claim["hash"], about(recipe), recipe["claim"]["metric"], run.path.resolve().name, hand)
+    about, name = task_and_data(record["recipe"]), run.path.resolve().name
+    told = LoggedClaim(now, claim["hash"], about, metric, name, hand)
     if any((one.hash, one.run) == (told.hash, told.run) for one in read_log(log_of(run))):
         return None
     try:
@@ -89,7 +82,7 @@ def claims_like(run: RunFolder) -> tuple[int, int, list[LoggedClaim]]:
     record = run.read_record()
     if edition_of(record) is None:
         return 1, 1, []
-    own, fingerprint = str(record["claim"]["hash"]), about(record["recipe"])
+    own, fingerprint = str(record["claim"]["hash"]), task_and_data(record["recipe"])
     like = [one for one in read_log(log_of(run)) if one.about == fingerprint]
     hashes = list(dict.fromkeys([*(one.hash for one in like), own]))
     firsts = {one.hash: one for one in reversed(like)}

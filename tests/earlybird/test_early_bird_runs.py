@@ -289,7 +289,7 @@ def test_by_weights_a_mask_emerges_with_its_controls(after: str, tmp_path: Path)
 
 
 def test_a_level_that_does_not_emerge_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
-    more = ["search.tolerance=0.000001", 'search.rule="published"', "search.longer=0", "search.rounds=1"]
+    more = ["seed=0", "search.tolerance=0.000001", 'search.rule="published"', "search.longer=0", "search.rounds=1"]
     find(bird(tmp_path, *more, 'search.controls=["random-channels"]'), tmp_path / "run", HERE)
     results = {(result.arm, result.round): result for result in read_results(tmp_path / "run")}
     assert results["search", 0].trained == STEPS

@@ -145,7 +145,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_run_can_be_given_more_seeds(tmp_path: Path) -> None:
-    few, more = small_recipe(tmp_path, "vae"), small_recipe(tmp_path, "vae", "search.seeds=2")
+    few, more = (small_recipe(tmp_path, "vae", "seed=0", seeds) for seeds in ("search.seeds=1", "search.seeds=2"))
     find(few, tmp_path / "run", EVERY_STEP)
     before = content(tmp_path / "run")
     find(more, tmp_path / "run", EVERY_STEP)

@@ -58,6 +58,7 @@ STORED = (
 )
 """A portable ticket of format 1, as it was first written."""
 SMALL = [
+    "seed=0",
     "search.seeds=2",
     "train.steps=8",
     "search.rounds=3",

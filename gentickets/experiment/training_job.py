@@ -211,8 +211,7 @@ class TrainingJob(Job):
         own = network_flops(task, ticket.mask)
         whole = own if wide is task else network_flops(wide)
         self.progress.name("forward", own.uncounted | whole.uncounted)
-        sparse = step_flops(task, self.assembly.recipe.data.batch_size, ticket.mask).total
-        flops = {"dense": whole.dense, "masked": own.masked, "own": own.dense, "masked_step": sparse}
+        flops = {"dense": whole.dense, "masked": own.masked, "own": own.dense, "masked_step": self._masked_step(ticket)}
         channels: Mapping[str, Tensor] = ticket.channels or {}
         return {
             "densities": densities,
@@ -220,6 +219,12 @@ class TrainingJob(Job):
             "flops": {**flops, "step": self.step_flops},
             "channels": {name: [int(kept.sum()), kept.numel()] for name, kept in channels.items()},
         }
+
+    def _masked_step(self, ticket: Ticket) -> float:
+        """FLOPs of a training step of kernels that skip pruned weights."""
+        if ticket.mask.kept == ticket.mask.total:
+            return self.step_flops
+        return step_flops(self.training.task, self.assembly.recipe.data.batch_size, ticket.mask).total
 
     def _width(self) -> int | None:
         """The width, where the networks are not the recipe's."""

@@ -13,7 +13,7 @@ from typing import TextIO
 import click
 
 from gentickets.disk import told
-from gentickets.errors import Status, TicketError
+from gentickets.errors import Status, TicketError, memory_told
 
 from .stopping import Signalled
 
@@ -69,6 +69,8 @@ def explain(error: BaseException) -> tuple[int, list[str]]:
         return Status.STORAGE, [f"{ERROR}{told(error)}"]
     if Signalled.seen:  # what a signal has become in foreign code
         return Signalled.seen[0], ["gentickets: interrupted"]
+    if (no_memory := memory_told(error)) is not None:
+        return Status.FAILED, [f"{ERROR}{no_memory}"]
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return Status.FAILED, [f"gentickets: internal error: {what} (--debug shows the traceback)"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -43,3 +44,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close := difflib.get_close_matches(name, names, n=1, cutoff=0.5):
         return f"Did you mean '{close[0]}'?"
     return f"Known: {', '.join(names)}." if names else "There are none."
+
+
+def memory_told(error: BaseException) -> str | None:
+    """What to say of an error that means that memory does not suffice, as the system or PyTorch reports it; else None.
+
+    PyTorch has a class for it on accelerators, and a RuntimeError on processors.
+    """
+    what = " ".join(str(error).split())
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if not names & {"MemoryError", "OutOfMemoryError"} and not any(said in what for said in _NO_MEMORY):
+        return None
+    asked = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", what)
+    much = f" ({asked[1]} more were asked for)" if asked else ""
+    return f"memory does not suffice{much}: choose smaller networks or a smaller data.batch_size"
+
+
+_NO_MEMORY = ("DefaultCPUAllocator: ", "out of memory")
+"""In the errors of PyTorch and of the kernel."""

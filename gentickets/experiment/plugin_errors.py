@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gentickets.errors import Status, TicketError
+from gentickets.errors import Status, TicketError, memory_told
 from gentickets.metrics import TABLE, check_floors, declare
 from gentickets.recipe.of_claim import claim_floor, without_floor
 
@@ -23,7 +23,7 @@ def describe_error(error: BaseException, plugins: Sequence[Path]) -> str:
 
     Where none of the plugins' code was running, the line of gentickets that failed is named instead.
     """
-    what = " ".join(f"{type(error).__name__}: {error}".split())
+    what = memory_told(error) or " ".join(f"{type(error).__name__}: {error}".split())
     own = {plugin.resolve() for plugin in plugins}
     frames = list(traceback.walk_tb(error.__traceback__))
     for frame, line in reversed(frames):

@@ -24,7 +24,8 @@ from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.early_bird_job import EarlyBirdJob
 from gentickets.experiment.plan import Unit, unit_of
 from gentickets.experiment.plugin_errors import describe_error, figures_of_images
-from gentickets.masks import Mask, full_mask, keep_top
+from gentickets.experiment.trial_masks import LikelyError, trial_mask, try_control
+from gentickets.masks import Mask, full_mask
 from gentickets.quality import reconstruction_grid, sample_grid
 from gentickets.runs.folder import RunFolder
 from gentickets.tasks import Task
@@ -176,16 +177,21 @@ class _Trial:
         if missing:
             raise TicketError(f"it gave no scores for '{missing[0]}'")
         read = {name: scores[name] for name in self.full}  # scores raise when they are looked at
-        scope = self.search.scope
-        if scope == "erk":
-            return
-        density = self.search.keep ** max(self.recipe.rounds)
-        try:
-            keep_top(read, density, within=self.full, scope=scope, seed=self.seed)
-        except TicketError as error:
-            if error.status is not Status.FAILED or scope == "layer":
-                raise
-            self.found.notes.append(f"as the weights are before training, {error}")
+        for round in {min(self.recipe.rounds), max(self.recipe.rounds)}:
+            try:
+                mask = trial_mask(read, self.full, self.search.keep**round, self.search.scope, self.seed)
+            except LikelyError as error:
+                self.found.notes.append(f"as the weights are before training, {error}")
+            else:
+                self._made_controls(mask)
+
+    def _made_controls(self, mask: Mask) -> None:
+        """Controls that are made of the ticket's mask."""
+        for kind in self.arms:
+            self._alone(kind.name, partial(
+                try_control, kind.name, self.task, mask, self.full, self.seed, self.search.scope,
+                self.assembly.definitions,
+            ))  # fmt: skip
 
     def _control(self, kind: ArmKind) -> None:
         def score() -> None:

@@ -14,13 +14,14 @@ from gentickets.recipe.bounds import DEEPEST
 from gentickets.recipe.words import one_line, quoted
 
 _TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?"{3,5}'
-    r"|'''.*?'{3,5}"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*'|#[^\n]*|[\[{\]}\n]",
+    r'"""(?:\\.|[^\\])*?(?:"{3,5}|\\?\Z)'
+    r"|'''.*?(?:'{3,5}|\Z)"
+    r'|"(?:\\.|[^"\\\n])*+"?'
+    r"|'[^'\n]*+'?|#[^\n]*+|[\[{\]}\n]",
     re.DOTALL,
 )
-"""Where a statement may end, what may hide that, and brackets."""
+"""Where a statement may end, what may hide that, and brackets. Texts without an end are taken to where they break off:
+to look for an end from each of their quotes would take the square of their length."""
 _NESTED = 100
 """Brackets within brackets; the parser itself is at its end after some hundreds."""
 _DOTTED = re.compile(r"""(?<![\w'"-])(?:[\w'"-]++[ \t]*+\.[ \t]*+){100}""")

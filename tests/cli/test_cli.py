@@ -14,8 +14,10 @@ from typing import Any
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from gentickets_cli.console import emit, table
+from gentickets_cli.failures import explain
 from gentickets_cli.main import COMMANDS, cli
 from helpers import PROGRAM, in_terminal
 
@@ -84,6 +86,23 @@ def test_every_error_ends_in_its_status_and_one_line(
     assert line in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "does not suffice: "),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you "
+                      "tried to allocate 400 bytes. Error code 12"), "does not suffice (400 bytes more were asked"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "(2.00 GiB more were asked for)"),
+    ],
+)  # fmt: skip
+def test_too_little_memory_is_a_sentence(error: BaseException, said: str) -> None:
+    status, lines = explain(error)
+    assert status == Status.FAILED
+    assert lines[0].startswith("gentickets: error: memory ")
+    assert said in lines[0]
+    assert "data.batch_size" in lines[0]
 
 
 def test_debug_shows_the_traceback_wherever_it_stands(raising: Callable[..., Result]) -> None:

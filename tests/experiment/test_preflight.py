@@ -88,6 +88,10 @@ def tried(folder: Path, family: str, search: str, task: str = "") -> Preflight:
         ("Plain", 'exempt = ["nowhere.*"]', "", "pattern 'nowhere.*' matches no prunable weight"),
         ("Plain", 'prune = ["middle"]', "", "no component 'middle'"),
         ("Plain", 'scope = "layer"\nkeep = 0.05\ncontrols = []', "", "would leave nothing of "),
+        ("Plain", 'scope = "erk"\nkeep = 0.4\ncontrols = []', "", "would leave nothing of "),
+        ("Plain", "keep = 1e-9", "", "keeping 0 of the [0-9,]+ weights of '.*' would leave nothing of one of its "),
+        ("Plain", "scope = 'global'\nkeep = 0.3", "", "of 'the network' would leave nothing of one of its 4 tensors"),
+        ("Plain", "keep = 0.9999999", "", "weights keeps them all: prune more"),
         (
             "vae",
             'method = "early_bird"\nonly_rounds = [1]\nkeep = 0.5\ncontrols = []',
@@ -112,6 +116,15 @@ def test_a_control_that_cannot_score_is_a_note(tmp_path: Path) -> None:
     assert "control 'synflow' will fail" in found.notes[0]
     own = tried(tmp_path, "Normed", 'method = "at_start"\ncriterion = "synflow"\nonly_rounds = [3]\ncontrols = []')
     assert "the criterion 'synflow': " in own.troubles[0][0]
+
+
+def test_a_control_that_no_mask_allows_is_a_note(tmp_path: Path) -> None:
+    """At equal densities everywhere the smallest layer has nothing left, whatever the weights become."""
+    search = 'scope = "erk"\nkeep = 0.62\ncontrols = ["random-uniform", "shuffle"]'
+    found = tried(tmp_path, "vae", search, "latent = 2\ndepth = 1")
+    assert found.troubles == []
+    assert any("control 'random-uniform' will fail: " in note for note in found.notes)
+    assert not any("shuffle" in note for note in found.notes)
 
 
 def test_where_an_early_bird_says_nothing_is_a_note(tmp_path: Path) -> None:

@@ -115,6 +115,15 @@ def test_lines_are_found_in_one_pass() -> None:
     assert found[2].startswith(f'r.toml:{first + 40_006}: "q.w": unknown section')
 
 
+@pytest.mark.parametrize("start", ['a = "', 'a = """', "a = '", "a = '''"])
+@pytest.mark.parametrize("rest", ['\\"', "'\\", '"""\\'])
+def test_a_text_without_an_end_is_looked_at_once(start: str, rest: str) -> None:
+    """An end was looked for from each of its quotes: a tenth of a megabyte took half an hour."""
+    before = time.process_time()
+    assert lines(start + rest * 50_000)
+    assert time.process_time() - before < 2
+
+
 def test_what_is_no_file_is_no_recipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.toml")
     (tmp_path / "loop.toml").symlink_to("loop.toml")

@@ -16,7 +16,8 @@ from gentickets.definitions import CURRENT
 from gentickets.errors import TicketError
 from gentickets.experiment.options import Options
 from gentickets.recipe import Recipe
-from gentickets.recipe.declared import claim_record, run_identity
+from gentickets.recipe.declared import claim_record, recipe_of_record, run_identity
+from gentickets.recipe.meaning import seeds_from
 
 
 def record_of(recipe: Recipe, options: Options) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def record_of(recipe: Recipe, options: Options) -> dict[str, Any]:
     return {
         **({} if recipe.claim is None or recipe.explores else {"claim": claim_record(recipe)}),
         **({"explored": True} if recipe.explores else {}),
-        "identity": run_identity(resolved),
+        "identity": run_identity(resolved, seeds_from(recipe)),
         "recipe": resolved,
         "text": text_hash(recipe),
         "name": recipe.name,
@@ -53,7 +54,8 @@ def continued_record(before: Mapping[str, Any], now: Mapping[str, Any], done: in
     """
     record = dict(before)
     if "identity" not in before:
-        record |= {"identity": run_identity(before["recipe"]), "unchecked": True}
+        root = seeds_from(recipe_of_record(before, where="run.json"))
+        record |= {"identity": run_identity(before["recipe"], root), "unchecked": True}
     attempts = list(before.get("attempts", []))
     changes = changed(attempts or [before], now)
     if changes:

@@ -30,9 +30,13 @@ def without_arms(resolved: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in resolved.items() if key != "verdict"}, "search": search}
 
 
-def run_identity(resolved: Mapping[str, Any]) -> str:
-    """What names a run: SHA-256 of its resolved recipe at the start, without what lets it grow."""
-    return _sha256(without_arms(resolved))
+def run_identity(resolved: Mapping[str, Any], root: str | None = None) -> str:
+    """What names a run: SHA-256 of its resolved recipe at the start, without what lets it grow.
+
+    ``root``: what its seeds follow from, where they do (`gentickets.recipe.meaning.seeds_from`).
+    """
+    told = without_arms(resolved)
+    return _sha256(told if root is None else {**told, "seeds_from": root})
 
 
 def declared(recipe: Recipe) -> dict[str, Any]:

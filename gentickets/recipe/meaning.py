@@ -65,15 +65,21 @@ def claim_hash(recipe: Recipe) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def random_seeds(recipe: Recipe) -> dict[int, int] | None:
-    """Repetition -> the seed of its random streams, from the claim's hash; None where the repetitions are the seeds.
+def seeds_from(recipe: Recipe) -> str | None:
+    """The SHA-256 that the seeds of a run follow from: the claim's hash, or that of its matrix.
 
-    That is so without a claim, and where seeds were chosen by hand.
+    None where the repetitions are the seeds: without a claim, and where seeds were chosen by hand.
     """
     if recipe.claim is None or recipe.seed is not None:
         return None
-    root = int(str(recipe.claimed.get("seeds_from") or claim_hash(recipe))[:16], 16)
-    return {label: derive(root, "seed", label) for label in recipe.seeds}
+    return str(recipe.claimed.get("seeds_from") or claim_hash(recipe))
+
+
+def random_seeds(recipe: Recipe) -> dict[int, int] | None:
+    """Repetition -> the seed of its random streams; None where the repetitions are the seeds (`seeds_from`)."""
+    if (root := seeds_from(recipe)) is None:
+        return None
+    return {label: derive(int(root[:16], 16), "seed", label) for label in recipe.seeds}
 
 
 def seeds_of(recipe: Recipe) -> dict[int, int]:

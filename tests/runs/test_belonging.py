@@ -26,6 +26,7 @@ from gentickets.files import json_bytes, parse_json, read_header
 from gentickets.files.result_fields import Fields
 from gentickets.files.tensor_header import MOST_TENSORS
 from gentickets.recipe.declared import run_identity
+from gentickets.recipe.meaning import seeds_from
 from gentickets.report import read_run, write_report
 from gentickets.results import Result, parse_result, read_result, read_results
 from gentickets.runs.folder import RunFolder
@@ -326,7 +327,12 @@ def test_the_identity_is_of_the_recipe_and_survives_growth(finished: Path, tmp_p
     few = small_recipe(tmp_path, "ae", *QUICK, "search.seeds=1")
     find(few, tmp_path / "run", EVERY_STEP)
     identity = RunFolder(tmp_path / "run").read_record()["identity"]
-    assert identity == run_identity(few.resolved()) == RunFolder(finished).read_record()["identity"]
+    assert identity == run_identity(few.resolved(), seeds_from(few))
+    other = small_recipe(tmp_path, "ae", *QUICK)
+    assert run_identity(other.resolved(), seeds_from(other)) == RunFolder(finished).read_record()["identity"]
+    assert RunFolder(finished).read_record()["identity"] != identity, "another number of seeds, so other seeds"
+    by_hand = (small_recipe(tmp_path, "ae", *QUICK, "seed=0", seeds) for seeds in ("search.seeds=1", "search.seeds=2"))
+    assert len({run_identity(recipe.resolved(), seeds_from(recipe)) for recipe in by_hand}) == 1
     find(small_recipe(tmp_path, "ae", *QUICK, 'search.controls=["shuffle", "reinit"]'), tmp_path / "run", EVERY_STEP)
     assert RunFolder(tmp_path / "run").read_record()["identity"] == identity
     assert {one.run for one in read_results(tmp_path / "run")} == {identity}

@@ -133,8 +133,8 @@ def test_names_and_titles_are_told_apart() -> None:
 
 MEASURED = ("metrics.py", "quality", "tasks", "recipe/families.py")
 """Where metrics are measured, and where families say which they have."""
-COLUMNS = {"analysis/diagnostics.py": {"coverage", "recall"}}
-"""What stands beside a verdict has a place of its own in verdict.json."""
+COLUMNS = {"analysis/diagnostics.py": {"coverage", "recall"}, "recipe/meaning.py": {"frechet"}}
+"""What stands beside a verdict has a place of its own in verdict.json; and a key of [quality] has a metric's name."""
 AMBIGUOUS = {"precision", "density", "reconstruction"}
 """Also the arithmetic's, a mask's and a picture's."""
 

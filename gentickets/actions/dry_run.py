@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
+
+from scipy import special
 
 from gentickets.accounting import network_flops, step_flops
 from gentickets.definitions import CURRENT
@@ -21,10 +24,43 @@ from gentickets.experiment.timing import run_seconds
 from gentickets.ledger import lower_bound
 from gentickets.masks import by_reason, excluded, full_mask
 from gentickets.recipe import Recipe
+from gentickets.recipe.meaning import declared_seeds
 from gentickets.runs.folder import RunFolder
+from gentickets.statistics import LEAST_SEEDS
+from gentickets.statistics.margins import Margin
+from gentickets.statistics.spending import Spending
+from gentickets.statistics.tree import PRAISE, Terms
 
 LONGEST_START = 15.0
 """Seconds that a worker is given to be ready, at most, where this process has done other work before."""
+
+
+HARD = 4.0
+"""Standard errors from which on an interim analysis can hardly decide."""
+ENOUGH = 5
+"""Seeds with which it can."""
+
+
+def few_seeds(recipe: Recipe) -> str:
+    """What to say before a run whose first interim analysis can hardly decide; empty where it can."""
+    if recipe.claim is None or recipe.explores:
+        return ""
+    now, then = (_needed(recipe, seeds) for seeds in (declared_seeds(recipe), ENOUGH))
+    if now < HARD:
+        return ""
+    much = "is not possible" if math.isinf(now) else f"takes {now:.1f} standard errors"
+    what = f"to decide at the first interim analysis, with {declared_seeds(recipe)} seeds, {much}"
+    return f"{what}; with {ENOUGH} it takes {then:.1f} (search.seeds = {ENOUGH})"
+
+
+def _needed(recipe: Recipe, seeds: int) -> float:
+    """By how many standard errors a ticket must be ahead for praise at the first interim analysis."""
+    if (claim := recipe.claim) is None or seeds < LEAST_SEEDS:
+        return math.inf
+    declared = None if claim.declared is None else 0
+    weights = Terms(Margin(0.05, None)).weights(len(recipe.judged_rounds), declared)
+    size = Spending(seeds, claim.looks, claim.spending).nominal(PRAISE * claim.alpha * weights[0])[0]
+    return float(special.stdtrit(seeds - 1, 1 - size))
 
 
 def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
@@ -68,7 +104,7 @@ def estimate(recipe: Recipe, folder: Path, options: Options) -> dict[str, Any]:
         "steps_left": sum(unit.steps for unit in left),
         "workers": jobs,
         "device": record["device"],
-        "notes": [*tried.notes, *filter(None, [lower_bound(uncounted)])],
+        "notes": [*tried.notes, *filter(None, [lower_bound(uncounted), few_seeds(recipe)])],
         "disk_mb": round(disk_needed(weights, len(units), options.keep_all, len(recipe.seeds)) / 1e6, 1),
         "seconds": round(seconds),
     }

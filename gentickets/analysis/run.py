@@ -54,7 +54,7 @@ def read_run(path: Path) -> Run:
         raise TicketError(f"{folder.record} is damaged: its record of the claim", Status.TICKET) from error
     try:
         recipe = read_recipe(record["recipe"], name=name, text=text)
-        recipe = recipe.exploring() if has_explored(record) else recipe
+        recipe = recipe.exploring() if has_explored(record) else recipe.of_run(record.get("claim"))
         return Run(path, record, recipe, text, results, summarize(results, recipe, name, declared))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, TicketError) or has_checksums(record):

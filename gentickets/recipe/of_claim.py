@@ -35,6 +35,8 @@ def unit(recipe: Recipe) -> Iterator[Problem]:
         return
     if claim.unit == "absolute" and ("margin" not in claim.model_fields_set or claim.margin == 0):
         yield Problem("claim.margin", "unit = 'absolute' needs one above 0, in the metric's own unit, as margin = 0.9")
+    if claim.unit == "share" and claim.margin == 0:
+        yield Problem("claim.margin", refusal(claim.margin, "a number above 0 and below 1"))
     for key, value in (("margin", claim.margin), ("lead", claim.lead)):
         if claim.unit != "absolute" and value is not None and value >= 1:
             yield Problem(f"claim.{key}", refusal(value, "a number of at least 0 and below 1"))

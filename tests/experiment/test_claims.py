@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from helpers import content
+from scipy.stats import t
 
 from gentickets.actions.claim_from import claimed_from
+from gentickets.actions.dry_run import few_seeds
 from gentickets.actions.locate import recipe_of, resuming
 from gentickets.actions.transfer import adopt
 from gentickets.actions.transfer_matrix import Model, with_one_set_of_seeds
@@ -273,6 +275,15 @@ def test_values_are_changed_in_a_text_that_stays_as_it_was() -> None:
     )
     with pytest.raises(TicketError, match=r"search.seeds is written in a way"):
         with_values("search = { seeds = 3 }\n", {"search.seeds": 5})
+
+
+def test_a_first_analysis_that_can_hardly_decide_is_told_beforehand() -> None:
+    """By hand: one level, two analyses, t of 2 and 4 degrees of freedom at 0.8 x 5 % / 2."""
+    three, five, two = (few_seeds(small(f"search.seeds={seeds}")) for seeds in (3, 5, 2))
+    assert (t.isf(0.02, 2) > 4 > t.isf(0.02, 4), five) == (True, "")
+    assert f"with 3 seeds, takes {t.isf(0.02, 2):.1f} standard errors; with 5 it takes {t.isf(0.02, 4):.1f}" in three
+    assert "with 2 seeds, is not possible" in two
+    assert few_seeds(small("search.seeds=3").exploring()) == ""
 
 
 # -- the log ---------------------------------------------------------------------------------------------------------

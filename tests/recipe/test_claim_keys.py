@@ -67,6 +67,7 @@ def test_the_default_margin_follows_from_the_unit() -> None:
         (["claim.unit=absolute"], "claim.margin: unit = 'absolute' needs one above 0"),
         (["claim.unit=absolute", "claim.margin=0"], "needs one above 0"),
         (["claim.unit=share", "claim.margin=1"], "1.0 is not allowed; must be a number of at least 0 and below 1"),
+        (["claim.unit=share", "claim.margin=0"], "0.0 is not allowed; must be a number above 0 and below 1"),
         (["claim.margin=2"], "2.0 is not allowed; must be a number of at least 0 and below 1"),
         (["claim.lead=1.5"], "--set claim.lead: 1.5 is not allowed; must be a number of at least 0 and below 1"),
         (["claim.lead=-1"], "-1 is not allowed; must be a number of at least 0"),

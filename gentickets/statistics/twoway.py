@@ -1,8 +1,9 @@
 """Two-way errors: the error over test images beside that over seeds.
 
 The half-width of a bound is ``sqrt((t se_seeds)^2 + (z se_images)^2)``: never narrower than that of seeds alone, and so
-on the safe side where one of the two dominates. In simulations its two-sided 95 % intervals held the mean over all
-images in 94.5 to 97.4 % of cases, those of seeds alone in 49 to 84 % where images are the larger part.
+on the safe side where one of the two dominates: in simulations of 3 to 10 seeds its two-sided 95 % intervals held the
+mean over all images in 94.8 to 98.4 % of 1,000 runs, those of seeds alone in 68 to 85 % where images are the larger
+part.
 """
 
 from __future__ import annotations

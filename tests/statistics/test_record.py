@@ -235,6 +235,21 @@ def test_two_way_bounds_and_p_values_agree() -> None:
     assert (low >= np.minimum(*tails(seeds))).all()
 
 
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize(("of_seeds", "of_images"), [(0.05, 0.09), (0.05, 0.05), (0.09, 0.03)])
+def test_two_way_intervals_hold_the_mean_over_all_images(seeds: int, of_seeds: float, of_images: float) -> None:
+    """Standard errors over seeds and images; where images are the larger part, intervals over seeds alone do not."""
+    rng = np.random.default_rng(0)
+    images = 100
+    values = of_seeds * np.sqrt(seeds) * rng.standard_normal((1000, seeds, 1))
+    values = values + of_images * np.sqrt(images) * rng.standard_normal((1000, 1, images))
+    values += 0.2 * rng.standard_normal((1000, seeds, images))
+    mean, error = values.mean((-1, -2)), values.mean(-1).std(-1, ddof=1) / np.sqrt(seeds)
+    assert (np.abs(mean) <= half_width(0.025, seeds, error, image_error(values))).mean() >= 0.936
+    if of_images > of_seeds:
+        assert (np.abs(mean) <= half_width(0.025, seeds, error, 0.0)).mean() < 0.9
+
+
 def test_images_as_a_sample_decide_more_carefully() -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 20, 30) - 0

@@ -53,6 +53,7 @@ PROGRAMS = {
     "alignment": Program(),
     "verdicts": Program(by_name_only="15 minutes, and writes docs/error_rates.md"),
     "spending": Program(quick=()),
+    "habits": Program(),
     "planted": Program(),
     "cold_start": Program(),
     "table2": Program(by_name_only="needs MNIST: give it -- --data FOLDER, or -- --download"),

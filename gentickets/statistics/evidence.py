@@ -116,7 +116,7 @@ def unsteady(arms: Arms, seeds: int) -> Flags:
     """Whether the ticket's sd over the first seeds is above 3 times the root mean square of the other arms' (...).
 
     A ticket whose seeds are rarely bad, but then very bad, looks good in the few seeds that miss them: of a log-normal
-    ticket that scatters by 100 % beside arms that scatter by 1 %, the t test alone is wrong in about every tenth run.
+    ticket that scatters by 100 % beside arms that scatter by 1 %, the t test alone says too much good in 20 % of runs.
     """
     values = [np.asarray(one, dtype=float)[..., :seeds] for one in (arms.ticket, arms.dense, *arms.controls.values())]
     if values[0].shape[-1] < LEAST_SEEDS:

@@ -20,6 +20,7 @@ from gentickets.criteria import CRITERIA, Criterion
 from gentickets.data import Batches, Splits
 from gentickets.definitions import CURRENT, Definitions
 from gentickets.errors import Status, TicketError, nearest
+from gentickets.experiment.given_family import require_built
 from gentickets.optimizers import Schedule
 from gentickets.quality import Extractor, OwnFeatures, extractor, inception
 from gentickets.recipe import Recipe
@@ -125,6 +126,8 @@ class Assembly:
         with torch.random.fork_rng([]):
             torch.default_generator.manual_seed(derive(seed, purpose))
             task = self._build(**changes)
+            if self.recipe.task.family not in FAMILIES:
+                require_built(task)
             with ties_kept(task):
                 return task.to(self.device)
 

@@ -45,6 +45,10 @@ def as_plugin_errors(plugins: Sequence[Path]) -> Iterator[None]:
         yield
     except (TicketError, OSError, MemoryError):
         raise
+    except SystemExit as error:  # it would end the command, and with status 0 as if all were done
+        raise TicketError(
+            f"{describe_error(error, plugins)}: a plugin must not end the program", Status.FAILED
+        ) from error
     except Exception as error:
         from gentickets.experiment.job import Stopped
 
@@ -61,6 +65,7 @@ def check_family(assembly: Assembly) -> None:
     """
     import torch
 
+    from gentickets.experiment.given_family import check_inputs
     from gentickets.seeds import derive
     from gentickets.tasks import FAMILIES
     from gentickets.untouched import untouched
@@ -79,6 +84,7 @@ def check_family(assembly: Assembly) -> None:
             raise TicketError(f"{name}: the loss of '{objective.name}' returned {_shape(loss)}, not a scalar tensor")
         if not loss.requires_grad:
             raise TicketError(f"{name}: the loss of '{objective.name}' does not depend on any weight; is it detached?")
+    check_inputs(task, batch)
     with torch.no_grad(), untouched(task, 0):
         figures = task.figures(batch, task.draw(len(batch), rng))
     _check_figures(figures, len(batch), name)
@@ -134,6 +140,10 @@ def _check_figures(figures: Any, n: int, name: str) -> None:
     if not isinstance(figures, dict):
         raise TicketError(f"{name}.figures() returned {_shape(figures)}, not a dict of name -> tensor (n,)")
     for key, value in figures.items():
+        if not isinstance(key, str) or not key.strip() or not key.isprintable():
+            raise TicketError(f"{name}.figures() names a figure {key!r}: a name is text on one line")
+        if isinstance(value, torch.Tensor) and value.is_complex():
+            raise TicketError(f"{name}.figures()['{key}'] is complex; a figure is a real number")
         if not isinstance(value, torch.Tensor) or tuple(value.shape) != (n,):
             found = _shape(value)
             raise TicketError(f"{name}.figures()['{key}'] is {found}; it must be one value per image, shape ({n},)")

@@ -233,6 +233,8 @@ class _Trial:
         with untouched(self.task, self.seed):
             own = self.task.figures(images, self.task.draw(len(images), rng))
         figures = [*own, *figures_of_images(self.assembly, self.task)]
+        if odd := [name for name, values in own.items() if not torch.isfinite(values).all()]:
+            self.found.notes.append(f"the figure '{odd[0]}' is not finite before training: check figures()")
         if not figures:
             raise TicketError("nothing to measure: the family has no figures of its own, and no Frechet distance")
         claim = self.recipe.claim

@@ -17,6 +17,7 @@ from gentickets.quality.downstream import accuracy_on_reconstructions, accuracy_
 from gentickets.quality.extractor import Extractor
 from gentickets.quality.features import OwnFeatures
 from gentickets.quality.figures import averages
+from gentickets.quality.pictures import required
 from gentickets.quality.reference import Reference, Split, images_of, reference
 from gentickets.quality.samples import Compared, chosen, require_all
 from gentickets.seeds import derive
@@ -86,10 +87,8 @@ def drawn(task: Task, n: int, seed: int, shape: tuple[int, ...]) -> Tensor:
         for block in range(-(-n // BLOCK)):
             beat()
             rng = torch.Generator(task.device).manual_seed(derive(seed, "samples", block))
-            blocks.append(task.sample(BLOCK, rng)[: n - block * BLOCK].cpu())
-            if tuple(blocks[-1].shape[1:]) != shape:
-                found = tuple(blocks[-1].shape[1:])
-                raise TicketError(f"samples have shape {found}, the images have {shape}")
+            images = required(task.sample(BLOCK, rng), "samples", (BLOCK, *shape))
+            blocks.append(images[: n - block * BLOCK].cpu())
             if not torch.isfinite(blocks[-1]).all():
                 raise TicketError("samples are not finite: the network has diverged", Status.DIVERGED)
     return torch.cat(blocks)

@@ -45,13 +45,22 @@ def grid_png(images: Tensor, columns: int = 8, scale: int | None = None) -> byte
     return file.getvalue()
 
 
+def required(images: object, what: str, shape: tuple[int, ...]) -> Tensor:
+    """The images, where a task has given as many as it was asked for, and of the right shape."""
+    if not isinstance(images, Tensor):
+        raise TicketError(f"{what} are of type {type(images).__name__}, not a tensor of shape {shape}")
+    if tuple(images.shape) != shape:
+        raise TicketError(f"{what} have shape {tuple(images.shape)}, and must have {shape}")
+    return images
+
+
 def sample_grid(task: Task, seed: int) -> bytes | None:
     """A PNG of 64 samples from the task's prior, None if it has none; a seed fixes the latents."""
     if not task.can("sample"):
         return None
     rng = torch.Generator(task.device).manual_seed(derive(seed, "pictures"))
     with untouched(task, derive(seed, "pictures", "global")):
-        return grid_png(task.sample(SAMPLES, rng))
+        return grid_png(required(task.sample(SAMPLES, rng), "samples", (SAMPLES, *task.image)))
 
 
 def reconstruction_grid(task: Task, images: Tensor) -> bytes | None:
@@ -66,7 +75,7 @@ def reconstruction_grid(task: Task, images: Tensor) -> bytes | None:
     count = min(RECONSTRUCTIONS, len(images) // columns * columns)
     originals = images[:count].to(task.device)
     with untouched(task, 0):
-        rebuilt = task.reconstruct(originals)
+        rebuilt = required(task.reconstruct(originals), "reconstructions", tuple(originals.shape))
     by_row = [side.reshape(-1, columns, *originals.shape[1:]) for side in (originals, rebuilt)]
     return grid_png(torch.stack(by_row, dim=1).flatten(0, 2), columns)
 

@@ -14,8 +14,8 @@ from typing import Any
 from gentickets.errors import TicketError
 from gentickets.experiment.extend import as_begun
 from gentickets.recipe import Recipe, diff
-from gentickets.recipe.declared import has_explored, recipe_of_record
-from gentickets.recipe.meaning import meaning
+from gentickets.recipe.declared import edition_of, has_explored, recipe_of_record
+from gentickets.recipe.meaning import EDITION, meaning
 from gentickets.results import read_results
 from gentickets.runs.folder import RunFolder
 
@@ -46,14 +46,14 @@ def require_same_claim(run: RunFolder, recipe: Recipe, record: Mapping[str, Any]
         message = f"{run.path} was started with another claim; changed:\n  {told}\n"
         anew = "is another run" if recipe.seeds_by_hand else "has new seeds"
         message += f"A claim that is declared anew {anew}, and {_spent(run)} will not count for it; they stay there."
-        fresh = free_folder(recipe, run.path)
-        raise TicketError(f"{message} To declare it: --new-claim, which begins in {fresh}, or another --out")
+        beside = "" if recipe.transfer else f"--new-claim, which begins in {free_folder(recipe, run.path)}, or "
+        raise TicketError(f"{message} To declare it: {beside}another --out")
 
 
 def free_folder(recipe: Recipe, folder: Path) -> Path:
     """The folder in which a claim begins or goes on: the given one, or ``FOLDER-2`` and so on beside it.
 
-    It is the first that is no run, or a run that declared this very claim.
+    It is the first that is no run, or a run that declared this very claim by today's rule.
     """
     for number in range(1, MOST):
         place = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
@@ -66,7 +66,8 @@ def _is_of(recipe: Recipe, run: RunFolder) -> bool:
     if not run.record.is_file():
         return run.path.is_dir() and not any(run.path.iterdir())
     record = run.read_record()
-    return recipe.explores == has_explored(record) and not changes_of_claim(recipe, record, str(run.record))
+    same = not changes_of_claim(recipe, record, str(run.record))
+    return same and edition_of(record) == EDITION and not recipe.explores
 
 
 def _of_another_kind(run: RunFolder, recipe: Recipe) -> str:

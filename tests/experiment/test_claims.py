@@ -224,6 +224,7 @@ def test_a_record_of_the_first_edition_that_somebody_edited_is_refused(tmp_path:
 
 def test_the_first_editions_run_is_no_run_of_a_new_claim(tmp_path: Path) -> None:
     run = first_edition(tmp_path / "run")
+    assert free_folder(small(), run.path) == tmp_path / "run-2"
     with pytest.raises(TicketError, match=r"claim.unit: none -> 'absolute'"):
         begin(run.path, "claim.unit=absolute", "claim.margin=2")
 

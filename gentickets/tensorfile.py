@@ -60,8 +60,8 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
 def _bounded(path: Path) -> bytes:
     """A tensor file's bytes; of one that is not as long as its header says, no more than tell what it is."""
     with open(path, "rb") as file:
-        start = file.read(8 + MOST_BYTES)
         size = os.fstat(file.fileno()).st_size
+        start = file.read(min(8 + MOST_BYTES, size + 1))  # a small file takes little memory
         if size <= len(start) or stated_size(start) != size:
             return start
         file.seek(0)

@@ -11,6 +11,7 @@ from gentickets.controls import MADE_BY, Given
 from gentickets.definitions import Definitions
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Mask, component_of, erk, keep_top
+from gentickets.methods import ITERATIVE
 from gentickets.tasks import Task
 from gentickets.tickets import Origin, Ticket, copied, state_of, zeroed
 
@@ -60,6 +61,6 @@ def try_control(name: str, task: Task, mask: Mask, full: Mask, seed: int, scope:
     """Make a control of a mask's size, as the run will; whatever it raises is for the caller."""
     if (make := MADE_BY.get(name)) is None:
         return
-    origin, weights = Origin("iterative", 0, 1, seed), copied(state_of(task))
+    origin, weights = Origin(ITERATIVE, 0, 1, seed), copied(state_of(task))
     ticket, dense = Ticket(mask, zeroed(weights, mask), origin), Ticket(full, weights, origin)
     make(Given(task, ticket, dense, seed, scope, definitions))

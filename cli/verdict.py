@@ -1,4 +1,4 @@
-"""`gentickets verdict`: is this really a winning ticket? Exit status 0 where it is, 7 where it is not shown to be."""
+"""`gentickets verdict`: is this really a winning ticket? Exit status 0, or 7 where less is shown than is required."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gentickets.errors import TicketError
+from gentickets.errors import Status, TicketError
 
 from .console import emit, json_option, note, paragraph, table
 from .find import claim_folder, resumable, show_plan
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder of RECIPE (runs/RECIPE)."
 )
-@click.option("--run", "runs", is_flag=True, help="Run what RUN is missing: controls, longer and looked-at trainings.")
-@click.option("--more", is_flag=True, help="Run as many seeds more as the next declared look has.")
+@click.option("--run", "runs", is_flag=True, help="Run what RUN is missing: controls, longer trainings, diagnostics.")
+@click.option("--more", is_flag=True, help="Run as many seeds more as the next interim analysis has.")
 @click.option("--seeds", type=click.IntRange(min=3), metavar="N",
-              help="Seeds in all: declared with a new run, of an old one the number of one of its looks.")  # fmt: skip
+              help="Seeds in all: declared with a new run; of an old one, of one of its analyses.")  # fmt: skip
 @OVERRIDE
 @on_data_and_device
 @click.option("--jobs", type=click.IntRange(min=1), help="Workers side by side (one per core; one on a GPU).")
@@ -40,19 +40,22 @@ if TYPE_CHECKING:
 @click.option("--checkpoint", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS",
               help="Store the state of unfinished rounds this often.")  # fmt: skip
 @STALL
+@click.option("--require", type=click.Choice(["wins", "equal-steps", "matches-dense"]),
+              help="End with status 7 unless the verdict says so.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would run, its disk and time; write nothing.")
 @json_option
 def verdict(
     target: str | None, explored: Path | None, new_claim: bool, out: Path | None, runs: bool, more: bool,
     seeds: int | None, overrides: tuple[str, ...], root: Path, download: bool, device: str, threads: int | None,
-    jobs: int | None, plugins: tuple[Path, ...], checkpoint: float, stall: float, dry_run: bool, as_json: bool,
+    jobs: int | None, plugins: tuple[Path, ...], checkpoint: float, stall: float, require: str | None,
+    dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Say of every sparsity whether its ticket WINS, MATCHES, is FASTER, LOSES, or is UNDECIDED.
+    """Say of every sparsity whether its ticket matches the dense model, is ahead of its controls, and stays ahead.
 
     A RECIPE (a file, or the name of a shipped one) is run with everything that a verdict asks for; a run of it that is
     there already, by find, is only given what it is missing. A RUN is judged as it is, unless --run, --more or --seeds
-    asks for more. Writes verdict.html and verdict.json into the run. Exit status: 0 where the declared level WINS, 7
-    where it does not.
+    asks for more. Writes verdict.html and verdict.json into the run. Exit status: 0 wherever it was judged; with
+    --require 7 where the declared level's verdict is less than that.
     """
     from gentickets.experiment.options import Options
 
@@ -68,12 +71,12 @@ def verdict(
     if asked.is_run and not (runs or more or seeds):
         if dry_run:
             raise TicketError(f"{target} is a run, judged as it is; --dry-run goes with --run, --more or --seeds")
-        return _tell(asked.folder, as_json)
+        return _tell(asked.folder, as_json, require)
     wanted = _wanted(asked, more, seeds)
     if dry_run:
         return show_plan(wanted, asked.folder, options, as_json)
     _run(wanted, asked.folder, options)
-    return _tell(asked.folder, as_json)
+    return _tell(asked.folder, as_json, require)
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def _claimed(
 
 
 def _wanted(asked: VerdictTarget, more: bool, seeds: int | None) -> Recipe:
-    """The recipe with everything that a verdict asks for, and with the seeds of the look that is asked for."""
+    """The recipe with everything that a verdict asks for, and with the seeds of the analysis that is asked for."""
     from gentickets.actions.locate import recipe_of
     from gentickets.analysis.interim_analyses import interim_analysis_of, with_seeds_for
     from gentickets.experiment.extend import as_begun, unfinished
@@ -142,10 +145,10 @@ def _wanted(asked: VerdictTarget, more: bool, seeds: int | None) -> Recipe:
     record = run.read_record()
     stored = recipe_of(run)
     require_same_claim(run, asked.recipe, record)
-    have, look = stored.search.seeds, interim_analysis_of(stored, record)
-    # a look that was begun and stopped is taken before the next one is: the same command goes on
-    more = more and not (have > look.seeds[0] and unfinished(run, stored))
-    return with_seeds_for(complete(as_begun(asked.recipe, stored)), look, have, more=more, seeds=seeds)
+    have, analysis = stored.search.seeds, interim_analysis_of(stored, record)
+    # an analysis that was begun and stopped comes before the next one: the same command goes on
+    more = more and not (have > analysis.seeds[0] and unfinished(run, stored))
+    return with_seeds_for(complete(as_begun(asked.recipe, stored)), analysis, have, more=more, seeds=seeds)
 
 
 def _run(recipe: Recipe, folder: Path, options: Options) -> None:
@@ -157,7 +160,7 @@ def _run(recipe: Recipe, folder: Path, options: Options) -> None:
         find(recipe, folder, options, listener=progress)
 
 
-def _tell(folder: Path, as_json: bool) -> int:
+def _tell(folder: Path, as_json: bool, require: str | None) -> int:
     settle_matplotlib()
     from gentickets.analysis.judge import judge_run
     from gentickets.report import write_report
@@ -171,16 +174,19 @@ def _tell(folder: Path, as_json: bool) -> int:
     else:
         _print(judged)
     note(f"verdict: {page}")
-    return judged.status
+    return int(Status.DONE if judged.meets(require) else Status.VERDICT)
 
 
 def _print(judged: RunVerdict) -> None:
-    """The verdict, the sentence of every level, the table of the level shown in full, and the power forecast."""
+    """The verdict, the sentence of every level, what to do now, the table of the level shown in full, the outlook."""
     from gentickets.report.tables import verdict as tables
     from gentickets.report.tables.verdict_terminal import terminal_summary
 
     click.echo(f"{judged.word}\n")
     paragraph(judged.sentence)
+    if judged.next_step:
+        click.echo("")
+        paragraph(f"What to do now: {judged.next_step}")
     for level in judged.declared_first:
         if level is not judged.shown_level:
             click.echo("")

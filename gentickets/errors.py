@@ -23,7 +23,7 @@ class Status(IntEnum):
     LOCKED = 6
     """Another process is writing there."""
     VERDICT = 7
-    """A verdict short of WINS."""
+    """A verdict that says less than was required."""
     HANGUP = 129
     """The terminal was closed: SIGHUP."""
     INTERRUPTED = 130

@@ -245,9 +245,15 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def made_up_run(path: Path, results: Iterable[Result], recipe: Mapping[str, Any], **record: Any) -> Path:
-    """A run folder with results that nobody trained; ``record`` adds to what `run.json` says."""
+    """A run folder with results that nobody trained; ``record`` adds to what `run.json` says.
+
+    Its claim is one of the second edition, declared with the recipe's seeds.
+    """
     path.mkdir(parents=True)
-    whole = {"format": 1, "recipe": recipe, "seeds": [0, 1, 2], **record}
+    seeds = recipe.get("search", {}).get("seeds", 3)
+    claim = {"declared": {"seeds": seeds}, "edition": 2, "hash": "0" * 64, "seeds": [seeds]}
+    claimed = {"claim": claim} if recipe.get("claim") else {}
+    whole = {"format": 1, "recipe": recipe, "seeds": [0, 1, 2], **claimed, **record}
     (path / "run.json").write_text(json.dumps(whole), encoding="utf-8")
     (path / "recipe.toml").write_text("seed = 0\n", encoding="utf-8")
     for one in results:

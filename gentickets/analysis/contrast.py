@@ -15,6 +15,8 @@ from gentickets.statistics import LEAST_SEEDS, bootstrap_interval, less, p_below
 
 ALPHA = 0.05
 """The size of a single test, where nothing else is declared."""
+BOOTSTRAP_SEEDS = 10
+"""With fewer, a bootstrap interval is too narrow to be told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +62,8 @@ class Contrast:
 
     @cached_property
     def bootstrap(self) -> tuple[float, float] | None:
-        """Ends of the bias-corrected bootstrap interval; None where there are too few seeds."""
-        return bootstrap_interval(self.losses)
+        """Ends of the bias-corrected bootstrap interval; None under `BOOTSTRAP_SEEDS` seeds."""
+        return bootstrap_interval(self.losses) if self.n >= BOOTSTRAP_SEEDS else None
 
     @property
     def outcome(self) -> str:

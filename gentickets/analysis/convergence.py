@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
+
+import numpy as np
 
 from gentickets.analysis.contrast import ALPHA, paired
-from gentickets.analysis.levels import ClaimTerms
 from gentickets.analysis.results import RunResults
 from gentickets.analysis.run_verdict import Convergence
-from gentickets.analysis.verdict import trial_of, values_of
-from gentickets.arms import TWICE
-from gentickets.statistics import LEAST_SEEDS, shown
+from gentickets.analysis.terms import ClaimTerms
+from gentickets.arms import TICKET, TWICE
+from gentickets.statistics.evidence import LEAST_SEEDS
+from gentickets.statistics.paired import tails
 
 
-def convergence_of(results: RunResults, terms: ClaimTerms) -> Convergence | None:
+def convergence_of(results: RunResults, terms: ClaimTerms, round: int) -> Convergence | None:
     """How much the dense model improves by twice the steps, and how steep its last quarter is; None if unknown.
 
-    It is trained where the gain is shown to be under the claim's margin, and not trained where it is shown to be above
-    it (each by a one-sided paired t test at 5 %).
+    It is trained where that gain is shown to be smaller than the ticket's lead over it at the claim's round, and not
+    trained where it is shown to be larger (each by a one-sided paired t test at 5 %): then twice the steps are worth
+    more than the ticket. Where the ticket has no lead over dense, the lead that the claim declares stands for it.
     """
-    dense = results.values("ticket", 0, terms.metric, "test")
+    dense = results.values(TICKET, 0, terms.metric, "test")
     twice = results.values(TWICE, 0, terms.metric, "test")
     slope = _slope(results, terms)
-    gain = trial = None
-    if dense and twice:
-        gain = paired(twice, dense, higher=terms.higher)
-        trial = trial_of(dense, twice, terms.margin, higher=terms.higher)
-    if gain is None or trial is None:
+    gain = paired(twice, dense, higher=terms.higher)
+    if gain is None:
         return None if slope is None else Convergence(slope=slope)
-    trained = None
-    if gain.n >= LEAST_SEEDS:
-        found = shown(values_of(trial, terms.higher), terms.margin)
-        trained = True if found.holds <= ALPHA else False if found.worse <= ALPHA else None
+    ticket = results.values(TICKET, round, terms.metric, "test") if round else {}
+    trained, lead, own = _held_against(dense, twice, ticket, terms)
     size = abs(statistics.mean(dense[seed] for seed in dense if seed in twice))
     relative = gain.mean / size if size else None
-    return Convergence(better_by=gain, relative=relative, slope=slope, trained=trained)
+    return Convergence(better_by=gain, relative=relative, slope=slope, trained=trained, lead=lead, has_lead=own)
+
+
+def _held_against(
+    dense: Mapping[int, float], twice: Mapping[int, float], ticket: Mapping[int, float], terms: ClaimTerms
+) -> tuple[bool | None, float | None, bool]:
+    """Whether the gain of twice the steps is smaller than a lead; the lead, and whether it is the ticket's own."""
+    seeds = sorted(dense.keys() & twice.keys() & ticket.keys())
+    if len(seeds) < LEAST_SEEDS:
+        return None, None, False
+    own, base, more = (terms.losses([of[seed] for seed in seeds]) for of in (ticket, dense, twice))
+    lead = base - own
+    ahead = float(lead.mean()) > 0
+    if not ahead:
+        lead = terms.margin.lead_of(base)
+    below, above = tails(base - more - lead)
+    trained = True if below <= ALPHA else False if above <= ALPHA else None
+    return trained, float(np.mean(lead)), ahead
 
 
 def _slope(results: RunResults, terms: ClaimTerms) -> float | None:

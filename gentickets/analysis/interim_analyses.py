@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gentickets.analysis.levels import ClaimTerms
 from gentickets.analysis.run_verdict import InterimAnalysis
-from gentickets.analysis.text.format import listed
+from gentickets.analysis.text.format import listed, numbered
 from gentickets.errors import TicketError
 from gentickets.recipe import Recipe
 from gentickets.recipe.asked import require_claim
-from gentickets.statistics import look_sizes
 
 
 def interim_analysis_of(recipe: Recipe, record: Mapping[str, Any]) -> InterimAnalysis:
     """Which of the declared analyses a run's seeds allow; ``record`` is what `run.json` holds. Needs a claim."""
-    terms, asked = ClaimTerms.of(require_claim(recipe)), recipe.search.seeds
+    claim, asked = require_claim(recipe), recipe.search.seeds
     declared = ((record.get("claim") or {}).get("declared") or {}).get("seeds")
-    sizes = look_sizes(int(declared or asked), terms.looks)
+    sizes = tuple(int(declared or asked) * 2**number for number in range(claim.looks))
     number = sum(size <= asked for size in sizes)
-    return InterimAnalysis(number=number, of=terms.looks, alpha=terms.alpha, seeds=sizes)
+    return InterimAnalysis(number=number, of=claim.looks, alpha=claim.alpha, seeds=sizes)
 
 
 def with_seeds_for(
@@ -30,12 +28,14 @@ def with_seeds_for(
 
     ``have``: the seeds that the run was asked for so far. Raises TicketError where no such analysis was declared.
     """
-    declared = f"the claim declares {analysis.of} look{'' if analysis.of == 1 else 's'}, at {_sizes(analysis)} seeds"
+    count = f"{analysis.of} interim analys{'is' if analysis.of == 1 else 'es'}"
+    declared = f"the claim declares {count}, at {_sizes(analysis)} seeds"
     wanted = seeds
     if more:
         wanted = next((size for size in analysis.seeds if size > have), None)
         if wanted is None:
-            raise TicketError(f"{declared}, and {have} are there: no further look was declared, so that none is taken")
+            there = f"{numbered(have, 'seed')} {'is' if have == 1 else 'are'} there"
+            raise TicketError(f"{declared}, and {there}: no further one was declared, so that none is made")
     if wanted is None:
         return recipe
     if wanted != have and wanted not in analysis.seeds:

@@ -1,4 +1,4 @@
-"""Gives each declared sparsity its verdict, by what its seeds show.
+"""Gives each sparsity its verdict, by what its seeds show.
 
 What is tested and how it is corrected stands in `statistics`. Here are the reasons for which values are not tested at
 all: seeds that failed or are missing, samples that collapsed, metrics that were measured in another way.
@@ -9,215 +9,212 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from gentickets.analysis.comparison import compare_variants
-from gentickets.analysis.results import RunResults, Split
+from gentickets.analysis.comparison import values_or_why
+from gentickets.analysis.gathered import Gathered, gathered
+from gentickets.analysis.nodes import contradicting, nodes_of
+from gentickets.analysis.parts import PartMaker
+from gentickets.analysis.results import RunResults
+from gentickets.analysis.terms import ClaimTerms
 from gentickets.analysis.text import claim as say
+from gentickets.analysis.text import reasons as why
 from gentickets.analysis.text.cautions import collapsed_seeds
-from gentickets.analysis.verdict import Comparison, LevelVerdict, Trial, trial_of, values_of
+from gentickets.analysis.text.format import Spread
+from gentickets.analysis.verdict import LevelVerdict
 from gentickets.arms import DENSE, MATCHED, TICKET, ArmName
-from gentickets.metrics import better
-from gentickets.recipe import Claim
-from gentickets.statistics import (
+from gentickets.statistics.evidence import LEAST_SEEDS, Evidence, evidence, nothing
+from gentickets.statistics.tree import (
     EQUAL_STEPS,
-    FASTER,
-    HOLDS,
-    LEAST_SEEDS,
-    LOSES,
+    FAILED,
+    MATCHES,
     UNDECIDED,
-    WINS,
-    Decided,
-    Shown,
-    decide,
-    not_known,
-    shown,
+    Judgement,
+    decide_tree,
+    seeds_without_disaster,
 )
 
 
 @dataclass(frozen=True)
-class ClaimTerms:
-    """What a claim declares of its tests."""
+class _Level:
+    """One level before its verdict."""
 
-    metric: str
-    margin: float
-    alpha: float
-    """Of one look."""
-    looks: int
+    verdict: LevelVerdict
+    found: Gathered
+    seen: Evidence
+    longer: Gathered | None = None
+    longer_seen: Evidence | None = None
 
-    @staticmethod
-    def of(claim: Claim) -> ClaimTerms:
-        """Those of a recipe's [claim]."""
-        return ClaimTerms(claim.metric, claim.margin, claim.alpha / claim.looks, claim.looks)
 
-    @property
-    def higher(self) -> bool:
-        """Whether more of the metric is better."""
-        return better(self.metric) == "higher"
+@dataclass(frozen=True)
+class Judged:
+    """All levels with their verdicts."""
+
+    levels: tuple[LevelVerdict, ...]
+    judgement: Judgement
 
 
 def judge_levels(
-    results: RunResults, rounds: Sequence[int], claimed: int, terms: ClaimTerms, chosen: bool
-) -> list[LevelVerdict]:
-    """The level of each round; ``claimed`` is the one that longer arms are about, ``chosen`` whether by validation."""
-    first = [_untested(results, round, terms, chosen and round == claimed) for round in rounds]
-    seen = [_shown(level.short, terms) if level.tested else not_known({}) for level in first]
-    place = list(rounds).index(claimed)
-    longer, why = _longer(results, claimed, terms)
-    decided = decide(seen, terms.alpha, longer=longer, declared=place)
-    found = []
-    for here, (round, level) in enumerate(zip(rounds, first, strict=True)):
-        if level.tested:
-            level = _decided(results, level, seen[here], decided, here, terms)
-        if round == claimed:
-            level = _with_longer(results, level, why, terms, decided, here)
-        found.append(level)
-    return found
-
-
-def trial_at(
-    results: RunResults,
-    round: int,
-    terms: ClaimTerms,
-    *,
-    longer: bool = False,
-    split: Split = "test",
-    sizes: tuple[float, float] | None = None,
-) -> Trial | None:
-    """Ticket, dense and controls at one round (or all of them trained longer); None without ticket or dense.
-
-    ``sizes`` of the tests against dense and against the controls: those of one interim analysis unless given.
-    """
-    of_dense, of_controls = sizes or (terms.alpha, terms.alpha)
-    dense_arm, metric = str(ArmName(DENSE, longer=True)) if longer else TICKET, terms.metric
-    ticket = results.values(str(ArmName(TICKET, longer=longer)), round, metric, split)
-    dense = results.values(dense_arm, results.round_of(dense_arm, round) if longer else 0, metric, split)
-    if not ticket or not dense:
-        return None
-    found = trial_of(ticket, dense, terms.margin, higher=terms.higher, alpha=of_dense)
-    if found is None or split != "test":
-        return found
-    compared: list[list[Comparison]] = []
-    unfinished: dict[str, str] = {}
-    for name in results.claim_controls:
-        outcome = compare_variants(results, name, round, metric, ticket, of_controls, longer=longer)
-        if isinstance(outcome, str):
-            unfinished[name] = outcome
-        else:
-            compared.append(outcome)
-    matched = compare_variants(results, MATCHED, round, metric, ticket, of_controls, longer=longer)
-    found = replace(found, unfinished=unfinished, matched=None if isinstance(matched, str) else matched[0])
-    return _with_versions(found, compared, terms)
-
-
-def _with_versions(trial: Trial, compared: Sequence[Sequence[Comparison]], terms: ClaimTerms) -> Trial:
-    """The trial with the version of each control that decides: both must be beaten, and the one that is not is shown.
-
-    The one with the better mean alone would be no fair control where the other scatters far more.
-    """
-    every = replace(trial, controls=tuple(one for both in compared for one in both))
-    if trial.loss.n >= LEAST_SEEDS:
-        well = shown(values_of(every, terms.higher), terms.margin).unbeaten(terms.alpha)
-        compared = [[replace(one, as_well=bool(well[one.arm])) for one in both] for both in compared]
-    return replace(trial, controls=tuple(_decisive(both) for both in compared))
-
-
-def _decisive(versions: Sequence[Comparison]) -> Comparison:
-    """Of a control's versions, the one that decides, with the other as its variant."""
-    told = max(versions, key=lambda one: (one.as_well, one.tested and not one.beaten))
-    return replace(told, variant=next((one for one in versions if one is not told), None))
-
-
-def _untested(results: RunResults, round: int, terms: ClaimTerms, chosen: bool) -> LevelVerdict:
-    """The level before any test: what its arms reached, and where they cannot be tested, its word and why."""
-    short = trial_at(results, round, terms)
-    level = LevelVerdict(
-        round=round,
-        sparsity=results.sparsity(round),
-        word=UNDECIDED,
-        short=short,
-        share=results.removed_fraction(round),
+    results: RunResults, rounds: Sequence[int], claimed: int | None, terms: ClaimTerms, chosen: bool
+) -> Judged:
+    """The level of each round; ``claimed`` is the one that the claim is about, ``chosen`` whether by validation."""
+    taken = terms.terms.plan.taken(len(results.seeds))
+    levels = [_seen(results, round, terms, taken, chosen and round == claimed) for round in rounds]
+    place = None if claimed is None else list(rounds).index(claimed)
+    if terms.longer and place is not None:
+        levels[place] = _with_longer(results, levels[place], terms, taken)
+    judgement = decide_tree(
+        [level.seen for level in levels],
+        terms.terms,
+        max(taken, default=0),
+        longer=levels[place].longer_seen if place is not None else None,
+        declared=None if chosen or place is None else place,
     )
+    told = [_decided(results, level, judgement, here, terms, taken) for here, level in enumerate(levels)]
+    return Judged(tuple(told), judgement)
+
+
+def _seen(results: RunResults, round: int, terms: ClaimTerms, taken: Sequence[int], chosen: bool) -> _Level:
+    """A level with what its seeds show; where they cannot be tested, its verdict and why."""
+    found = gathered(results, round, terms)
+    level = LevelVerdict(
+        round=round, sparsity=results.sparsity(round), word=UNDECIDED, share=results.removed_fraction(round)
+    )
+    word, reason = _untested(results, round, terms, found, chosen)
+    if reason:
+        blank = nothing(terms.opponents, len(taken))
+        return _Level(replace(level, word=word, reasons=(reason,)), found, blank)
+    return _Level(replace(level, tested=True), found, evidence(found.arms(terms), terms.margin, taken))
+
+
+def _untested(results: RunResults, round: int, terms: ClaimTerms, found: Gathered, chosen: bool) -> tuple[str, str]:
+    """Why nothing is tested at a level, and its verdict then; two empty strings where something is."""
+    dense = {seed for seed in results.seeds if _broke(results, TICKET, 0, seed)}
     failed, waiting = results.ticket_troubles(round)
-    seeds = len(results.seeds)
-    if failed:
-        return replace(level, word=LOSES, reasons=(say.failed(results.first_broken(results.rounds_to(round))),))
+    broken = results.first_broken(results.rounds_to(round))
+    if alone := [cell for cell in broken if cell.seed in set(failed) - dense]:
+        return FAILED, say.failed(alone)
+    if dense:
+        return UNDECIDED, why.dense_broke([cell for cell in broken if cell.seed in dense])
     if chosen:
-        # A sparser round that is still running may hold, so that the level itself is open.
+        # A sparser round that is still running may be within the margin, so that the level itself is open.
         later = [place for place in results.levels if place >= round]
         waiting = sorted({seed for place in later for seed in results.ticket_troubles(place)[1]})
-    if apart := sorted(
-        {*results.not_comparable("ticket", 0, terms.metric), *results.not_comparable("ticket", round, terms.metric)}
-    ):
-        return replace(level, reasons=(say.measured_differently(terms.metric, apart),))
-    if waiting or seeds < results.required_seeds or short is None or short.loss.n < seeds:
-        return replace(level, reasons=(say.seeds_missing(waiting, seeds, results.required_seeds),))
+    apart = {seed for place in (0, round) for seed in results.not_comparable(TICKET, place, terms.metric)}
+    if apart:
+        return UNDECIDED, say.measured_differently(terms.metric, sorted(apart))
+    seeds = len(results.seeds)
+    if waiting or seeds < results.required_seeds or len(found.seeds) < seeds:
+        return UNDECIDED, say.seeds_missing(waiting, seeds, results.required_seeds)
     if seeds < LEAST_SEEDS:
-        return replace(level, reasons=(say.few_seeds(seeds, LEAST_SEEDS),))
+        return UNDECIDED, say.few_seeds(seeds, LEAST_SEEDS)
+    return _flattered(results, round) or _without_share(found, terms) or ("", "")
+
+
+def _broke(results: RunResults, arm: str, round: int, seed: int) -> bool:
+    cell = results.get(arm, round, seed)
+    return cell is not None and cell.status != "done"
+
+
+def _flattered(results: RunResults, round: int) -> tuple[str, str] | None:
+    """A collapsed generator can score better than a healthy one, so that the metric alone proves nothing."""
     alone, both = collapsed_seeds(results, round) if results.claims_samples else ([], [])
     if alone:
-        # A collapsed generator can score better than a healthy one, so that the figure alone proves nothing.
-        return replace(level, word=LOSES, reasons=(say.collapsed("the ticket", alone),))
-    if both:
-        return replace(level, reasons=(say.both_collapsed(both),))
-    return replace(level, tested=True)
+        return FAILED, say.collapsed("the ticket", alone)
+    return (UNDECIDED, say.both_collapsed(both)) if both else None
 
 
-def _shown(short: Trial | None, terms: ClaimTerms) -> Shown:
-    """What a trial shows; a control that is not there is not beaten."""
-    if short is None:
-        return not_known({})
-    found, missing = shown(values_of(short, terms.higher), terms.margin), not_known(short.unfinished)
-    return replace(found, beats={**found.beats, **missing.beats}, as_well={**found.as_well, **missing.as_well})
+def _without_share(found: Gathered, terms: ClaimTerms) -> tuple[str, str] | None:
+    refused = terms.margin.refused(found.arms(terms).dense)
+    return None if refused is None else (UNDECIDED, why.no_share(refused))
 
 
-def _decided(
-    results: RunResults, level: LevelVerdict, seen: Shown, decided: Decided, place: int, terms: ClaimTerms
-) -> LevelVerdict:
-    """The level with its word, everything in it at the size at which Holm's correction has tested it."""
-    word = str(decided.words[place])
-    holds = float(decided.holds[place])
-    short = trial_at(
-        results, level.round, terms, sizes=(float(decided.sizes.holds[place]), float(decided.sizes.equal[place]))
-    )
-    reasons = tuple(say.not_compared(short.unfinished)) if short else ()
-    if word == UNDECIDED and reasons and holds <= terms.alpha:
-        word = HOLDS
-    if not seen.beats:
-        reasons = ("No control was run, so whether the ticket matches or wins is not asked.",)
-    return replace(level, word=word, short=short, reasons=reasons, p_wins=float(decided.wins[place]), p_holds=holds)
+def _with_longer(results: RunResults, level: _Level, terms: ClaimTerms, taken: Sequence[int]) -> _Level:
+    """The declared level with what its longer trained arms show, and with what is wrong with them."""
+    found = gathered(results, level.verdict.round, terms, longer=True)
+    reason = _longer_untested(results, level.verdict.round, terms, found)
+    tested = not reason and level.verdict.tested
+    seen = evidence(found.arms(terms), terms.margin, taken) if tested else nothing(found.declared, len(taken))
+    verdict = replace(level.verdict, longer_reasons=(reason,) if reason else (), longer_tested=tested)
+    return replace(level, verdict=verdict, longer=found, longer_seen=seen)
 
 
-def _longer(results: RunResults, round: int, terms: ClaimTerms) -> tuple[Shown | None, tuple[str, ...]]:
-    """What the longer arms show, and what is wrong with them; None where there are none."""
+def _longer_untested(results: RunResults, round: int, terms: ClaimTerms, found: Gathered) -> str:
+    """Why longer training is not tested; empty where it is."""
     arms = [str(ArmName(arm, longer=True)) for arm in (TICKET, DENSE)]
     there = [cell for arm in arms for place in results.rounds(arm) for cell in results.of(arm, place)]
     if not there:
-        return None, ()
-    gone = replace(not_known({}), worse=np.zeros(()))
-    if failed := [cell for cell in there if cell.status != "done"]:
-        if any(cell.arm == arms[0] for cell in failed):
-            return gone, (say.failed([cell for cell in failed if cell.arm == arms[0]]),)
-        return not_known({}), (f"{say.broken(failed)}, so that nothing is said of longer training.",)
+        return why.NOT_LONGER
+    if broken := [cell for cell in there if cell.status != "done"]:
+        return why.longer_broke(broken)
     alone, both = collapsed_seeds(results, round, longer=True) if results.claims_samples else ([], [])
     if alone:
-        return gone, (say.collapsed("the ticket, trained longer,", alone),)
+        return why.longer_collapsed(alone)
     if both:
-        return not_known({}), (say.both_collapsed(both, longer=True),)
-    found = trial_at(results, round, terms, longer=True)
-    if found is None or found.loss.n < len(results.seeds):
-        return not_known({}), ("The longer arms are not finished.",)
-    missing = {str(ArmName(name, longer=True)): why for name, why in found.unfinished.items()}
-    return _shown(found, terms), tuple(say.not_compared(missing))
+        return say.both_collapsed(both, longer=True)
+    if len(found.seeds) < len(results.seeds):
+        return "The longer arms are not finished."
+    refused = terms.margin.refused(found.arms(terms).dense)
+    return "" if refused is None else why.no_share(refused, longer=True)
 
 
-def _with_longer(
-    results: RunResults, level: LevelVerdict, why: tuple[str, ...], terms: ClaimTerms, decided: Decided, place: int
+def _decided(
+    results: RunResults, level: _Level, judgement: Judgement, place: int, terms: ClaimTerms, taken: Sequence[int]
 ) -> LevelVerdict:
-    size = float(decided.sizes.longer[place]) if level.tested else terms.alpha
-    told = why if level.word in (WINS, EQUAL_STEPS, FASTER) else ()
-    return replace(
-        level,
-        longer=trial_at(results, level.round, terms, longer=True, sizes=(size, size)),
-        reasons=(*level.reasons, *told),
-    )
+    """The level with its verdict, and everything in it at the size at which it was tested."""
+    verdict = level.verdict
+    praise, blame = float(judgement.praise[place]), float(judgement.blame[place])
+    maker = PartMaker(level.found, terms, praise, blame, longer=False)
+    short = maker.part(level.seen if verdict.tested else None, taken)
+    longer = None
+    if level.longer is not None:
+        more = PartMaker(level.longer, terms, praise, blame, longer=True)
+        longer = more.part(level.longer_seen if verdict.longer_tested else None, taken)
+    if short is not None:
+        short = replace(short, matched=_matched(results, verdict.round, terms))
+    word = str(judgement.verdicts[place]) if verdict.tested else verdict.word
+    seeds = max(taken, default=0)
+    share = terms.terms.disasters
+    enough = share is None or seeds >= seeds_without_disaster(share)
+    part_of_claim = level.longer_seen is not None
+    nodes = nodes_of(word, verdict.tested, judgement.nodes[place], praise, blame, part_of_claim, enough)
+    told = replace(
+        verdict, word=word, short=short, longer=longer, weight=float(judgement.weights[place]), size=praise,
+        blame=blame, nodes=nodes, unsteady=verdict.tested and bool(level.seen.unsteady),
+    )  # fmt: skip
+    late = [why.disasters(share, seeds)] if share is not None and not enough else []
+    return replace(told, reasons=(*verdict.reasons, *_reasons(told, level, terms, results.path, late)))
+
+
+def _reasons(told: LevelVerdict, level: _Level, terms: ClaimTerms, path: str, late: Sequence[str]) -> list[str]:
+    """Why a tested level has no deeper verdict, as far as more seeds alone would not help."""
+    if not told.tested:
+        return []
+    found = [why.UNSTEADY] if told.unsteady else []
+    found += [why.contradiction(good, bad) for good, bad in contradicting(told.nodes)]
+    shown = {node.verdict for node in told.nodes if node.shown}
+    if MATCHES in shown:
+        found.append(why.missing(level.found.unfinished, level.found.declared, path))
+        found.append(why.not_beaten_yet(level.found.unfinished, level.found.declared))
+    if EQUAL_STEPS in shown:
+        found += [*told.longer_reasons, *late]
+        if level.longer is not None and not told.longer_reasons:
+            found.append(why.missing(level.longer.unfinished, level.longer.declared, path, longer=True))
+    return [*filter(None, found)]
+
+
+def _matched(results: RunResults, round: int, terms: ClaimTerms) -> Spread | None:
+    """What the narrow network reaches with the FLOPs of search and ticket, which takes more steps than the ticket."""
+    found = values_or_why(results, MATCHED, round, terms.metric)
+    return None if isinstance(found, str) else Spread.of(found)
+
+
+def level_on_validation(results: RunResults, terms: ClaimTerms) -> int | None:
+    """The sparsest round whose mean on validation is within the margin of the dense model's: a choice, not a test."""
+    dense = results.values(TICKET, 0, terms.metric, "valid")
+    for round in sorted(results.levels, key=results.sparsity, reverse=True):
+        ticket = results.values(TICKET, round, terms.metric, "valid")
+        if not results.seeds or not len(ticket) == len(dense) == len(results.seeds):
+            continue
+        own, base = (terms.losses([of[seed] for seed in results.seeds]) for of in (ticket, dense))
+        if float((own - base - terms.valid.room_of(base)).mean()) <= 0:
+            return round
+    return None

@@ -34,8 +34,9 @@ Split = Literal["train", "valid", "test"]
 class RunResults:
     """The results of one run, by arm, round and seed, beside the recipe that asked for them."""
 
-    def __init__(self, results: Sequence[Result], recipe: Recipe) -> None:
-        self.recipe, self.search = recipe, recipe.search
+    def __init__(self, results: Sequence[Result], recipe: Recipe, path: str = "RUN") -> None:
+        """``path``: of the run, as commands name it."""
+        self.recipe, self.search, self.path = recipe, recipe.search, path
         self.all = results
         self._found = {(cell.arm, cell.round, cell.seed): cell for cell in results}
         self.seeds = sorted({cell.seed for cell in results})

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gentickets.analysis.first_edition import stored_verdict
 from gentickets.analysis.summary import Summary, summarize
 from gentickets.errors import Status, TicketError
-from gentickets.recipe import Recipe, read_recipe, stored_recipe
-from gentickets.recipe.declared import has_explored
+from gentickets.recipe import Recipe, read_recipe
+from gentickets.recipe.declared import edition_of, has_explored, recipe_of_record, seeds_by_hand
+from gentickets.recipe.meaning import EDITION
 from gentickets.results import Result, read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.record import WITHOUT_CHECKSUMS, has_checksums
@@ -45,7 +47,7 @@ def read_run(path: Path) -> Run:
     record = folder.read_record()
     name = path.resolve().name
     if "identity" in record:
-        stored_recipe(record["recipe"], where=str(folder.record))
+        recipe_of_record(record, where=str(folder.record))
     text = folder.recipe_text(record.get("text"))
     results = read_results(path)
     try:
@@ -53,15 +55,22 @@ def read_run(path: Path) -> Run:
     except (KeyError, TypeError) as error:
         raise TicketError(f"{folder.record} is damaged: its record of the claim", Status.TICKET) from error
     try:
-        recipe = read_recipe(record["recipe"], name=name, text=text)
-        recipe = recipe.exploring() if has_explored(record) else recipe.of_run(record.get("claim"))
-        return Run(path, record, recipe, text, results, summarize(results, recipe, name, declared))
+        recipe = _recipe(record, name, text)
+        summary = summarize(results, recipe, name, declared, path=str(path), by_hand=seeds_by_hand(record))
+        if recipe.claim is not None and not recipe.explores and edition_of(record) != EDITION:
+            summary = replace(summary, verdict=stored_verdict(path, summary.verdict))
+        return Run(path, record, recipe, text, results, summary)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, TicketError) or has_checksums(record):
             raise
         # of format 1, whose fields nothing vouches for
         message = f"{folder.record} is damaged, or a result is: {type(error).__name__}: {error}"
         raise TicketError(message, Status.TICKET) from error
+
+
+def _recipe(record: Mapping[str, Any], name: str, text: str) -> Recipe:
+    recipe = read_recipe(record["recipe"], name=name, text=text)
+    return recipe.exploring() if has_explored(record) else recipe.of_run(record.get("claim"))
 
 
 def facts_of(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Holds the verdict of a run with its diagnostics, as the page and `verdict.json` show it. Torch-free.
 
-What is tested is defined in `analysis.verdict`: levels, trials and contrasts are those records, not copies of them.
+What is tested is defined in `analysis.tested` and `analysis.verdict`: levels and tests are those records.
 """
 
 from __future__ import annotations
@@ -10,10 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gentickets.analysis.contrast import Contrast
+from gentickets.analysis.second_verdict import SecondVerdict
 from gentickets.analysis.text.format import Spread
 from gentickets.analysis.verdict import LevelVerdict
-from gentickets.errors import Status
-from gentickets.statistics import EQUAL_STEPS, UNDECIDED, WINS
+from gentickets.statistics.tree import EQUAL_STEPS, HEAD_START, MATCHES, NO_BETTER, WINS
+
+REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
+    "wins": (WINS,),
+    "equal-steps": (EQUAL_STEPS, HEAD_START, WINS),
+    "matches-dense": (MATCHES, NO_BETTER, EQUAL_STEPS, HEAD_START, WINS),
+}
+"""What may be required of a verdict -> the verdicts that say so, or imply it."""
 
 
 @dataclass(frozen=True)
@@ -23,28 +30,30 @@ class InterimAnalysis:
     number: int
     of: int
     alpha: float
-    """The error rate of one look: the claim's, shared among the looks."""
+    """The chance of any false verdict, over all of them."""
     seeds: tuple[int, ...] = ()
-    """Numbers of seeds at the looks, the first one first; those to come may be there too."""
+    """Numbers of seeds at the analyses, the first one first; those to come may be there too."""
+
+    @property
+    def following(self) -> int | None:
+        """Seeds in all at the next analysis; None after the last one."""
+        return self.seeds[self.number] if self.number < min(self.of, len(self.seeds)) else None
 
 
 @dataclass(frozen=True)
-class PowerForecast:
-    """How likely more seeds are to decide the claim, and what they cost."""
+class Outlook:
+    """What the next interim analysis will say, or more seeds would: chances conditional on the seeds that are there."""
 
-    seeds: int | None
-    """How many more would decide it; None: more than can be said, or it is decided."""
-    minutes: float | None = None
-    """What the seeds of the next declared look take by the ledger; where there is none, those that would decide it."""
-    curve: tuple[tuple[int, float], ...] = ()
-    """(seeds in all, chance of WINS)."""
-    decided: tuple[tuple[int, float], ...] = ()
-    """(seeds in all, chance of a word that ends the question: any but UNDECIDED, and where all arms train longer but
-    WINS AT EQUAL STEPS)."""
-    command: str = ""
-    """What runs the seeds of the next declared look; empty where there is none."""
+    decided: bool
+    """Whether the verdict is one that more seeds cannot deepen."""
     next: int | None = None
-    """Seeds in all at the next declared look."""
+    """Seeds in all at the next declared analysis; None where there is none."""
+    minutes: float | None = None
+    """What its new seeds take by the ledger."""
+    command: str = ""
+    """What runs them; empty where there is no such analysis."""
+    chances: tuple[tuple[int, Mapping[str, float]], ...] = ()
+    """(seeds in all, verdict -> its chance): at the next analysis, or of a new claim with so many new seeds."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,11 @@ class Convergence:
     slope: float | None = None
     """Change over the last quarter of the dense run, as such a fraction: below zero it was getting better."""
     trained: bool | None = None
-    """None: not known."""
+    """Whether the gain of twice the steps is smaller than the ticket's lead over dense; None: not known."""
+    lead: float | None = None
+    """That lead, in the metric's unit; where there is none, the lead that the claim declares."""
+    has_lead: bool = False
+    """Whether the ticket is ahead of dense, so that this lead is its own."""
 
 
 @dataclass(frozen=True)
@@ -115,30 +128,45 @@ class RunVerdict:
     path: str
     metric: str | None
     margin: float
-    """A fraction of the dense mean."""
+    """As declared, in ``unit``."""
+    unit: str | None = None
+    """``absolute``, ``share`` (of the dense model's distance to the metric's floor), or null: of the dense value."""
+    floor: float | None = None
+    """What the metric could reach at best on the test images, where the margin is a share of the distance to it."""
     claim: Mapping[str, Any]
-    """As declared: metric, margin, level, alpha, sparsities, looks, seeds."""
+    """As declared: every key of [claim] that says something, levels and controls written out, and the seeds."""
     hash: str | None
     """SHA-256 of the claim and the recipe, as stored when the run began."""
     stored: bool
     """Whether the claim was stored before the run had results."""
+    edition: int = 2
+    """Of the rule that the verdict is by."""
+    exploratory: bool = False
+    """Whether seeds were chosen by hand, so that nothing is confirmed."""
     look: InterimAnalysis
+    """Which interim analysis this is."""
     word: str
-    """That of the declared level."""
+    """The verdict on the declared level."""
     sentence: str
+    meaning: str = ""
+    """What such a verdict means."""
+    next_step: str = ""
+    """What to do now."""
     levels: tuple[LevelVerdict, ...] = ()
-    more: PowerForecast | None = None
+    second: SecondVerdict | None = None
+    """Whether the ticket is worth its search, against what the same total compute gives otherwise."""
+    second_sentence: str = ""
+    more: Outlook | None = None
     trained: Convergence | None = None
     beside: Diagnostics | None = None
     missing: tuple[str, ...] = ()
-    """Standard arms that were not run."""
+    """Declared arms that were not run."""
     facts: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
-    def status(self) -> int:
-        """Exit status: 0 where the declared level WINS, else 7."""
-        return int(Status.DONE if self.word == WINS else Status.VERDICT)
+    def meets(self, requirement: str | None) -> bool:
+        """Whether the declared level's verdict is what is required: a key of `REQUIREMENTS`, or nothing."""
+        return requirement is None or self.word in REQUIREMENTS[requirement]
 
     @property
     def declared(self) -> LevelVerdict | None:
@@ -151,19 +179,10 @@ class RunVerdict:
         return self.declared or next(iter(self.levels), None)
 
     @property
-    def open(self) -> bool:
-        """Whether more seeds may still decide that level."""
-        level = self.shown_level
-        if level is None:
-            return self.word == UNDECIDED
-        return level.word == UNDECIDED or (level.word == EQUAL_STEPS and level.longer is not None)
-
-    @property
     def seeds(self) -> int:
         """Seeds that the verdict rests on."""
-        return (
-            self.shown_level.short.loss.n if self.shown_level is not None and self.shown_level.short is not None else 0
-        )
+        shown = self.shown_level
+        return shown.short.against.n if shown is not None and shown.short is not None else 0
 
     @property
     def declared_first(self) -> tuple[LevelVerdict, ...]:

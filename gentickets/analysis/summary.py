@@ -127,10 +127,18 @@ class Summary:
         return told
 
 
-def summarize(results: Sequence[Result], recipe: Recipe, name: str = "run", declared: int | None = None) -> Summary:
-    """Gather a run's results, finished or not, under its recipe; ``declared`` as `judge` has it."""
-    run = RunResults(results, recipe)
-    verdict = judge(results, recipe, declared)
+def summarize(
+    results: Sequence[Result],
+    recipe: Recipe,
+    name: str = "run",
+    declared: int | None = None,
+    *,
+    path: str = "RUN",
+    by_hand: bool = False,
+) -> Summary:
+    """Gather a run's results, finished or not, under its recipe; the other arguments are those of `judge`."""
+    run = RunResults(results, recipe, path)
+    verdict = judge(results, recipe, declared, path=path, by_hand=by_hand)
     figures = _ordered(run.figures(), run.metric)
     places = [(arm, round) for arm in run.arms() for round in run.rounds(arm)]
     rows = [row_of(run, arm, round, figures, verdict.round) for arm, round in places]

@@ -1,8 +1,8 @@
 """Judges over paired seeds whether a ticket that was transferred from another model helps its new one.
 
-A level TRANSFERS when the claim's bound holds for the transferred ticket (the one-sided 95 % t bound of its paired loss
-against dense is under the margin) and it is better than every sparse random ticket beside it, each by a one-sided
-paired t test at 5 % (an intersection-union test; Berger, 1982). It HURTS when it is shown to be worse than one of them:
+A level TRANSFERS when the transferred ticket is within the claim's margin (the one-sided 95 % t bound of its paired
+loss against dense is under it) and it is better than every sparse random ticket beside it, each by a one-sided paired
+t test at 5 % (an intersection-union test; Berger, 1982). It HURTS when it is shown to be worse than one of them:
 these hypotheses are joined by *or*, so that each test is made at 5 % over the number of random arms (Bonferroni; scaled
 variants count, as the better one was picked). Else it is NEUTRAL: neither is shown. UNDECIDED: fewer than three seeds,
 something failed or not finished, nothing random to compare with, collapsed samples where the metric is computed from
@@ -24,18 +24,20 @@ from gentickets.analysis.claim import claim_round
 from gentickets.analysis.comparison import compare_with_control
 from gentickets.analysis.contrast import ALPHA, paired
 from gentickets.analysis.results import RunResults
+from gentickets.analysis.terms import margin_of
 from gentickets.analysis.text import claim as say
 from gentickets.analysis.text.cautions import collapsed_seeds, collapses, of_arm
 from gentickets.analysis.text.format import Spread, higher_is_better
 from gentickets.analysis.text.transfer import TICKET, sentence
 from gentickets.analysis.transfer_levels import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel, TransferVerdict
-from gentickets.analysis.verdict import Comparison, Trial, trial_of
+from gentickets.analysis.trial import Comparison, Trial, trial_of
 from gentickets.arms import DENSE, MASK_ALONE, TRANSFER, UNMASKED, ArmName, kind_of, variants
 from gentickets.metrics import of_samples, says_nothing
 from gentickets.recipe import Recipe, Transfer
 from gentickets.results import Result
 from gentickets.sparsity import share_to_say
 from gentickets.statistics import LEAST_SEEDS
+from gentickets.statistics.margins import Margin
 
 MARGIN = 0.02
 """Of the dense mean, where the recipe declares no claim."""
@@ -95,7 +97,7 @@ def _level(results: RunResults, whole: TransferVerdict, round: int, native: Sequ
     level = replace(level, tickets=len({cell.transfer.get("seed") for cell in done if cell.transfer}) or None)
     wanted = _random_controls(results, whole.moves, round, native)
     if metric is not None:
-        level = _compared(results, level, metric, whole.margin, wanted)
+        level = _compared(results, level, metric, wanted)
     word, reasons = _word(results, level, metric, len(wanted))
     samples = of_samples(metric)
     said = list(dict.fromkeys([*reasons, *(collapses(results, round, TRANSFER, TICKET) if samples else ())]))
@@ -130,9 +132,7 @@ def _random_controls(results: RunResults, moves: str, round: int, native: Sequen
     return [*own, *there]
 
 
-def _compared(
-    results: RunResults, level: TransferLevel, metric: str, margin: float, wanted: Iterable[str]
-) -> TransferLevel:
+def _compared(results: RunResults, level: TransferLevel, metric: str, wanted: Iterable[str]) -> TransferLevel:
     """The level with everything that stands beside its transferred ticket."""
     round = level.round
     own, native, dense = (
@@ -143,13 +143,14 @@ def _compared(
         name: compare_with_control(results, name, round, metric, own) for name in (*wanted, UNMASKED, MASK_ALONE)
     }
     there = {name: other for name, other in outcomes.items() if isinstance(other, Comparison)}
-    trial = trial_of(own, dense, margin, higher=higher_is_better(metric))
+    trial = trial_of(own, dense, _room(results, dense, metric), higher=higher_is_better(metric))
     if trial is not None:
         missing = {name: why for name in wanted if isinstance(why := outcomes[name], str)}
         trial = replace(trial, controls=tuple(there[name] for name in wanted if name in there), unfinished=missing)
     arms = {arm: Spread.of(results.values(arm, round, metric, "test")) for arm in results.arms()}
     spreads = {"dense": Spread.of(dense), **arms}
     long, dense_long = (str(ArmName(arm, longer=True)) for arm in (TRANSFER, DENSE))
+    dense_values = results.values(dense_long, results.round_of(dense_long, round), metric, "test")
     return replace(
         level,
         trial=trial,
@@ -158,14 +159,22 @@ def _compared(
         mask=there.get(MASK_ALONE),
         longer=trial_of(
             results.values(long, round, metric, "test"),
-            results.values(dense_long, results.round_of(dense_long, round), metric, "test"),
-            margin,
+            dense_values,
+            _room(results, dense_values, metric),
             higher=higher_is_better(metric),
         ),
         best=_best(results, trial, round, metric),
         hurt_by=tuple(_hurt_by(results, trial, round, metric)),
         spreads={arm: spread for arm, spread in spreads.items() if spread is not None},
     )
+
+
+def _room(results: RunResults, dense: Mapping[int, float], metric: str) -> dict[int, float]:
+    """The margin in the metric's unit, seed by seed: the claim's, or without one the report's choice."""
+    claim = results.recipe.claim
+    margin = Margin(MARGIN, None) if claim is None else margin_of(results, claim, "test")
+    sign = -1.0 if higher_is_better(metric) else 1.0
+    return {seed: float(margin.room_of(sign * value)) for seed, value in dense.items()}
 
 
 def _best(results: RunResults, trial: Trial | None, round: int, metric: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gentickets.analysis.contrast import Contrast
 from gentickets.analysis.text.format import Spread
-from gentickets.analysis.verdict import Comparison, Trial
+from gentickets.analysis.trial import Comparison, Trial
 
 TRANSFERS, NEUTRAL, HURTS, UNDECIDED = "TRANSFERS", "NEUTRAL", "HURTS", "UNDECIDED"
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from gentickets.analysis.contrast import Contrast
 from gentickets.analysis.plain import View, fields_of, own
+from gentickets.analysis.tested import LevelPart, Side, Tested
 from gentickets.analysis.transfer_levels import TransferLevel
-from gentickets.analysis.verdict import Comparison, LevelVerdict, Trial
+from gentickets.analysis.trial import Comparison, Trial
+from gentickets.analysis.verdict import LevelVerdict
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,16 @@ def _against_native(level: TransferLevel) -> Interval | None:
 
 REPORT: View = {
     Contrast: own("mean", "bound", "p", "n"),
-    Comparison: {**own("control", "arm", "spread", "loss", "as_well"), "beaten": _beaten},
+    Comparison: {**own("control", "arm", "spread", "loss"), "beaten": _beaten},
     Trial: {
         **own("ticket", "dense", "loss", "limit", "bound"),
         "alpha": "loss.size",
-        **own("controls"),
-        "twins": "variants",
-        **own("unfinished", "matched", "holds"),
+        **own("controls", "unfinished", "holds"),
     },
-    LevelVerdict: fields_of(LevelVerdict, "declared", "sentence"),
+    LevelPart: own("ticket", "dense", "margin", "lead", "against", "controls", "unfinished", "matched"),
+    Tested: own("arm", "control", "declared", "spread", "loss", "good", "bad"),
+    Side: own("repeated", "size", "limit", "shown"),
+    LevelVerdict: fields_of(LevelVerdict, "declared", "sentence", "nodes"),
     TransferLevel: {
         **fields_of(TransferLevel),
         "native": _against_native,

@@ -25,10 +25,12 @@ from gentickets.analysis.plain import View, fields_of, own, plain
 from gentickets.analysis.rows import Row
 from gentickets.analysis.run import Run, read_run
 from gentickets.analysis.summary import Summary, summarize
+from gentickets.analysis.tested import LevelPart, Tested
 from gentickets.analysis.text.format import Spread
 from gentickets.analysis.transfer_levels import TransferLevel, TransferVerdict
 from gentickets.analysis.transfer_matrix import Matrix, matrix_of
-from gentickets.analysis.verdict import Comparison, Trial, Verdict
+from gentickets.analysis.trial import Comparison, Trial
+from gentickets.analysis.verdict import Verdict
 from gentickets.analysis.written import REPORT
 from gentickets.disk import write_whole
 from gentickets.errors import Status, TicketError
@@ -40,12 +42,14 @@ from gentickets.report.tables.run import table
 __all__ = [
     "Comparison",
     "Contrast",
+    "LevelPart",
     "Matrix",
     "Report",
     "Row",
     "Spread",
     "StoppingSteps",
     "Summary",
+    "Tested",
     "TransferLevel",
     "TransferVerdict",
     "Trial",
@@ -62,7 +66,7 @@ __all__ = [
     "write_report",
 ]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

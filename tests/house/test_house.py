@@ -121,6 +121,7 @@ BY_KEY = {
     "cli/matrix.py": {"transfer"},  # the same, before there is a recipe
     "cli/recipes.py": {"data"},  # of a row that is printed
     "gentickets/analysis/text/transfer.py": {"data"},  # of a result, not of a recipe
+    "gentickets/analysis/first_edition.py": {"verdict"},  # of a report.json of the first edition
 }
 """Where a section's name is read as a key outside `recipe/`, and why."""
 

@@ -47,7 +47,14 @@ RECIPE: dict[str, Any] = {
         "budget": True,
         "longer": 0,
     },
-    "claim": {"metric": "negative_elbo", "margin": 0.02, "level": 0.672},
+    "claim": {
+        "metric": "negative_elbo",
+        "margin": 2.0,
+        "unit": "absolute",
+        "level": 0.672,
+        "looks": 1,
+        "controls": ["reinit", "shuffle"],
+    },
 }
 GAIN = (0.0, -0.2, -0.4, -0.6, -0.75, -0.72, 1.9)
 """Ticket minus dense by round: better up to 67 %, then worse."""
@@ -152,7 +159,7 @@ def test_a_whole_run_becomes_one_page_and_one_json(whole: Report) -> None:
     assert report.data == run / "report.json"
     page = Page(report.page.read_text(encoding="utf-8"))
     assert report.sentence.replace(" ", "") in page.text.replace("\xa0", "").replace(" ", "")
-    assert "the ticket WINS AT EQUAL STEPS" in report.sentence
+    assert report.sentence.startswith("WINS AT EQUAL STEPS at 67.2 % sparsity")
     for title in ("Sparsity against quality", "All arms", "Further figures", "Samples", "Reconstructions",
                   "What each layer keeps", "Training", "Where the time went", "Size and cost",
                   "How each number was measured", "Machine, versions, command"):  # fmt: skip
@@ -286,7 +293,7 @@ def test_failed_cells_are_listed_with_their_reason(tmp_path: Path) -> None:
     row = report.summaries[0].row("ticket", 5)
     assert row is not None
     assert (row.n, row.failed) == (2, 1)
-    assert report.summaries[0].verdict.word == "LOSES"
+    assert report.summaries[0].verdict.word == "FAILED"
     assert "seed 1: the loss became NaN at step 31" in Page(report.page.read_text(encoding="utf-8")).text
 
 
@@ -439,12 +446,12 @@ def test_seconds_are_summed_by_arm_and_phase() -> None:
 
 def test_report_json_is_plain_and_versioned(whole: Report) -> None:
     data = json.loads(whole.data.read_text(encoding="utf-8"))
-    assert data["format"] == 1
+    assert data["format"] == 2
     assert unlike(data, schema_of("report")) == []
     (run,) = data["runs"]
     assert run["verdict"]["word"] == "WINS AT EQUAL STEPS"
-    assert run["verdict"]["short"]["holds"] is True
-    assert [other["beaten"] for other in run["verdict"]["short"]["controls"]] == [True, True]
+    assert run["verdict"]["short"]["against"]["good"]["shown"] is True
+    assert [other["good"]["shown"] for other in run["verdict"]["short"]["controls"]] == [True] * 4
     assert run["rows"][0]["arm"] == "dense"
     assert run["rows"][0]["test"]["negative_elbo"]["values"]["0"] == pytest.approx(102.54)
 
@@ -453,7 +460,7 @@ def test_one_seed_gives_a_json_without_infinities(tmp_path: Path) -> None:
     recipe = {**RECIPE, "search": {**RECIPE["search"], "seeds": 1}}
     report = write_report([make_run(tmp_path / "run", results_of(1), recipe)])
     run = json.loads(report.data.read_text(encoding="utf-8"))["runs"][0]
-    assert run["verdict"]["short"]["loss"]["bound"] is None
+    assert run["verdict"]["short"]["against"]["loss"]["bound"] is None
     assert "1 seed is too few" in report.sentence
 
 

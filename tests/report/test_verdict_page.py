@@ -24,17 +24,18 @@ from gentickets.analysis.run_verdict import (
     Diagnostics,
     InterimAnalysis,
     Interpolation,
-    PowerForecast,
+    Outlook,
     RunVerdict,
 )
+from gentickets.analysis.tested import Analysis, LevelPart, Node, Side, Tested
 from gentickets.analysis.text import verdict as words
 from gentickets.analysis.text.format import Spread
-from gentickets.analysis.verdict import Comparison, LevelVerdict, Trial
+from gentickets.analysis.verdict import LevelVerdict
 from gentickets.errors import TicketError
 from gentickets.report.pages.verdict import render
 from gentickets.report.pages.verdict_files import document, write_verdict
 from gentickets.report.plots.forest import forests
-from gentickets.report.plots.verdict import barriers, bars, power_curve
+from gentickets.report.plots.verdict import barriers, bars
 from gentickets.report.schemas import schema_of
 from gentickets.report.tables.verdict import level_rows
 
@@ -60,36 +61,46 @@ def spread(*values: float) -> Spread:
 
 
 def estimate(mean: float, half: float = 0.2, p: float = 0.001, n: int = 3, bound: float = -1.0) -> Contrast:
-    found = Contrast(mean=mean, se=half / 4, n=n, p=p, bound=bound, low=mean - half, high=mean + half)
+    losses = (mean - 0.1, mean, mean + 0.1)[:n]
+    found = Contrast(
+        mean=mean, se=half / 4, n=n, p=p, bound=bound, low=mean - half, high=mean + half, losses=losses
+    )  # fmt: skip
     vars(found)["bootstrap"] = (mean - half / 2, mean + half / 3)
     return found
 
 
-def stage(names: Mapping[str, str] = CONTROLS, **changes: Any) -> Trial:
-    against = tuple(
-        Comparison(
-            control=name,
-            arm=arm,
-            spread=spread(102, 103, 104 + place),
-            loss=estimate(-2.0 - place, bound=1.0 if place == 1 else -1.0),
-            as_well=place == 1,
-        )
-        for place, (name, arm) in enumerate(names.items())
+def side(shown: bool, limit: float = 0.9) -> Side:
+    return Side(p=(0.001,), repeated=0.001 if shown else 0.5, size=0.04, nominal=(0.04,), limit=limit)
+
+
+def comparison(arm: str, loss: Contrast, good: bool, bad: bool = False, of: Spread | None = None) -> Tested:
+    control = arm.removesuffix("-longer").removesuffix("-scaled")
+    return Tested(
+        arm=arm, control=control, declared=True, spread=of or spread(102, 103, 104), loss=loss, mean=loss.mean, se=0.1,
+        n=loss.n, analyses=(Analysis(loss.n, loss.mean, 0.1),), good=side(good), bad=side(bad),
+    )  # fmt: skip
+
+
+def stage(names: Mapping[str, str] = CONTROLS, **changes: Any) -> LevelPart:
+    controls = tuple(
+        comparison(arm, estimate(-2.0 - place), place != 1, place == 1, spread(102, 103, 104 + place))
+        for place, arm in enumerate(names.values())
     )
-    loss = changes.pop("loss", estimate(0.5))
-    whole = Trial(
+    dense = changes.get("dense", spread(99.5, 100, 100.5))
+    whole = LevelPart(
         ticket=spread(99, 100, 101),
-        dense=spread(99.5, 100, 100.5),
-        loss=loss,
-        beyond=loss,
-        limit=2.0,
-        controls=against,
+        dense=dense,
+        margin=2.0,
+        lead=0.5,
+        against=comparison("dense", changes.pop("loss", estimate(0.5)), True, of=dense),
+        controls=controls,
         unfinished={"grasp": "it diverged"},
+        opponents=len(names),
     )
     return replace(whole, **changes)
 
 
-def one_level(word: str, declared: bool, sentence: str, short: Trial | None = None, **changes: Any) -> LevelVerdict:
+def one_level(word: str, declared: bool, sentence: str, short: LevelPart | None = None, **changes: Any) -> LevelVerdict:
     """A level at round 5."""
     own = {"round": 5, "sparsity": 0.672, **changes}
     return LevelVerdict(word=word, declared=declared, sentence=sentence, short=short, **own)
@@ -106,11 +117,13 @@ def judged(**changes: Any) -> RunVerdict:
             sentence=f"The sentence of {round}.",
             short=stage(),
             longer=longer,
-            p_wins=0.012,
-            p_holds=0.0004,
+            tested=True,
+            size=0.032,
+            blame=0.008,
+            nodes=(Node(verdict="WINS", null="L > 0", p=0.012, size=0.032, shown=True),),
         )
         for round, sparsity, word, longer in (
-            (3, 0.488, "MATCHES", None),
+            (3, 0.488, "NO BETTER THAN A CONTROL", None),
             (5, 0.672, "WINS", stage()),
             (7, 0.79, "UNDECIDED", None),
         )
@@ -137,13 +150,12 @@ def judged(**changes: Any) -> RunVerdict:
         claim={"metric": "negative_elbo", "margin": 0.02, "level": 0.672, "alpha": 0.05, "sparsities": (0.488, 0.672)},
         hash="ab12" * 16,
         stored=True,
-        look=InterimAnalysis(2, 2, 0.025, (3, 6)),
+        look=InterimAnalysis(2, 2, 0.05, (3, 6)),
         word="WINS",
         sentence="The ticket WINS by the headline.",
+        next_step="Do as the verdict says.",
         levels=levels,
-        more=PowerForecast(
-            3, 12.4, ((3, 0.2), (6, 0.81)), ((3, 0.3), (6, 0.9)), "gentickets verdict digits_vae --more"
-        ),
+        more=Outlook(False, 12, 12.4, "gentickets verdict digits_vae --more", ((12, {"WINS": 0.81, "WORSE": 0.001}),)),
         trained=Convergence(estimate(-0.3), -0.003, -0.0012, True),
         beside=beside,
         missing=("synflow", "longer"),
@@ -177,6 +189,7 @@ def test_the_page_tells_verdict_then_plot_then_table_then_the_rest() -> None:
     told = (
         "digits_vae Is this a winning ticket? 3 seeds",
         "The ticket WINS by the headline.",
+        "What to do now: Do as the verdict says.",
         "The sentence of 3.",
         "The sentence of 5.",
         "Losses with their intervals",
@@ -184,8 +197,10 @@ def test_the_page_tells_verdict_then_plot_then_table_then_the_rest() -> None:
         "67.2 %, trained longer",
         "48.8 %, equal steps",
         "The arms at 67.2 %",
+        "All verdicts, and what each would have to reject",
         "Is the dense model trained?",
-        "What more seeds would buy",
+        "What more seeds would say",
+        "WINS 81 %",
         "gentickets verdict digits_vae --more",
         "What was declared beforehand",
         "ab12" * 16,
@@ -200,9 +215,10 @@ def test_the_page_tells_verdict_then_plot_then_table_then_the_rest() -> None:
     assert places == sorted(places)
 
 
-def test_the_word_stands_in_its_colour() -> None:
-    tones = {"WINS": "wins", "WINS AT EQUAL STEPS": "equal", "FASTER": "faster", "MATCHES": "matches", "HOLDS": "holds"}
-    for word, tone in {**tones, "LOSES": "fails", "UNDECIDED": "undecided", "anything": "none"}.items():
+def test_the_verdict_stands_in_its_colour() -> None:
+    tones = {"WINS": "wins", "WINS AT EQUAL STEPS": "equal", "HEAD START ONLY": "faster", "MATCHES DENSE": "matches"}
+    tones |= {"NO BETTER THAN A CONTROL": "matches", "WORSE THAN DENSE": "fails", "FAILED": "fails"}
+    for word, tone in {**tones, "UNDECIDED": "undecided", "anything": "none"}.items():
         assert f'<div class="verdict {tone}">\n<div class="word">{word}</div>' in render(bare(word=word))
 
 
@@ -225,7 +241,7 @@ def test_nothing_that_a_run_brings_is_markup() -> None:
         **changes,
         claim={EVIL: EVIL},
         levels=(level,),
-        more=PowerForecast(None, curve=((3, 0.5),), command=EVIL),
+        more=Outlook(False, 9, command=EVIL, chances=((9, {EVIL: 0.5}),)),
         trained=Convergence(estimate(0.25)),
         beside=beside,
         missing=(EVIL,),
@@ -249,14 +265,14 @@ def test_the_plot_draws_every_control_dense_and_the_margin() -> None:
     assert [(level.round, longer) for level, longer, _ in panels] == [(5, False), (5, True), (3, False), (7, False)]
     for level, longer, svg in panels:
         own = f"forest-{level.round}{'-longer' if longer else ''}-"
-        drawn = [*(f"control-{place}" for place in range(len(CONTROLS))), "dense", "margin", "zero"]
+        drawn = [*(f"control-{place}" for place in range(len(CONTROLS))), "dense", "margin", "lead", "zero"]
         for gid in (*drawn, "control-0-bootstrap", "control-4-mean"):
             assert f'id="{own}{gid}"' in svg
         for text in ("dense", "re-initialized", "scaled", "random (ERK)", "SNIP", "margin 2 %"):
             assert f">{text}</text>" in svg
-        assert svg.count(" % beaten</text>") == len(CONTROLS) - 1
-        assert svg.count(" % as well</text>") == 1
-        assert svg.count(" % no worse</text>") == 1
+        assert svg.count(" % ahead</text>") == len(CONTROLS) - 1
+        assert svg.count(" % not ahead</text>") == 1
+        assert svg.count(" % within the margin</text>") == 1
 
 
 def test_a_control_that_is_not_there_is_not_drawn() -> None:
@@ -267,10 +283,10 @@ def test_a_control_that_is_not_there_is_not_drawn() -> None:
 
 
 def test_losses_are_drawn_in_percent_of_the_dense_mean() -> None:
-    level = replace(judged().levels[0], short=stage({"reinit": "reinit"}, dense=spread(49, 50, 51), limit=1.0))
+    level = replace(judged().levels[0], short=stage({"reinit": "reinit"}, dense=spread(49, 50, 51), margin=1.0))
     svg = every(judged(levels=(level,)))
-    assert ">+1.00 % no worse</text>" in svg, "0.5 of 50"
-    assert ">\N{MINUS SIGN}4.00 % beaten</text>" in svg, "2.0 of 50"
+    assert ">+1.00 % within the margin</text>" in svg, "0.5 of 50"
+    assert ">\N{MINUS SIGN}4.00 % ahead</text>" in svg, "2.0 of 50"
     assert ">margin 2 %</text>" in svg
 
 
@@ -283,9 +299,13 @@ def test_where_more_is_better_the_plot_is_that_of_the_mirrored_figure() -> None:
     level = judged().levels[0]
     own = stage()
     controls = tuple(replace(other, spread=mirrored(other.spread)) for other in own.controls)
+    against = replace(own.against, spread=mirrored(own.against.spread))
     other = replace(
-        level, short=replace(own, ticket=mirrored(own.ticket), dense=mirrored(own.dense), controls=controls)
-    )
+        level,
+        short=replace(
+            own, ticket=mirrored(own.ticket), dense=mirrored(own.dense), against=against, controls=controls
+        ),
+    )  # fmt: skip
     lower, higher = judged(levels=(level,)), judged(levels=(other,), metric="coverage")
     assert every(lower) == every(higher)
     assert every(lower) != every(replace(higher, metric="negative_elbo"))
@@ -298,13 +318,6 @@ def test_a_longer_arm_is_named_as_its_control() -> None:
     assert "longer<" not in svg, "the title of the panel says so"
 
 
-def test_chances_are_drawn_of_an_open_claim_alone() -> None:
-    level = judged().levels[1]
-    for word, drawn in (("UNDECIDED", True), ("WINS", False)):
-        page = render(judged(levels=(replace(level, word=word),)))
-        assert ("chance (%)" in page) == drawn
-
-
 def test_what_lies_far_off_leaves_the_plot_with_an_arrow() -> None:
     def shown(mean: float) -> str:
         (far, *rest) = stage({"reinit": "reinit", "shuffle": "shuffle"}).controls
@@ -312,7 +325,7 @@ def test_what_lies_far_off_leaves_the_plot_with_an_arrow() -> None:
         return every(judged(levels=(replace(judged().levels[0], short=stage(controls=controls)),)))
 
     near, far = shown(-3.0), shown(-400.0)
-    assert ">\N{MINUS SIGN}400.0 % beaten</text>" in far
+    assert ">\N{MINUS SIGN}400.0 % ahead</text>" in far
     assert 'id="forest-3-control-0-beyond"' in far
     assert "beyond" not in near
     assert all(f">\N{MINUS SIGN}{tick}</text>" not in far for tick in (100, 200, 400)), "the axis stays with the others"
@@ -322,37 +335,44 @@ def test_the_table_has_every_arm_of_the_declared_level_and_what_is_shown() -> No
     whole = judged()
     assert whole.declared is not None
     header, rows = level_rows(whole, whole.declared)
-    assert header[:3] == ("arm", "negative ELBO \N{DOWNWARDS ARROW}", "seeds")
+    assert list(header) == [
+        "arm", "negative ELBO \N{DOWNWARDS ARROW}", "seeds", "minimum", "maximum", "ticket's loss", "ticket ahead",
+        "95 % interval", "95 % bootstrap", "p", "bound", "shown",
+    ]  # fmt: skip
     assert [row[0] for row in rows[:4]] == ["ticket", "dense", "re-initialized", "shuffled mask, scaled"]
     assert rows[1] == (
-        "dense",
-        "100.0 ± 0.5",
-        "3",
-        "0.5",
-        "+0.50 %",
-        "0.3 to 0.7",
-        "0.4 to 0.6",
-        "0.001",
-        "ticket no worse",
-    )
-    assert [row[-1] for row in rows[2:8]] == ["beaten", "does as well", *["beaten"] * 3, "not compared: it diverged"]
+        "dense", "100.0 ± 0.5", "3", "99.5", "100.5", "0.5", "0 of 3", "0.3 to 0.7", "0.4 to 0.6", "0.001", "0.9",
+        "within the margin",
+    )  # fmt: skip
+    assert [row[-1] for row in rows[2:8]] == ["ahead", "not ahead", *["ahead"] * 3, "not compared: it diverged"]
+    assert [row[6] for row in rows[2:4]] == ["3 of 3", "3 of 3"]
     assert [row[0] for row in rows[8:11]] == ["ticket, longer", "dense, longer", "re-initialized, longer"]
     assert rows[11][0] == "shuffled mask, scaled, longer"
     assert {len(row) for row in rows} == {len(header)}
 
 
-def test_dense_is_judged_after_the_correction_over_levels() -> None:
-    level = judged().levels[0]
-    for p_holds, said in ((0.02, "ticket no worse"), (0.03, "not shown"), (None, "ticket no worse")):
-        changed = replace(level, p_holds=p_holds)
-        assert level_rows(judged(levels=(changed,)), changed).rows[1][-1] == said
+def test_bootstrap_intervals_have_no_column_where_seeds_are_few() -> None:
+    own = stage({"reinit": "reinit"})
+    few = [replace(one.loss) for one in own.tests]
+    level = one_level("WINS", True, "Few.", replace(
+        own, against=replace(own.against, loss=few[0]), controls=(replace(own.controls[0], loss=few[1]),)
+    ))  # fmt: skip
+    assert few[0].bootstrap is None
+    header, rows = level_rows(judged(levels=(level,)), level)
+    assert "95 % bootstrap" not in header
+    assert {len(row) for row in rows} == {len(header)}
 
 
-def test_a_lost_level_says_that_the_ticket_is_worse() -> None:
-    level = replace(judged().levels[0], word="LOSES", p_holds=1.0)
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [(True, False, "within the margin"), (False, True, "worse"), (False, False, "open"), (True, True, "open")],
+)
+def test_what_is_shown_against_dense_is_said_in_table_and_plot(good: bool, bad: bool, said: str) -> None:
+    own = stage()
+    level = replace(judged().levels[0], short=replace(own, against=comparison("dense", estimate(0.5), good, bad)))
     whole = judged(levels=(level,))
-    assert level_rows(whole, level).rows[1][-1] == "ticket worse"
-    assert ">+0.50 % worse</text>" in every(whole)
+    assert level_rows(whole, level).rows[1][-1] == said
+    assert (f">+0.50 % {said}</text>" in every(whole)) == (said != "open")
 
 
 def names_and_values(value: Any) -> list[Any]:
@@ -370,16 +390,16 @@ def test_the_json_holds_everything_as_plain_finite_values(tmp_path: Path) -> Non
     told = json.loads((tmp_path / "out" / "verdict.json").read_text("utf-8"))
     assert told == document(whole)
     assert unlike(told, schema_of("verdict")) == []
-    assert told["format"] == 1
-    assert list(told)[:5] == ["format", "run", "path", "word", "status"]
-    assert set(told) == {field.name for field in fields(RunVerdict)} - {"name"} | {"format", "run", "status", "table"}
+    assert told["format"] == 2
+    assert list(told)[:5] == ["format", "run", "path", "word", "edition"]
+    assert set(told) == {field.name for field in fields(RunVerdict)} - {"name"} | {"format", "run", "table"}
     for value in names_and_values(told):
         assert value is None or isinstance(value, str | bool | int) or math.isfinite(value)
     short = told["levels"][1]["short"]
     assert short["ticket"] == {"mean": 100.0, "sd": 1.0, "n": 3, "values": {"0": 99, "1": 100, "2": 101}}
-    assert [other["beaten"] for other in short["controls"]] == [True, False, True, True, True]
+    assert [other["good"]["shown"] for other in short["controls"]] == [True, False, True, True, True]
     assert told["beside"]["paths"][0]["relative"] == {"0": 0.3, "1": None}, "infinite"
-    assert told["more"]["sentence"] == (whole.more and words.power_text(whole.more, 3, False))
+    assert told["more"]["sentence"] == (whole.more and words.outlook_text(whole.more))
     assert told["trained"]["sentence"]
     assert len(told["beside"]["sentences"]) == 2
 
@@ -388,8 +408,8 @@ def test_one_seed_has_no_interval_in_the_json_and_draws_none() -> None:
     alone = Contrast(mean=-0.5, se=math.inf, n=1, p=1.0, bound=math.inf, low=-math.inf, high=math.inf)
     own = stage({}, ticket=spread(99.0), dense=spread(100.0), loss=alone)
     whole = judged(levels=(one_level("UNDECIDED", True, "One.", own),))
-    assert document(whole)["levels"][0]["short"]["loss"] == {
-        "mean": -0.5, "low": None, "high": None, "p": 1.0, "n": 1, "bootstrap": None,
+    assert document(whole)["levels"][0]["short"]["against"]["loss"] == {
+        "mean": -0.5, "se": None, "low": None, "high": None, "n": 1, "bootstrap": None,
     }  # fmt: skip
     svg = every(whole)
     assert 'id="forest-5-dense-mean"' in svg
@@ -398,11 +418,11 @@ def test_one_seed_has_no_interval_in_the_json_and_draws_none() -> None:
 
 def test_numbers_of_arrays_become_plain_ones(tmp_path: Path) -> None:
     (first, *_) = stage().controls
-    odd: Any = replace(first, as_well=np.bool_(True), loss=replace(first.loss, p=np.float64("nan"), n=np.int64(3)))
+    odd: Any = replace(first, declared=np.bool_(True), loss=replace(first.loss, mean=np.float64("nan"), n=np.int64(3)))
     whole = judged(levels=(replace(judged().levels[1], short=stage(controls=(odd,))),))
     write_verdict(whole, tmp_path)
     told = json.loads((tmp_path / "verdict.json").read_text())["levels"][0]["short"]["controls"][0]
-    assert (told["as_well"], told["loss"]["p"], told["loss"]["n"]) == (True, None, 3)
+    assert (told["declared"], told["loss"]["mean"], told["loss"]["n"]) == (True, None, 3)
 
 
 @pytest.mark.parametrize(
@@ -411,12 +431,18 @@ def test_numbers_of_arrays_become_plain_ones(tmp_path: Path) -> None:
         {},
         {"claim": {}, "stored": False},
         {"levels": (one_level("UNDECIDED", False, "Nothing."),)},
-        {"levels": (one_level("HOLDS", True, "Alone.", stage({}, unfinished={})),)},
-        {"levels": (one_level("HOLDS", True, "Zero.", stage(dense=spread(0.0, 0.0))),)},
-        {"levels": (one_level("HOLDS", True, "No margin.", stage({}, limit=0.0, loss=estimate(0.0, 0.0))),)},
-        {"more": PowerForecast(None)},
-        {"more": PowerForecast(4)},
-        {"more": PowerForecast(500, None, ((3, 0.1),))},
+        {"levels": (one_level("MATCHES DENSE", True, "Alone.", stage({}, unfinished={})),)},
+        {"levels": (one_level("MATCHES DENSE", True, "Zero.", stage(dense=spread(0.0, 0.0))),)},
+        {
+            "levels": (
+                one_level(
+                    "MATCHES DENSE", True, "No margin.", stage({}, margin=None, lead=None, loss=estimate(0.0, 0.0))
+                ),
+            )
+        },
+        {"more": Outlook(True)},
+        {"more": Outlook(False)},
+        {"more": Outlook(False, 500)},
         {"trained": Convergence()},
         {"trained": Convergence(slope=0.01)},
         {"beside": Diagnostics()},
@@ -425,7 +451,7 @@ def test_numbers_of_arrays_become_plain_ones(tmp_path: Path) -> None:
         {"beside": Diagnostics(paths=(Interpolation(0, {}),))},
         {"beside": Diagnostics(paths=(Interpolation(0, {0: math.nan}, (0.0, 1.0), {}),))},
         {"look": InterimAnalysis(1, 1, 0.05)},
-        {"look": InterimAnalysis(3, 2, 0.025, (3, 6))},
+        {"look": InterimAnalysis(0, 2, 0.05, (3, 6))},
     ],
 )
 def test_nothing_that_is_missing_raises(changes: dict[str, Any], tmp_path: Path) -> None:
@@ -441,7 +467,6 @@ def test_what_is_missing_has_no_heading() -> None:
     text = seen(render(bare())).text
     for heading in ("Losses", "The arms", "Is the dense", "What more", "Beside the", "Instability", "not run", "Notes"):
         assert heading not in text
-    assert seen(render(bare(more=PowerForecast(4)))).count("figcaption") == 0, "nothing is known of the chances"
 
 
 def test_nothing_is_said_twice() -> None:
@@ -455,51 +480,46 @@ def test_nothing_is_said_twice() -> None:
         assert text.count(once) == 1
 
 
-def test_looks_are_told() -> None:
-    first = "Look 1 of 2, at 3 seeds (next: 6); each tests at 2.5 %, so that all of them together stay under 5 %."
-    assert words.interim_analysis_text(InterimAnalysis(1, 2, 0.025, (3, 6))) == first
-    assert words.interim_analysis_text(InterimAnalysis(2, 2, 0.025, (3, 6))).startswith(
-        "Look 2 of 2, at 6 seeds (before: 3); each tests at 2.5 %"
-    )
-    assert words.interim_analysis_text(InterimAnalysis(1, 1, 0.05, (5,))) == "Look 1 of 1, at 5 seeds; it tests at 5 %."
-    assert words.interim_analysis_text(InterimAnalysis(3, 2, 0.025)).endswith(
-        "no more were declared, so that nothing is left to test with."
-    )
+def test_interim_analyses_are_told() -> None:
+    first = "Interim analysis 1 of 2, at 3 seeds (next: 6); the chance of any false verdict is at most 5 %"
+    first += " over all of them."
+    assert words.interim_analysis_text(InterimAnalysis(1, 2, 0.05, (3, 6))) == first
+    second = words.interim_analysis_text(InterimAnalysis(2, 2, 0.05, (3, 6)))
+    assert second.startswith("Interim analysis 2 of 2, at 6 seeds (before: 3);")
+    before = words.interim_analysis_text(InterimAnalysis(0, 2, 0.05, (3, 6)))
+    assert before == "Before the first interim analysis, at 3 seeds: nothing is tested yet."
 
 
-def test_more_seeds_are_told_with_what_they_would_buy() -> None:
-    def told(more: PowerForecast, word: str, longer: bool = False) -> str:
-        level = replace(judged().levels[1], word=word, longer=stage() if longer else None)
-        return str(document(judged(levels=(level,), more=more))["more"]["sentence"])
+def test_no_text_of_a_verdict_speaks_of_looks_or_words() -> None:
+    text = seen(page_of_all()).text
+    assert not re.search(r"\b(looks?|words?) \d|\blook \d|\bdeclared look|\bp of WINS", text)
 
-    some = PowerForecast(3, 12.4, ((3, 0.2), (6, 0.81)), ((3, 0.3), (6, 0.9)))
-    assert told(some, "UNDECIDED") == (
-        "About 3 more seeds would decide it, 6 in all: about 12 minutes by the ledger. The claim declares no further "
-        "look. With 6 seeds the chance of WINS is 81 %, of any decision 90 %."
+
+def test_what_more_seeds_would_say_is_told_by_three_cases() -> None:
+    assert words.outlook_text(Outlook(True)) == "Decided: no further analysis is needed, and none is made."
+    chances = {"HEAD START ONLY": 0.91, "WINS AT EQUAL STEPS": 0.088, "WINS": 0.002}
+    assert words.outlook_text(Outlook(False, 10, 9.2, "", ((10, chances),))) == (
+        "The next interim analysis has 10 seeds in all, about 9 minutes: HEAD START ONLY 91 %, WINS AT EQUAL STEPS 9 %."
     )
-    on = replace(some, seeds=9, next=6)
-    assert told(on, "UNDECIDED") == (
-        "About 9 more seeds would decide it, 12 in all. The next declared look has 6 seeds in all: about 12 minutes by "
-        "the ledger. With 6 seeds the chance of WINS is 81 %, of any decision 90 %."
+    assert words.outlook_text(Outlook(False)) == "The claim's interim analyses are spent."
+    assert words.outlook_text(Outlook(False, chances=((20, {"WINS": 0.7, "MATCHES DENSE": 0.3}),))) == (
+        "The claim's interim analyses are spent; a new claim, with 20 new seeds, would say WINS 70 %, "
+        "MATCHES DENSE 30 %."
     )
-    assert told(some, "WINS AT EQUAL STEPS", longer=True) == told(some, "UNDECIDED")
-    unknown = told(PowerForecast(None, None, ((3, 0.1), (100, 0.4))), "UNDECIDED")
-    assert "cannot be said" in unknown
-    assert unknown.endswith("With 100 seeds the chance of WINS is 40 %.")
-    for word in ("WINS", "MATCHES", "WINS AT EQUAL STEPS"):
-        assert told(replace(some, seeds=None), word) == (
-            "No more seeds are needed: judged again with 3 new seeds, the chance of WINS is 20 %, of any decision 30 %."
-        )
-    assert told(PowerForecast(None), "LOSES") == "No more seeds are needed."
+    close = words.outlook_text(Outlook(False, chances=((40, {"WINS": 0.3, "MATCHES DENSE": 0.7}),)))
+    assert close.endswith("The truth is probably close to a boundary, where more seeds are no cure.")
+    for open_ in (Outlook(False, 10), Outlook(False), Outlook(False, 10, chances=((10, chances),))):
+        assert "no further" not in words.outlook_text(open_), "where another verdict is likely"
     assert [words.duration(minutes) for minutes in (0.4, 1.2, 210)] == [
         "under a minute", "about 1 minute", "about 3.5 hours",
     ]  # fmt: skip
 
 
 def test_whether_dense_is_trained_is_told() -> None:
-    assert words.convergence_text(Convergence(estimate(-0.3), -0.003, 0.002, False), "negative_elbo") == (
+    assert words.convergence_text(Convergence(estimate(-0.3), -0.003, 0.002, False, 0.2, True), "negative_elbo") == (
         "The dense model is not trained to its end, so that a ticket ahead of it may only be quicker: one trained "
-        "twice as long is better by 0.3 % of its mean (3 seeds); over the last quarter of its training it lost 0.2 %."
+        "twice as long is better by 0.3 % of its mean (3 seeds); that is more than the ticket's lead, 0.2; over the "
+        "last quarter of its training it lost 0.2 %."
     )
     assert words.convergence_text(Convergence(estimate(0.25)), "negative_elbo").endswith(
         "worse by 0.25 in negative ELBO (3 seeds)."
@@ -523,17 +543,13 @@ def test_connected_trainings_are_told() -> None:
     assert words.connected_text(Diagnostics()) == ""
 
 
-def test_the_barrier_and_power_plots_show_their_steps_and_marks() -> None:
+def test_the_barrier_plot_shows_its_steps_and_marks() -> None:
     whole = judged()
     assert whole.beside is not None
-    assert whole.more is not None
     svg = barriers(whole.beside)
     assert [f'id="barriers-{gid}"' in svg for gid in ("step-0", "step-50", "connected", "step-1")] == [True] * 3 + [
         False
     ]
-    drawn = power_curve(whole.more, 3)
-    for text in ("now: 3", "about 6", "WINS", "any decision", "chance (%)"):
-        assert f">{text}</text>" in drawn
     assert barriers(Diagnostics(paths=(Interpolation(0, {0: math.inf}),))) == ""
 
 

@@ -9,7 +9,6 @@ from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.claim import more_steps
 from gentickets.analysis.text.costs import search_cost_of
 from gentickets.analysis.text.format import (
-    confidence,
     decimals,
     fixed,
     higher_is_better,
@@ -21,7 +20,6 @@ from gentickets.analysis.transfer_levels import TransferVerdict
 from gentickets.arms import KINDS, MASK_ALONE, MATCHED, UNMASKED, ArmName, kind_of
 from gentickets.metrics import known
 from gentickets.sparsity import in_brackets, of_all
-from gentickets.statistics import LEAST_SEEDS
 
 
 def tiles(summary: Summary) -> list[tuple[str, str, str]]:
@@ -39,10 +37,11 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
             numbered(short.ticket.n, "seed") + (f"; of {of}" if of else ""),
         ),
     ]
-    if short.loss.n >= LEAST_SEEDS:
+    good = short.against.good
+    if good is not None and short.margin is not None:
         loss = "dense minus ticket" if higher_is_better(verdict.metric) else "ticket minus dense"
-        note = f"{confidence(short.loss.size)} bound of {loss}; the margin is {fixed(short.limit, places)}"
-        found.append(("bound", fixed(short.bound, places), note))
+        note = f"of {loss}, at the size at which it was tested; the margin is {fixed(short.margin, places)}"
+        found.append(("bound", fixed(good.limit, places), note))
     found += _emerged(summary)
     if verdict.budget is not None:
         note = "a dense model given the whole search's compute"

@@ -1,129 +1,22 @@
-"""Writes the verdict on a claim in English, and the notes beside it."""
+"""Writes what stands beside a verdict: what failed or is missing, what collapsed, what the budget reaches."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
-from gentickets.analysis.text.controls import (
-    budget_against_ticket,
-    controls_sentence,
-    explained_sentence,
-    matched_sentence,
-)
+from gentickets.analysis.text.controls import budget_against_ticket
 from gentickets.analysis.text.format import (
     arm_name,
-    confidence,
     decimals,
-    fixed,
     higher_is_better,
     listed,
     metric_name,
-    numbered,
     percent,
     plus_minus,
 )
-from gentickets.analysis.verdict import Trial, Verdict
+from gentickets.analysis.verdict import Verdict
 from gentickets.results import Result
-from gentickets.sparsity import in_brackets, of_all
-from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LEAST_SEEDS, LOSES, MATCHES, UNDECIDED, WINS
-
-_HEADS = {
-    WINS: "the ticket WINS, also when trained longer",
-    EQUAL_STEPS: "the ticket WINS AT EQUAL STEPS",
-    FASTER: "the ticket is FASTER, not better: it wins at equal short steps only",
-    MATCHES: "the ticket MATCHES the dense model, and a control does as well",
-    HOLDS: "the claim HOLDS",
-    LOSES: "the ticket LOSES",
-    UNDECIDED: "the claim is UNDECIDED",
-}
-
-
-def sentence(verdict: Verdict, times: int, said: Sequence[str] = (), hollow: bool = False) -> str:
-    """The whole verdict for a person: level, metric, means, bound, seeds, controls, the dense model's budget.
-
-    `times` is how many times longer the longer arms train; `said` are reasons and cautions that belong into it.
-    `hollow`: the ticket's samples collapsed, so that its metric is degenerate.
-    """
-    parts = [f"At {_level(verdict)} {_HEADS[verdict.word]}"]
-    places, decided = _places(verdict), verdict.tested
-    if verdict.short is not None:
-        parts[0] += f": {dense_sentence(verdict.short, str(verdict.metric), places, decided)}"
-    parts[0] += "."
-    parts += said
-    if verdict.short is not None and not hollow:
-        parts += _beside_controls(verdict, verdict.short, places, decided)
-    if verdict.longer is not None and not hollow:
-        beaten = {other.control for other in verdict.short.controls if other.beaten} if verdict.short else set()
-        parts.append(_when_longer(verdict.longer, times, places, decided, beaten))
-    elif verdict.word == EQUAL_STEPS:
-        parts.append("Whether the lead lasts in longer training was not tried.")
-    if verdict.budget is not None:
-        parts.append(budget_sentence(replace(verdict, short=None) if hollow else verdict, decided))
-    return " ".join(parts)
-
-
-def _level(verdict: Verdict) -> str:
-    """The level; where not all weights are pruned, whose they are and how much of all; how the ticket was found."""
-    level, share = percent(verdict.level or 0.0), ""
-    if verdict.of_channels:
-        text = f"{level} of {verdict.pruned or 'the channels'} removed"
-        weights = "the prunable weights" if verdict.pruned else "the weights"
-        told = [f"{percent(verdict.lighter)} of {weights}"] if verdict.lighter is not None else []
-        share = ", ".join([*told, *([of_all(verdict.share)] if verdict.partial and verdict.share is not None else [])])
-    else:
-        text = f"{level} sparsity" + (f" of {verdict.pruned}" if verdict.pruned else "")
-        share = of_all(verdict.share) if verdict.pruned or verdict.partial else ""
-    chosen = "the sparsest that holds on validation" if verdict.chosen else ""
-    beside = "; ".join(filter(None, [share, verdict.found, chosen]))
-    return text + (f" ({beside})" if beside else "")
-
-
-def _beside_controls(verdict: Verdict, trial: Trial, places: int, decided: bool) -> list[str]:
-    found = [controls_sentence(trial, places, decided)] if trial.controls else []
-    found += [explained_sentence(verdict.explained_by, str(verdict.metric))] if verdict.explained_by else []
-    return [*found, *filter(None, [matched_sentence(trial, places, decided, higher_is_better(verdict.metric))])]
-
-
-def _places(verdict: Verdict) -> int:
-    short = verdict.short
-    return decimals([short.ticket, short.dense, verdict.budget] if short else [verdict.budget])
-
-
-def dense_sentence(trial: Trial, metric: str, places: int, decided: bool) -> str:
-    """Both means with their spreads, and where it is decided the bound of the loss beside the margin."""
-    spread = " (mean ± sd on test)" if trial.ticket.sd is not None else " (on test)"
-    text = (
-        f"{metric_name(metric)} {plus_minus(trial.ticket, places)} against {plus_minus(trial.dense, places)} "
-        f"for the dense model{spread} over {numbered(trial.loss.n, 'seed')}"
-    )
-    if not decided or trial.loss.n < LEAST_SEEDS:
-        return text
-    side = "under" if trial.holds else "not under"
-    bound, limit = fixed(trial.bound, places), fixed(trial.limit, places)
-    text += f"; the one-sided {confidence(trial.loss.size)} bound of its paired loss, {bound}, is {side} the margin"
-    return f"{text} of {limit}"
-
-
-def _when_longer(trial: Trial, times: int, places: int, decided: bool, beaten: Collection[str]) -> str:
-    length = f"Trained {times} times as long" if times > 1 else "Trained longer"
-    if trial.loss.n < LEAST_SEEDS:
-        text = f"{length}, the ticket reaches {plus_minus(trial.ticket, places)} and the dense model "
-        return f"{text}{plus_minus(trial.dense, places)}; with {numbered(trial.loss.n, 'seed')} that is not tested."
-    if not decided:
-        text = f"{length}, the ticket reaches {plus_minus(trial.ticket, places)} and the dense model "
-        return f"{text}{plus_minus(trial.dense, places)}."
-    level = [other for other in trial.controls if other.tested and not other.beaten]
-    lost = [arm_name(other.control) for other in level if other.control in beaten]
-    outcome = "holds there" if trial.holds else "does not hold there"
-    if trial.holds and trial.loss.mean > 0:
-        outcome += " within its margin, though the dense model is ahead"
-    text = f"{length}, the ticket reaches {plus_minus(trial.ticket, places)} and the dense model "
-    text += f"{plus_minus(trial.dense, places)}: the claim {outcome}"
-    if lost:
-        joint = ", but" if trial.holds else ", and"
-        return f"{text}{joint} the ticket is no longer shown to be better than {listed(lost, 'or')}."
-    return f"{text}{', and every control is still beaten' if trial.controls and trial.holds and not level else ''}."
+from gentickets.sparsity import in_brackets
 
 
 def budget_sentence(verdict: Verdict, decided: bool = True) -> str:
@@ -152,8 +45,8 @@ def more_steps(way: str) -> str:
 
 
 def failed(results: Sequence[Result]) -> str:
-    """Why a claim cannot hold when a ticket, or the dense run before it, failed."""
-    return f"{broken(results)}, and a claim cannot hold when a seed fails."
+    """A ticket that failed in a seed has failed, however good it is in the others."""
+    return f"{broken(results)}, and a ticket that fails in a seed is none."
 
 
 def broken(results: Sequence[Result]) -> str:
@@ -204,8 +97,9 @@ def few_seeds(seeds: int, least: int) -> str:
 
 def seeds_not_tested(sizes: Sequence[int], judged: int, there: int) -> str:
     """Why some of the seeds are not tested."""
+    count = f"{len(sizes)} interim analys{'is' if len(sizes) == 1 else 'es'}"
     return (
-        f"The claim declares {numbered(len(sizes), 'look')}, at {listed([str(size) for size in sizes])} seeds: it is "
+        f"The claim declares {count}, at {listed([str(size) for size in sizes])} seeds: it is "
         f"judged by the first {judged} of {there} seeds, as seeds that are added until a test passes find false wins."
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from gentickets.analysis.contrast import paired
 from gentickets.analysis.text.format import Spread, arm_name, listed, metric_name, numbered, plus_minus
-from gentickets.analysis.verdict import Comparison, Trial
+from gentickets.analysis.trial import Comparison, Trial
 from gentickets.statistics import LEAST_SEEDS
 
 
@@ -23,17 +23,8 @@ def controls_sentence(trial: Trial, places: int, decided: bool, whole: str = "ev
     if not level:
         every = whole if not trial.unfinished else "the controls that have run"
         return f"It beats {every}: {names(beaten)}."
-    even = [one for one in level if one.as_well and trial.holds]
-    open_ = [one for one in level if one not in even]
-    parts = [f"It beats {names(beaten)}"] if beaten else []
-    if even:
-        does = "do" if len(even) > 1 else "does"
-        parts.append(f"{names(even)} {does} as well, within a quarter of the margin")
-    if open_:
-        unshown = f"is not shown to be better than {names(open_, 'or')}"
-        parts.append(unshown if parts and not even else f"it {unshown}")
-    text = ", but ".join(parts) if len(parts) < 3 else f"{parts[0]}, but {parts[1]}, and {parts[2]}"
-    return f"{text[:1].upper()}{text[1:]}."
+    unshown = f"is not shown to be better than {names(level, 'or')}"
+    return f"It beats {names(beaten)}, but {unshown}." if beaten else f"It {unshown}."
 
 
 def _ahead_or_behind(trial: Trial, names: Callable[[Sequence[Comparison]], str]) -> str:
@@ -48,17 +39,16 @@ def _ahead_or_behind(trial: Trial, names: Callable[[Sequence[Comparison]], str])
     return f"On average it is {found}; {few} is not tested."
 
 
-def matched_sentence(trial: Trial, places: int, decided: bool, higher: bool) -> str:
+def matched_sentence(matched: Spread | None, ticket: Spread, places: int, decided: bool, higher: bool) -> str:
     """What the narrow network from scratch reaches with the compute of search and ticket; empty without it.
 
     It takes more steps than the ticket, so that a claim at equal steps is not judged by it.
     """
-    other = trial.matched
-    if other is None:
+    if matched is None:
         return ""
     text = "The same narrow network from scratch, trained for as many FLOPs as search and ticket together"
-    text += f", reaches {plus_minus(other.spread, places)}"
-    return f"{text}{budget_against_ticket(other.spread, trial.ticket, decided, higher)}."
+    text += f", reaches {plus_minus(matched, places)}"
+    return f"{text}{budget_against_ticket(matched, ticket, decided, higher)}."
 
 
 def explained_sentence(controls: Sequence[str], metric: str) -> str:

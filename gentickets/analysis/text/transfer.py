@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gentickets.analysis.text.claim import dense_sentence
 from gentickets.analysis.text.controls import controls_sentence
-from gentickets.analysis.text.format import arm_name, decimals, fixed, listed, percent, plus_minus
+from gentickets.analysis.text.format import (
+    arm_name,
+    confidence,
+    decimals,
+    fixed,
+    listed,
+    metric_name,
+    numbered,
+    percent,
+    plus_minus,
+)
 from gentickets.analysis.transfer_levels import HURTS, NEUTRAL, TRANSFERS, UNDECIDED, TransferLevel, TransferVerdict
-from gentickets.analysis.verdict import Comparison, Trial
+from gentickets.analysis.trial import Comparison, Trial
 from gentickets.recipe.families import FAMILIES
 from gentickets.sparsity import in_brackets
 from gentickets.statistics import LEAST_SEEDS
@@ -36,7 +45,7 @@ def sentence(whole: TransferVerdict, level: TransferLevel, said: Sequence[str], 
     places = decimals(level.spreads.values())
     parts = [f"At {percent(level.native_sparsity)} sparsity{in_brackets(level.native_share)} {_headed(whole, level)}"]
     if trial is not None:
-        parts[0] += f": {dense_sentence(trial, str(whole.metric), places, decided)}"
+        parts[0] += f": {_dense_sentence(trial, str(whole.metric), places, decided)}"
     parts[0] += "."
     if trial is not None and not whole.claimed:
         parts.append(without_claim(whole))
@@ -53,6 +62,21 @@ def without_claim(whole: TransferVerdict) -> str:
     """What the report compares where the recipe declares no claim."""
     margin = f"{100 * whole.margin:.3g} % of the dense mean"
     return f"The recipe declares no claim: figure and margin ({margin}) are the report's choice."
+
+
+def _dense_sentence(trial: Trial, metric: str, places: int, decided: bool) -> str:
+    """Both means with their spreads, and where it is decided the bound of the loss beside the margin."""
+    spread = " (mean ± sd on test)" if trial.ticket.sd is not None else " (on test)"
+    text = (
+        f"{metric_name(metric)} {plus_minus(trial.ticket, places)} against {plus_minus(trial.dense, places)} "
+        f"for the dense model{spread} over {numbered(trial.loss.n, 'seed')}"
+    )
+    if not decided or trial.loss.n < LEAST_SEEDS:
+        return text
+    side = "under" if trial.holds else "not under"
+    bound, limit = fixed(trial.bound, places), fixed(trial.limit, places)
+    text += f"; the one-sided {confidence(trial.loss.size)} bound of its paired loss, {bound}, is {side} the margin"
+    return f"{text} of {limit}"
 
 
 def origin(whole: TransferVerdict, source: Mapping[str, Any]) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from gentickets.analysis.run_verdict import Convergence, Diagnostics, InterimAnalysis, PowerForecast, RunVerdict
+from gentickets.analysis.run_verdict import Convergence, Diagnostics, InterimAnalysis, Outlook, RunVerdict
 from gentickets.analysis.stability import CONNECTED
 from gentickets.analysis.text.format import (
     arm_name,
@@ -18,27 +18,28 @@ from gentickets.analysis.text.format import (
     signed_percent,
 )
 from gentickets.arms import DENSE, TICKET
+from gentickets.statistics.tree import LEAVES
 
 EXPECTED_COPIES = 0.01
 """Share of samples that would lie nearer to a training image than 99 % of test images do, were they test images."""
+LIKELY, WORTH_SAYING = 0.5, 0.01
+"""From which chance on a verdict is said to be likely, and from which on it is said at all."""
 COPYING = 5 * EXPECTED_COPIES
 """From this share on samples are said to lie close to training images."""
 
 
 def interim_analysis_text(analysis: InterimAnalysis) -> str:
-    """Which interim analysis this is, and at what error rate it tests."""
-    text = f"Look {analysis.number} of {analysis.of}"
+    """Which interim analysis this is, and what chance of error all of them share."""
+    text = f"Interim analysis {analysis.number} of {analysis.of}"
     if 1 <= analysis.number <= len(analysis.seeds):
-        text += f", at {numbered(analysis.seeds[analysis.number - 1], 'seed')}{_other_looks(analysis)}"
-    if analysis.number > analysis.of:
-        return f"{text}: no more were declared, so that nothing is left to test with."
-    if analysis.of == 1:
-        return f"{text}; it tests at {_rate(analysis.alpha)}."
-    whole = _rate(analysis.alpha * analysis.of)
-    return f"{text}; each tests at {_rate(analysis.alpha)}, so that all of them together stay under {whole}."
+        text += f", at {numbered(analysis.seeds[analysis.number - 1], 'seed')}{_other_analyses(analysis)}"
+    if analysis.number < 1:
+        first = analysis.seeds[0] if analysis.seeds else 0
+        return f"Before the first interim analysis, at {numbered(first, 'seed')}: nothing is tested yet."
+    return f"{text}; the chance of any false verdict is at most {rate(analysis.alpha)} over all of them."
 
 
-def _other_looks(analysis: InterimAnalysis) -> str:
+def _other_analyses(analysis: InterimAnalysis) -> str:
     """At how many seeds the claim was judged before, and will be next."""
     before, after = analysis.seeds[: analysis.number - 1], analysis.seeds[analysis.number :]
     found = [f"before: {listed([str(count) for count in before])}"] if before else []
@@ -46,38 +47,29 @@ def _other_looks(analysis: InterimAnalysis) -> str:
     return f" ({'; '.join(found)})" if found else ""
 
 
-def power_text(value: PowerForecast, seeds: int, still_open: bool = True) -> str:
-    """How many more seeds would decide it, how long they take, and the chances of WINS and of any decision.
-
-    ``seeds``: those so far. Of a claim that is decided, not ``still_open``: what as many new seeds would say.
-    """
-    known = dict(value.curve)
-    if not still_open:
-        chances = _chances(value, seeds) if seeds in known else ""
-        again = f": judged again with {numbered(seeds, 'new seed')}, {chances}" if chances else ""
-        return f"No more seeds are needed{again}."
-    total = seeds + value.seeds if value.seeds is not None else None
-    if total is None:
-        text = (
-            "How many more seeds would decide it cannot be said: what was seen is too close to a margin or a control."
-        )
-    else:
-        text = f"About {numbered(total - seeds, 'more seed')} would decide it, {total} in all"
-        text += f": {duration(value.minutes)} by the ledger." if value.minutes is not None and not value.next else "."
-    if value.next is None:
-        text += " The claim declares no further look."
-    else:
-        text += f" The next declared look has {numbered(value.next, 'seed')} in all"
-        text += f": {duration(value.minutes)} by the ledger." if value.minutes is not None else "."
-    at = value.next or (total if total in known else max(known, default=None))
-    return text if at is None else f"{text} With {numbered(at, 'seed')} {_chances(value, at)}."
+def outlook_text(value: Outlook) -> str:
+    """What the next interim analysis will say: nothing more where the verdict is the deepest there is."""
+    if value.decided:
+        return "Decided: no further analysis is needed, and none is made."
+    if value.next is not None:
+        chances = dict(value.chances).get(value.next)
+        said = f": {_chances(chances)}" if chances else ""
+        time = f", {duration(value.minutes)}" if value.minutes is not None else ""
+        return f"The next interim analysis has {numbered(value.next, 'seed')} in all{time}{said}."
+    text = "The claim's interim analyses are spent"
+    if not value.chances:
+        return f"{text}."
+    seeds, chances = value.chances[-1]
+    again = f"{text}; a new claim, with {seeds} new seeds, would say {_chances(chances)}."
+    if max((chance for verdict, chance in chances.items() if verdict in LEAVES), default=0.0) < LIKELY:
+        again += " The truth is probably close to a boundary, where more seeds are no cure."
+    return again
 
 
-def _chances(value: PowerForecast, seeds: int) -> str:
-    """``the chance of WINS is 81 %, of any decision 90 %``, with so many seeds."""
-    decided = dict(value.decided)
-    text = f"the chance of WINS is {_chance(dict(value.curve)[seeds])}"
-    return text + (f", of any decision {_chance(decided[seeds])}" if seeds in decided else "")
+def _chances(chances: Mapping[str, float]) -> str:
+    """``WINS 81 %, HEAD START ONLY 9 %``: the likely ones, the likeliest first."""
+    likely = sorted(((chance, verdict) for verdict, chance in chances.items() if chance >= WORTH_SAYING), reverse=True)
+    return ", ".join(f"{verdict} {_chance(chance)}" for chance, verdict in likely)
 
 
 def duration(minutes: float) -> str:
@@ -92,11 +84,11 @@ def duration(minutes: float) -> str:
 def convergence_text(value: Convergence, metric: str | None) -> str:
     """Whether the dense model has converged: compared with one trained twice as long, and by its last quarter."""
     heads = {
-        True: "The dense model is trained",
+        True: "The dense model is trained to its end",
         False: "The dense model is not trained to its end, so that a ticket ahead of it may only be quicker",
         None: "Whether the dense model is itself trained is not known",
     }
-    found = [*_twice(value, metric), *_slope(value)]
+    found = [*_twice(value, metric), *_held_against(value), *_slope(value)]
     return f"{heads[value.trained]}{': ' if found else ''}{'; '.join(found)}."
 
 
@@ -111,6 +103,15 @@ def _twice(value: Convergence, metric: str | None) -> list[str]:
         amount = f"{abs(gain):.3g}" + (f" in {metric_name(metric)}" if metric else "")
     seeds = f" ({numbered(loss.n, 'seed')})" if loss is not None else ""
     return [f"one trained twice as long is {'better' if gain < 0 else 'worse'} by {amount}{seeds}"]
+
+
+def _held_against(value: Convergence) -> list[str]:
+    """What the gain of twice the steps is held against."""
+    if value.lead is None or value.trained is None:
+        return []
+    gain = "less" if value.trained else "more"
+    lead = "the ticket's lead" if value.has_lead else "what counts as a lead"
+    return [f"that is {gain} than {lead}, {value.lead:.3g}"]
 
 
 def _slope(value: Convergence) -> list[str]:
@@ -131,8 +132,8 @@ def _copies(value: Diagnostics) -> list[str]:
     if not known:
         return []
     if not close:
-        return [f"In no arm are {_rate(COPYING)} or more of the samples {_NEARER}."]
-    return [f"Samples {_NEARER}, of which {_rate(EXPECTED_COPIES)} is expected: {listed(close)}."]
+        return [f"In no arm are {rate(COPYING)} or more of the samples {_NEARER}."]
+    return [f"Samples {_NEARER}, of which {rate(EXPECTED_COPIES)} is expected: {listed(close)}."]
 
 
 _NEARER = "nearer to a training image than 99 % of the test images are"
@@ -161,18 +162,16 @@ def connected_text(value: Diagnostics) -> str:
     end = f"looked at: {tried}."
     if value.rewind_to is not None:
         end += f" The ticket is rewound to step {value.rewind_to}."
-    text = (
-        f"Two trainings of the ticket's mask in two orders of data are connected (a barrier under {_rate(CONNECTED)})"
-    )
+    text = f"Two trainings of the ticket's mask in two orders of data are connected (a barrier under {rate(CONNECTED)})"
     if value.connected is None:
         return f"{text} from no step on; {end}"
     return f"{text} from step {value.connected} on; {end}"
 
 
 def not_run_text(arms: Sequence[str]) -> str:
-    """Which standard arms a verdict was made without."""
+    """Which declared arms were not run."""
     names = listed(["longer training of all arms" if arm == "longer" else arm_name(arm) for arm in arms])
-    return f"Not run: {names}. What they would say is not in this verdict."
+    return f"Not run: {names}."
 
 
 def declaration(judged: RunVerdict) -> list[tuple[str, str]]:
@@ -185,30 +184,45 @@ def declaration(judged: RunVerdict) -> list[tuple[str, str]]:
     )
     rows.append(("claim", how))
     if judged.hash is not None:
-        rows.append(("hash of claim and recipe (SHA-256)", judged.hash))
-    return [
-        *rows,
-        ("look", interim_analysis_text(judged.look)),
-        ("exit status", f"{judged.status} (0 where the declared level WINS)"),
-    ]
+        rows.append(("hash of the claim (SHA-256)", judged.hash))
+    if judged.exploratory:
+        rows.append(("seeds", "chosen by hand, not by the claim's hash: exploratory"))
+    return [*rows, ("interim analysis", interim_analysis_text(judged.look))]
 
 
 _CLAIM = {
-    "margin": "margin, of the dense mean",
     "level": "declared level",
-    "alpha": "error rate of all looks",
-    "sparsities": "levels that get a word",
+    "alpha": "chance of any false verdict",
+    "sparsities": "levels that get a verdict",
+    "looks": "interim analyses",
+    "disasters": "share of seeds that may be disasters",
+    "images": "test images",
 }
+_RATES = ("alpha", "disasters")
+_PLAIN = ("margin", "lead")
 
 
 def _declared(name: str, value: object) -> str:
     if value is None or value in ((), []):
         return "not declared"
     if isinstance(value, list | tuple):
-        return listed([_declared(name, one) for one in value])
+        return listed([arm_name(str(one)) if name == "controls" else _declared(name, one) for one in value])
+    if isinstance(value, float) and name in _PLAIN:
+        return f"{value:g}"
     if isinstance(value, float):
-        return _rate(value) if name in ("margin", "alpha") else percent(value)
+        return rate(value) if name in _RATES else percent(value)
     return metric_name(str(value)) if name == "metric" else str(value)
+
+
+def margin_text(judged: RunVerdict) -> str:
+    """``5 % of dense less 85.94``: the margin as it was declared."""
+    if judged.unit == "absolute":
+        return f"{judged.margin:g}"
+    share = f"{100 * judged.margin:.3g} %"
+    if judged.unit is None:
+        return f"{share} of the dense value"
+    floor = "its floor" if judged.floor is None else f"{judged.floor:.4g}"
+    return f"{share} of the dense model's distance to {floor}"
 
 
 def loss_caption(metric: str | None) -> str:
@@ -224,7 +238,7 @@ def p_value(p: float | None) -> str:
     return "<\N{NO-BREAK SPACE}0.001" if p < 0.001 else fixed(p, 3)
 
 
-def _rate(alpha: float) -> str:
+def rate(alpha: float) -> str:
     """``0.025`` as ``2.5 %``."""
     return confidence(1 - alpha)
 

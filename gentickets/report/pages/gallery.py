@@ -39,7 +39,7 @@ def pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
     """The same grid of every arm at the claim's level (else at the last round), side by side."""
     rounds = [cell.round for cell in run.results if cell.seed == seed and cell.arm == "ticket"]
     level = run.summary.verdict.round or max(rounds, default=0)
-    compared = {other.arm for other in run.summary.verdict.short.controls} if run.summary.verdict.short else set()
+    compared = _nearest(run.summary)
     compared |= _carried(run.summary, level)
     found = []
     for cell in run.results:
@@ -62,6 +62,15 @@ def pictures(run: Run, file: str, seed: int | None) -> list[Picture]:
     order = [arm_name(arm) for arm in (DENSE, TICKET, BUDGET, TRANSFER)]
     order += [row.name for row in run.summary.rows if row.arm == WIDTH]
     return sorted(found, key=lambda one: order.index(one.label) if one.label in order else len(order))
+
+
+def _nearest(summary: Summary) -> set[str]:
+    """Of each control's variants the one that comes nearest to the ticket."""
+    short = summary.verdict.short
+    controls = short.controls if short else ()
+    names = {other.control for other in controls}
+    own = {name: [other for other in controls if other.control == name] for name in names}
+    return {max(variants, key=lambda other: other.loss.mean).arm for variants in own.values()}
 
 
 def _carried(summary: Summary, level: int) -> set[str]:

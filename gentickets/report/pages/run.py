@@ -17,6 +17,7 @@ from gentickets.analysis.summary import Summary
 from gentickets.analysis.text import costs as bill
 from gentickets.analysis.text.captions import captions, tiles
 from gentickets.analysis.text.format import direction, heading, metric_name, percent
+from gentickets.analysis.text.meanings import next_step
 from gentickets.arms import ArmName
 from gentickets.report.pages.gallery import Picture, pictures, seed_shown
 from gentickets.report.plots import costs as spending
@@ -29,7 +30,16 @@ from gentickets.report.tables.run import full_table, row_notes, table
 from gentickets.report.tables.runs import comparison_tables
 from gentickets.report.tables.transfer import layer_table, level_table
 from gentickets.sparsity import not_pruned
-from gentickets.statistics import EQUAL_STEPS, FASTER, HOLDS, LOSES, MATCHES, UNDECIDED, WINS
+from gentickets.statistics.tree import (
+    EQUAL_STEPS,
+    FAILED,
+    HEAD_START,
+    MATCHES,
+    NO_BETTER,
+    UNDECIDED,
+    WINS,
+    WORSE,
+)
 from gentickets.table import Table
 
 if TYPE_CHECKING:
@@ -42,10 +52,11 @@ MOST_FIGURES = 5
 _TONES = {
     WINS: "wins",
     EQUAL_STEPS: "equal",
-    FASTER: "faster",
+    HEAD_START: "faster",
     MATCHES: "matches",
-    HOLDS: "holds",
-    LOSES: "fails",
+    NO_BETTER: "matches",
+    WORSE: "fails",
+    FAILED: "fails",
     UNDECIDED: "undecided",
 }
 
@@ -121,6 +132,7 @@ def filled(template: str, **values: Any) -> str:
         "unbroken": _unbroken,
         "percent": percent,
         "tone": tone,
+        "next_step": next_step,
     }
     return environment.get_template(template).render(values)
 

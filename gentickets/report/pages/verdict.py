@@ -8,7 +8,6 @@ from markupsafe import Markup
 
 from gentickets.analysis.run_verdict import ArmDiagnostics, Diagnostics, RunVerdict
 from gentickets.analysis.text import verdict as words
-from gentickets.analysis.text.claim import not_compared
 from gentickets.analysis.text.format import DASH, arm_name, decimals, fixed, percent, plus_minus
 from gentickets.analysis.verdict import LevelVerdict
 from gentickets.report.pages.run import filled
@@ -28,7 +27,7 @@ class _Aside:
 def render(judged: RunVerdict) -> str:
     """The HTML of a verdict."""
     level, seeds = judged.shown_level, judged.seeds
-    more, beside = judged.more, judged.beside
+    beside = judged.beside
     return filled(
         "verdict.html",
         judged=judged,
@@ -43,11 +42,9 @@ def render(judged: RunVerdict) -> str:
             if other is not level and other.short
         ],
         unfinished={other.round: _unfinished(other) for other in judged.levels},
-        p_value=words.p_value,
+        margin=words.margin_text(judged),
         trained=words.convergence_text(judged.trained, judged.metric) if judged.trained else "",
-        more=words.power_text(more, seeds, judged.open) if more else "",
-        power=plots.power_curve(more, seeds) if more and judged.open else Markup(""),
-        looked=words.interim_analysis_text(judged.look),
+        more=words.outlook_text(judged.more) if judged.more else "",
         declared=words.declaration(judged),
         asides=words.column_notes(beside) if beside else "",
         aside=_asides(beside) if beside else None,
@@ -65,9 +62,8 @@ def _instability(judged: RunVerdict) -> list[Markup]:
 
 
 def _unfinished(level: LevelVerdict) -> list[str]:
-    """Sentences on what a level's tests leave out."""
-    trials = [trial for trial in (level.short, level.longer) if trial is not None]
-    return [*level.reasons, *(text for trial in trials for text in not_compared(trial.unfinished))]
+    """Why a level's verdict is not deeper, as far as its sentence does not say so."""
+    return [*level.reasons, *level.longer_reasons]
 
 
 def _asides(diagnostics: Diagnostics) -> tuple[tuple[str, ...], list[_Aside]] | None:

@@ -1,9 +1,10 @@
 """Writes the files of a verdict: `verdict.html`, and `verdict.json` for other programs.
 
 What `verdict.json` holds is said by its schema, which is made from `VERDICT` and the types of its records:
-`python -m gentickets.report.schemas verdict` prints it, and docs/schemas/verdict.schema.json is that. Losses say by
-how much the first is worse than the second, whichever way the figure is good; sparsities, margins, shares and barriers
-are fractions; an unknown or infinite number is null; ``p_wins`` and ``p_holds`` are Holm's over the levels.
+`python -m gentickets.report.schemas verdict` prints it, and docs/schemas/verdict.schema.json is that. All verdicts
+follow from its tests (docs/verdict.md shows how). A loss says by how much the ticket is worse than the other, whichever
+way the metric is good, a lead by how much it is better; sparsities, shares and barriers are fractions; an unknown or
+infinite number is null.
 """
 
 from __future__ import annotations
@@ -15,27 +16,31 @@ from typing import Any
 
 from gentickets.analysis.contrast import Contrast
 from gentickets.analysis.plain import View, own, plain
-from gentickets.analysis.run_verdict import Convergence, Diagnostics, PowerForecast, RunVerdict
+from gentickets.analysis.run_verdict import Convergence, Diagnostics, Outlook, RunVerdict
+from gentickets.analysis.tested import LevelPart, Side, Tested
 from gentickets.analysis.text import verdict as words
-from gentickets.analysis.verdict import Comparison, LevelVerdict, Trial
+from gentickets.analysis.verdict import LevelVerdict
 from gentickets.disk import write_whole
+from gentickets.recipe.meaning import EDITION
 from gentickets.report.pages.location import require_own
 from gentickets.report.pages.verdict import render
 from gentickets.report.tables import verdict as tables
 
-FORMAT = 1
+FORMAT = 2
 PAGE, DATA = "verdict.html", "verdict.json"
 
 
 def write_verdict(judged: RunVerdict, out: Path) -> Path:
     """Write `verdict.html` and `verdict.json` into the folder `out`; the page's path. An OSError names the file.
 
+    Of a run of the first edition only the page: the `verdict.json` that is there is the verdict that is shown.
     TicketError where a file of these names is somebody else's.
     """
     page, data = out / PAGE, out / DATA
     require_own(page, data, "format", "word", inside=True)
     html = render(judged)
-    write_whole(data, (json.dumps(document(judged), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    if judged.edition == EDITION:  # what the first edition has stored is all that there is of its verdict
+        write_whole(data, (json.dumps(document(judged), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
     write_whole(page, html.encode("utf-8"))
     return page
 
@@ -47,24 +52,8 @@ def document(judged: RunVerdict) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A paired loss over seeds: below zero the first is better."""
-
-    mean: float
-    low: float
-    """Ends of the two-sided 95 % t interval."""
-    high: float
-    p: float
-    """One-sided, of its test: of being worse than dense by the margin or more, or of being no better than a control."""
-    n: int
-    """Seeds."""
-    bootstrap: tuple[float, float] | None
-    """Ends of the bias-corrected bootstrap interval; null with too few seeds."""
-
-
-@dataclass(frozen=True)
-class SaidForecast(PowerForecast):
-    """What more seeds would buy, with a sentence of it."""
+class SaidOutlook(Outlook):
+    """What more seeds would say, with a sentence of it."""
 
     sentence: str = ""
 
@@ -83,20 +72,10 @@ class SaidDiagnostics(Diagnostics):
     sentences: tuple[str, ...] = ()
 
 
-def _to_dense(trial: Trial) -> Estimate:
-    """By how much the ticket is worse than the dense model."""
-    loss = trial.loss
-    return Estimate(loss.mean, loss.low, loss.high, trial.p, loss.n, loss.bootstrap)
-
-
-def _more(judged: RunVerdict) -> SaidForecast | None:
-    """What more seeds would buy."""
+def _more(judged: RunVerdict) -> SaidOutlook | None:
+    """What the next interim analysis will say, or more seeds would."""
     value = judged.more
-    return (
-        None
-        if value is None
-        else SaidForecast(**vars(value), sentence=words.power_text(value, judged.seeds, judged.open))
-    )
+    return None if value is None else SaidOutlook(**vars(value), sentence=words.outlook_text(value))
 
 
 def _trained(judged: RunVerdict) -> SaidConvergence | None:
@@ -122,7 +101,9 @@ VERDICT: View = {
     RunVerdict: {
         "format": FORMAT,
         "run": "name",
-        **own("path", "word", "status", "sentence", "metric", "margin", "claim", "hash", "stored", "look", "levels"),
+        **own("path", "word", "edition", "exploratory", "sentence", "meaning", "next_step"),
+        **own("metric", "margin", "unit", "floor", "claim", "hash", "stored", "look", "levels"),
+        **own("second", "second_sentence"),
         "more": _more,
         "trained": _trained,
         "beside": _beside,
@@ -131,11 +112,13 @@ VERDICT: View = {
         **own("facts", "notes"),
     },
     LevelVerdict: {
-        **own("round", "sparsity", "word", "declared", "sentence", "short", "longer", "p_wins", "p_holds"),
+        **own("round", "sparsity", "word", "declared", "sentence", "tested"),
+        **own("weight", "size", "blame", "unsteady", "nodes", "short", "longer", "longer_reasons"),
         "notes": "reasons",
     },
-    Trial: {**own("ticket", "dense"), "loss": _to_dense, **own("limit", "controls", "unfinished")},
-    Comparison: own("control", "arm", "spread", "loss", "beaten", "as_well"),
-    Contrast: own("mean", "low", "high", "p", "n", "bootstrap"),
+    LevelPart: own("ticket", "dense", "margin", "lead", "scale", "opponents", "against", "controls", "unfinished"),
+    Tested: own("arm", "control", "declared", "loss", "mean", "se", "images", "n", "analyses", "good", "bad"),
+    Side: own("p", "repeated", "size", "nominal", "limit", "analysis", "shown"),
+    Contrast: own("mean", "se", "low", "high", "n", "bootstrap"),
 }
 """What `verdict.json` has of its records, in this order."""

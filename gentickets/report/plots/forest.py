@@ -13,15 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gentickets.analysis.contrast import Contrast
 from gentickets.analysis.run_verdict import RunVerdict
+from gentickets.analysis.tested import LevelPart, Tested
 from gentickets.analysis.text.format import higher_is_better, percent, signed_percent
-from gentickets.analysis.verdict import LevelVerdict, Trial
+from gentickets.analysis.verdict import LevelVerdict
 from gentickets.arms import ArmName
 from gentickets.report.plots.svg import INK, LINE, MUTED, PAPER, styled, styles, to_svg
 from gentickets.report.plots.verdict import WIDTH, above
-from gentickets.report.tables.verdict import beside_dense
-from gentickets.statistics import AS_WELL
+from gentickets.report.tables.verdict import OPEN, shown_word
 
 ROW, AROUND = 0.37, 0.75
 """Inches of a row of a forest plot, and of what stands above and below the rows."""
@@ -49,52 +48,45 @@ class _Row:
 def forests(judged: RunVerdict) -> list[tuple[LevelVerdict, bool, Markup]]:
     """A plot for each level, and beside the declared one that of longer training: level, whether longer, the SVG."""
     panels = [
-        (level, longer, trial)
+        (level, longer, part)
         for level in judged.declared_first
-        for longer, trial in ((False, level.short), (True, level.longer))
-        if trial is not None
+        for longer, part in ((False, level.short), (True, level.longer))
+        if part is not None
     ]
-    marks = styles([other.control for _, _, trial in panels for other in trial.controls])
+    marks = styles([other.control for _, _, part in panels for other in part.controls])
     higher = higher_is_better(judged.metric)
-    alpha = judged.look.alpha
-    drawn = [_rows(trial, marks, higher, beside_dense(level, trial, alpha)) for level, _, trial in panels]
-    limits = _limits([row for rows in drawn for row in rows], [_margin(trial) for _, _, trial in panels])
+    drawn = [_rows(part, marks, higher) for _, _, part in panels]
+    limits = _limits([row for rows in drawn for row in rows], [_margin(part) for _, _, part in panels])
     return [
-        (level, longer, Markup(_forest(rows, _margin(trial), limits, f"forest-{level.round}{'-longer' * longer}")))
-        for (level, longer, trial), rows in zip(panels, drawn, strict=True)
+        (level, longer, Markup(_forest(rows, part, limits, f"forest-{level.round}{'-longer' * longer}")))
+        for (level, longer, part), rows in zip(panels, drawn, strict=True)
     ]
 
 
-def _rows(trial: Trial, marks: Mapping[str, tuple[str, str]], higher: bool, shown: str) -> list[_Row]:
+def _rows(part: LevelPart, marks: Mapping[str, tuple[str, str]], higher: bool) -> list[_Row]:
     sign = -1 if higher else 1
+    share = 100 / (abs(part.dense.mean) or math.nan)
 
-    def row(gid: str, name: str, look: tuple[str, str], other: Mapping[int, float], loss: Contrast, word: str) -> _Row:
-        share = 100 / (abs(trial.dense.mean) or math.nan)
-        own = trial.ticket.values
+    def row(gid: str, style: tuple[str, str], one: Tested) -> _Row:
+        own, other, loss = part.ticket.values, one.spread.values, one.loss
         seeds = tuple(share * sign * (own[seed] - other[seed]) for seed in sorted(own.keys() & other.keys()))
-        ends = (share * loss.low, share * loss.high)
         bootstrap = (share * loss.bootstrap[0], share * loss.bootstrap[1]) if loss.bootstrap else None
-        return _Row(gid, name, *look, share * loss.mean, ends, bootstrap, seeds, word)
+        name = ArmName.of(one.arm).of_length(longer=False).title
+        word = shown_word(one).replace(OPEN, "")
+        return _Row(gid, name, *style, share * loss.mean, (share * loss.low, share * loss.high), bootstrap, seeds, word)
 
-    found = [row("dense", "dense", (INK, "o"), trial.dense.values, trial.loss, shown)]
-    for place, other in enumerate(trial.controls):
-        word = "beaten" if other.beaten else "as well" if other.as_well else ""
-        look = marks.get(other.control) or next(iter(marks.values()))
-        found.append(
-            row(
-                f"control-{place}",
-                ArmName.of(other.arm).of_length(longer=False).title,
-                look,
-                other.spread.values,
-                other.loss,
-                word,
-            )
-        )
+    found = [row("dense", (INK, "o"), part.against)]
+    for place, other in enumerate(part.controls):
+        found.append(row(f"control-{place}", marks.get(other.control) or next(iter(marks.values())), other))
     return found
 
 
-def _margin(trial: Trial) -> float:
-    return 100 * trial.limit / (abs(trial.dense.mean) or math.nan)
+def _margin(part: LevelPart) -> float:
+    return _in_percent(part, part.margin)
+
+
+def _in_percent(part: LevelPart, value: float | None) -> float:
+    return math.nan if value is None else 100 * value / (abs(part.dense.mean) or math.nan)
 
 
 def _limits(rows: Sequence[_Row], margins: Sequence[float]) -> tuple[float, float]:
@@ -112,7 +104,8 @@ def _limits(rows: Sequence[_Row], margins: Sequence[float]) -> tuple[float, floa
     return low - room, high + room
 
 
-def _forest(rows: Sequence[_Row], margin: float, limits: tuple[float, float], name: str) -> str:
+def _forest(rows: Sequence[_Row], part: LevelPart, limits: tuple[float, float], name: str) -> str:
+    margin, lead = _margin(part), _in_percent(part, part.lead)
     height = AROUND + ROW * len(rows)
     with styled(font_size=9.5):
         figure = Figure(figsize=(WIDTH, height))
@@ -120,9 +113,11 @@ def _forest(rows: Sequence[_Row], margin: float, limits: tuple[float, float], na
         # Nothing to see, but as wide as the figure: plots with short labels are cut to the same width.
         figure.add_artist(Line2D([0, 1], [0.001, 0.001], color="none", linewidth=0.1))
         if math.isfinite(margin):
-            axes.axvspan(-AS_WELL * margin, margin, color=LINE, alpha=0.45, linewidth=0, zorder=0)
             axes.axvline(margin, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)), zorder=1, gid="margin")
             above(axes, margin, f"margin {percent(margin / 100).replace('.0 ', ' ')}")
+        if math.isfinite(margin) and math.isfinite(lead):
+            axes.axvspan(-lead, margin, color=LINE, alpha=0.45, linewidth=0, zorder=0)
+            axes.axvline(-lead, color=MUTED, linewidth=1.0, linestyle=(0, (1, 2)), zorder=1, gid="lead")
         axes.axvline(0, color=INK, linewidth=1.0, zorder=1, gid="zero")
         for place, row in enumerate(rows):
             _draw(axes, place, row, limits)

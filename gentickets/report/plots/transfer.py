@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text.format import Spread, arm_name, direction, higher_is_better, metric_name
 from gentickets.analysis.transfer_levels import TransferLevel
-from gentickets.analysis.verdict import Comparison
+from gentickets.analysis.trial import Comparison
 from gentickets.arms import TRANSFER, ArmName
 from gentickets.report.plots.marks import Point, axis_label, band, limits, marks_of, style_of
 from gentickets.report.plots.svg import INK, MUTED, axis_position, sparsity_axis, styled, to_svg

@@ -1,4 +1,4 @@
-"""Plots the power forecast, the lines between two trainings, and the class fractions of samples."""
+"""Plots the lines between two trainings, and the class fractions of samples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gentickets.analysis.run_verdict import Diagnostics, Interpolation, PowerForecast
+from gentickets.analysis.run_verdict import Diagnostics, Interpolation
 from gentickets.analysis.stability import CONNECTED
 from gentickets.analysis.text.format import direction, metric_name
 from gentickets.analysis.text.verdict import class_distance
@@ -34,44 +34,8 @@ def above(axes: Axes, place: float, text: str) -> None:
     )
 
 
-def power_curve(more: PowerForecast, seeds: int, name: str = "power") -> Markup:
-    """Seeds in all against the chance of WINS and of a decided word; empty where nothing is known."""
-    if not (more.curve or more.decided):
-        return Markup("")
-    with styled():
-        figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
-        axes = figure.add_subplot()
-        lines = (("WINS", more.curve, TICKET, "-", "o"), ("any decision", more.decided, MUTED, "--", "s"))
-        for label, curve, colour, line, marker in lines:
-            if curve:
-                counts, chances = zip(*sorted(curve), strict=True)
-                shown = [100 * chance for chance in chances]
-                axes.plot(
-                    counts, shown, color=colour, linestyle=line, marker=marker, markersize=4, label=label,
-                    gid=label.split()[0].lower(), clip_on=False,
-                )  # fmt: skip
-        every = sorted({seeds, *(count for count, _ in (*more.curve, *more.decided))})
-        axes.axvline(seeds, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), gid="now")
-        above(axes, seeds, f"now: {seeds}")
-        if more.seeds is not None and seeds + more.seeds <= every[-1]:
-            axes.axvline(seeds + more.seeds, color=TICKET, linewidth=1, linestyle=(0, (2, 2)), gid="wanted")
-            above(axes, seeds + more.seeds, f"about {seeds + more.seeds}")
-        axes.set_ylim(0, 104)
-        axes.set_xticks(_few(every))
-        axes.set_xlabel("seeds in all")
-        axes.set_ylabel("chance (%)")
-        figure.legend(loc="outside right center", fontsize=9)
-        return Markup(to_svg(figure, "What more seeds would buy", name))
-
-
 def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
-
-
-def _few(counts: Sequence[int], most: int = 9) -> list[int]:
-    """At most so many of the counts for an axis, evenly."""
-    step = math.ceil(len(counts) / most)
-    return list(counts[::step])
 
 
 def barriers(diagnostics: Diagnostics, name: str = "barriers") -> Markup:

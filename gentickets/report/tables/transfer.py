@@ -5,7 +5,7 @@ from __future__ import annotations
 from gentickets.analysis.contrast import relative
 from gentickets.analysis.text.format import DASH, decimals, metric_name, percent, plus_minus, with_loss
 from gentickets.analysis.transfer_levels import TransferLevel, TransferVerdict
-from gentickets.analysis.verdict import Comparison
+from gentickets.analysis.trial import Comparison
 from gentickets.table import Table
 
 

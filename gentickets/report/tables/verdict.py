@@ -7,23 +7,15 @@ from collections.abc import Iterator
 
 from gentickets.analysis.contrast import Contrast
 from gentickets.analysis.run_verdict import RunVerdict
-from gentickets.analysis.text.format import (
-    DASH,
-    decimals,
-    fixed,
-    heading,
-    plus_minus,
-    signed_percent,
-)
+from gentickets.analysis.tested import LevelPart, Tested
+from gentickets.analysis.text.format import DASH, Spread, decimals, fixed, heading, plus_minus
 from gentickets.analysis.text.verdict import p_value
-from gentickets.analysis.verdict import LevelVerdict, Trial
+from gentickets.analysis.verdict import LevelVerdict
 from gentickets.arms import DENSE, KINDS, TICKET, ArmName
-from gentickets.statistics import LOSES
 from gentickets.table import Table
 
-BEATEN, AS_WELL, OPEN = "beaten", "does as well", "not shown"
-NO_WORSE, WORSE = "no worse", "worse"
-SPARE = ("bootstrap", "in % of dense", "seeds")
+AHEAD, NOT_AHEAD, WITHIN, WORSE, OPEN = "ahead", "not ahead", "within the margin", "worse", "open"
+SPARE = ("95 % bootstrap", "minimum", "maximum", "seeds")
 """Columns that a narrow terminal can do without."""
 OWN_STYLES = (KINDS[TICKET].title, KINDS[DENSE].title)
 """Titles of the arms whose rows have a style of their own on a page."""
@@ -35,11 +27,13 @@ def verdict_table(judged: RunVerdict) -> Table:
 
 
 def level_rows(judged: RunVerdict, level: LevelVerdict) -> Table:
-    """Every arm of a level: mean ± sd, the ticket's loss against it, interval, bootstrap, p and what is shown."""
-    name = heading(judged.metric) if judged.metric else "figure"
-    header = ("arm", name, "seeds", "ticket's loss", "in % of dense", "95 % interval", "bootstrap", "p", "shown")
-    trials = (level.short, level.longer)
-    rows = [line for trial in trials if trial for line in _arms_of(level, trial, judged.look.alpha)]
+    """Every arm of a level: what it reached, the ticket's loss against it, intervals, p and what is shown."""
+    parts = [part for part in (level.short, level.longer) if part is not None]
+    boots = any(one.loss.bootstrap for part in parts for one in part.tests)
+    name = heading(judged.metric) if judged.metric else "metric"
+    header = ["arm", name, "seeds", "minimum", "maximum", "ticket's loss", "ticket ahead", "95 % interval"]
+    header += [*(["95 % bootstrap"] if boots else []), "p", "bound", "shown"]
+    rows = [line for part in parts for line in _arms_of(part, part is level.longer, boots)]
     styles = [_style(arm) for arm, *_ in rows]
     return Table(header, rows, spare=SPARE, more="more columns: verdict.html", styles=styles)
 
@@ -51,54 +45,48 @@ def _style(arm: str) -> str:
     return "longer" if arm.endswith(", longer") else "control"
 
 
-def beside_dense(level: LevelVerdict, trial: Trial, alpha: float) -> str:
-    """What is shown of the ticket against dense: no worse, worse (by more than the margin), or nothing.
-
-    At equal steps being no worse is shown after the correction over levels.
-    """
-    if level.p_wins is None:  # not tested, for a reason that the sentence has
+def shown_word(one: Tested) -> str:
+    """What is shown of the ticket against dense or a control, at the size at which it was tested."""
+    good, bad = (WITHIN, WORSE) if one.control == DENSE else (AHEAD, NOT_AHEAD)
+    if one.good is None:
         return ""
-    if trial is level.short and level.word == LOSES:
-        return WORSE
-    corrected = trial is level.short and level.p_holds is not None
-    p = level.p_holds if corrected and level.p_holds is not None else trial.p
-    return NO_WORSE if p <= alpha else ""
+    if one.shown == one.refuted:
+        return OPEN
+    return good if one.shown else bad
 
 
-def _arms_of(level: LevelVerdict, trial: Trial, alpha: float) -> Iterator[tuple[str, ...]]:
-    """Rows of one trial of a level."""
+def _arms_of(part: LevelPart, longer: bool, boots: bool) -> Iterator[tuple[str, ...]]:
+    """Rows of one part of a level."""
 
     def title(arm: str) -> str:
-        return ArmName.of(arm).of_length(longer=trial is level.longer).title
+        return ArmName.of(arm).of_length(longer=longer).title
 
-    places = decimals([trial.ticket, trial.dense, *(other.spread for other in trial.controls)])
-    yield (title("ticket"), plus_minus(trial.ticket, places), str(trial.ticket.n), *[""] * 6)
-    yield (
-        title("dense"),
-        plus_minus(trial.dense, places),
-        str(trial.dense.n),
-        *_loss(trial.loss, trial.p, trial, places),
-        f"ticket {found}" if (found := beside_dense(level, trial, alpha)) else OPEN,
-    )
-    for other in trial.controls:
-        word = BEATEN if other.beaten else AS_WELL if other.as_well else OPEN
-        loss = _loss(other.loss, other.loss.p, trial, places)
-        cells = (plus_minus(other.spread, places), str(other.spread.n), *loss, word)
-        yield (title(other.arm), *cells)
-    for control, why in trial.unfinished.items():
-        yield (title(control), *[DASH] * 7, f"not compared: {why}")
+    places = decimals([part.ticket, part.dense, *(one.spread for one in part.controls)])
+    yield (title(TICKET), *_reached(part.ticket, places), *[""] * (6 + boots))
+    for one in part.tests:
+        yield (title(one.arm), *_reached(one.spread, places), *_loss(one, places, boots), shown_word(one))
+    for arm, why in part.unfinished.items():
+        yield (title(arm), *[DASH] * (9 + boots), f"not compared: {why}")
 
 
-def _loss(loss: Contrast, p: float, trial: Trial, places: int) -> tuple[str, ...]:
-    reference = abs(trial.dense.mean)
-    share = signed_percent(100 * loss.mean / reference) if reference else DASH
+def _reached(spread: Spread, places: int) -> tuple[str, ...]:
+    values = spread.values.values()
+    return plus_minus(spread, places), str(spread.n), fixed(min(values), places), fixed(max(values), places)
+
+
+def _loss(one: Tested, places: int, boots: bool) -> tuple[str, ...]:
+    loss = one.loss
+    boot = [interval(*loss.bootstrap, places) if loss.bootstrap else DASH] if boots else []
     return (
-        fixed(loss.mean, places),
-        share,
-        interval(loss.low, loss.high, places),
-        interval(*loss.bootstrap, places) if loss.bootstrap else DASH,
-        p_value(p),
-    )
+        fixed(loss.mean, places), seeds_ahead(loss), interval(loss.low, loss.high, places), *boot,
+        p_value(one.good.repeated if one.good else None),
+        fixed(one.good.limit, places) if one.good and math.isfinite(one.good.limit) else DASH,
+    )  # fmt: skip
+
+
+def seeds_ahead(loss: Contrast) -> str:
+    """``4 of 5``: the seeds in which the ticket is better."""
+    return f"{sum(value < 0 for value in loss.losses)} of {len(loss.losses)}"
 
 
 def interval(low: float, high: float, places: int) -> str:

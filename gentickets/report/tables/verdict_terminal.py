@@ -9,11 +9,13 @@ from gentickets.analysis.text import verdict as words
 
 
 def terminal_summary(judged: RunVerdict) -> Iterator[str]:
-    """Whether dense has converged, the power forecast, the diagnostics, and which interim analysis this is."""
+    """The second verdict, whether dense has converged, the outlook, the diagnostics, and which analysis this is."""
+    if judged.second_sentence:
+        yield judged.second_sentence
     if judged.trained is not None:
         yield words.convergence_text(judged.trained, judged.metric)
-    if judged.more is not None and judged.more.seeds is not None:
-        yield words.power_text(judged.more, judged.seeds)
+    if judged.more is not None:
+        yield words.outlook_text(judged.more)
     if judged.beside is not None:
         yield from filter(None, [*words.diagnostics_text(judged.beside), words.connected_text(judged.beside)])
     if judged.missing:

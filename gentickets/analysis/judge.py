@@ -14,6 +14,7 @@ from gentickets.analysis.run import Run, facts_of, read_run
 from gentickets.analysis.run_verdict import RunVerdict
 from gentickets.analysis.second_verdict import SecondVerdict, second_verdict
 from gentickets.analysis.terms import ClaimTerms
+from gentickets.analysis.text.format import listed
 from gentickets.analysis.text.meanings import meaning, next_step
 from gentickets.analysis.text.second_verdict import second_text
 from gentickets.analysis.verdict import NO_VERDICT
@@ -22,6 +23,7 @@ from gentickets.errors import TicketError
 from gentickets.recipe.asked import missing, require_claim
 from gentickets.recipe.declared import check_declared, declared, seeds_by_hand
 from gentickets.recipe.meaning import claim_hash
+from gentickets.runs.claims import claims_like
 from gentickets.runs.folder import RunFolder
 
 
@@ -66,7 +68,7 @@ def judge_run(path: Path) -> RunVerdict:
         beside=diagnostics_of(results, round),
         missing=tuple(_lacking(run, results)) if judged else (),
         facts=tuple(facts_of(run.record)),
-        notes=verdict.notes,
+        notes=(*verdict.notes, *_other_claims(path)),
     )
 
 
@@ -83,6 +85,15 @@ def _second(run: Run, seeds: int) -> SecondVerdict | None:
     results, _ = judged_results(RunResults(run.results, run.recipe, str(run.path)), seeds)
     terms, round = _terms(results, seeds), run.summary.verdict.round
     return None if terms is None or round is None else second_verdict(results, terms, round)
+
+
+def _other_claims(path: Path) -> list[str]:
+    """Which of the claims on the same task and data this is, where the log beside the run knows others."""
+    number, many, others = claims_like(RunFolder(path))
+    if many < 2:
+        return []
+    runs = listed(list(dict.fromkeys(one.run for one in others)))
+    return [f"This is claim {number} of {many} on this task and data; the others: {runs}."]
 
 
 def _floor(terms: ClaimTerms | None) -> float | None:

@@ -900,3 +900,15 @@ def test_no_level_within_the_margin_on_validation_is_worse_only_where_every_leve
     every = judge(run(MUCH_WORSE), asked)
     assert every.word == "WORSE THAN DENSE"
     assert every.sentence.startswith("WORSE THAN DENSE at every one of 2 levels")
+
+
+def test_a_better_ticket_whose_level_validation_chooses_is_next_to_never_worse() -> None:
+    rng, worse = np.random.default_rng(0), 0
+    asked = claiming(recipe(controls=["snip"]), level="validation", margin=2.0)
+    for _ in range(60):  # truly 5 % better than dense, seeds scatter by 3 %
+        results = cells("ticket", 0, list(100 + 3 * rng.standard_normal(3)))
+        for round in (1, 2):
+            results += cells("ticket", round, list(95 + 3 * rng.standard_normal(3)))
+            results += cells("snip", round, list(110 + rng.standard_normal(3)))
+        worse += judge(results, asked).word == "WORSE THAN DENSE"
+    assert worse == 0

@@ -24,6 +24,7 @@ from gentickets.recipe import Recipe, load_recipe
 from gentickets.recipe.asked import complete
 from gentickets.report.schemas import schema_of
 from gentickets.results import Result
+from gentickets.runs.claims import log_claim
 from gentickets.runs.folder import RunFolder
 
 LEVELS = {"dense": 103.0, "budget": 101.0, "dense-twice": 102.2, "ticket": 102.0}
@@ -402,3 +403,11 @@ def test_without_its_arms_the_second_verdict_is_open(tmp_path: Path) -> None:
     assert judged.second is not None
     assert (judged.second.word, judged.second.part) == ("OPEN", None)
     assert "not there yet" in judged.second_sentence
+
+
+def test_claims_on_the_same_task_and_data_are_counted(tmp_path: Path) -> None:
+    paths = [make_run(tmp_path / f"run{seeds}", complete(recipe(seeds))) for seeds in (3, 5)]
+    assert not any("This is claim" in note for note in judge_run(paths[0]).notes), "the log knows no other yet"
+    for path in paths:
+        assert log_claim(RunFolder(path), RunFolder(path).read_record()) is None
+    assert "This is claim 2 of 2 on this task and data; the others: run3." in judge_run(paths[1]).notes

@@ -125,7 +125,7 @@ CASES: list[tuple[int, dict[str, float]]] = [
     (5, {}),
     (3, {}),
     (5, {"shuffle_longer": 100.0}),
-    (5, {"random_erk": 102.0, "random_erk_scaled": 102.0}),
+    (5, {"random_erk": 101.0, "random_erk_scaled": 101.0}),
     (5, {"ticket": 110.0}),
     (5, {"ticket": 105.1}),
     (5, {"reinit": 102.6, "dense_longer": 99.4}),

@@ -7,53 +7,35 @@ brings the distributions.
 from __future__ import annotations
 
 from gentickets.statistics.bootstrap import bootstrap_interval
-from gentickets.statistics.deciding import (
-    EQUAL_STEPS,
-    FASTER,
-    HOLDS,
-    LEAST_SEEDS,
-    LOSES,
-    MATCHES,
-    UNDECIDED,
-    WINS,
-    WORDS,
-    Decided,
-    Sizes,
-    decide,
-)
-from gentickets.statistics.looks import look_sizes, seeds_judged
-from gentickets.statistics.paired import holm, holm_sizes, p_below, upper_bound
-from gentickets.statistics.power import Forecast, chances, power_curve, seeds_needed
-from gentickets.statistics.shown import AS_WELL, Shown, Values, less, not_known, shown
+from gentickets.statistics.evidence import LEAST_SEEDS, Arms, Evidence, contrasts, nothing
+from gentickets.statistics.margins import Margin
+from gentickets.statistics.paired import holm, less, p_below, tails, upper_bound
+from gentickets.statistics.record import Part, parts
+from gentickets.statistics.spending import Spending
+from gentickets.statistics.tree import Judgement, Terms, decide_tree, every_level_worse, judge
+from gentickets.statistics.worth import Worth, judge_worth
 
 __all__ = [
-    "AS_WELL",
-    "EQUAL_STEPS",
-    "FASTER",
-    "HOLDS",
     "LEAST_SEEDS",
-    "LOSES",
-    "MATCHES",
-    "UNDECIDED",
-    "WINS",
-    "WORDS",
-    "Decided",
-    "Forecast",
-    "Shown",
-    "Sizes",
-    "Values",
+    "Arms",
+    "Evidence",
+    "Judgement",
+    "Margin",
+    "Part",
+    "Spending",
+    "Terms",
+    "Worth",
     "bootstrap_interval",
-    "chances",
-    "decide",
+    "contrasts",
+    "decide_tree",
+    "every_level_worse",
     "holm",
-    "holm_sizes",
+    "judge",
+    "judge_worth",
     "less",
-    "look_sizes",
-    "not_known",
+    "nothing",
     "p_below",
-    "power_curve",
-    "seeds_judged",
-    "seeds_needed",
-    "shown",
+    "parts",
+    "tails",
     "upper_bound",
 ]

@@ -8,7 +8,7 @@ from scipy import stats
 
 from gentickets.errors import TicketError
 from gentickets.seeds import derive
-from gentickets.statistics.deciding import LEAST_SEEDS
+from gentickets.statistics.evidence import LEAST_SEEDS
 
 RESAMPLES = 9999
 

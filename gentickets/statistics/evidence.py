@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gentickets.statistics.margins import Margin
-from gentickets.statistics.paired import tails
+from gentickets.statistics.paired import ROUNDING, tails
 from gentickets.statistics.twoway import image_error, tails_twoway
 
 Array = NDArray[np.float64]
@@ -28,8 +28,6 @@ LEAST_SEEDS = 3
 """With fewer, nothing is decided."""
 UNSTEADY = 3.0
 """A ticket whose seeds scatter by more than this many times those of dense and controls gets no praise."""
-ROUNDING = 1e-12
-"""Relative differences up to this come from the order of sums, not from networks."""
 
 
 @dataclass(frozen=True)

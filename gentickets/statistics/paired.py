@@ -8,6 +8,9 @@ from scipy import special
 
 Array = NDArray[np.float64]
 
+ROUNDING = 1e-12
+"""Relative differences up to this come from the order of sums, not from networks."""
+
 
 def p_below(values: ArrayLike, limit: float = 0.0) -> Array:
     """One-sided p-values (...) that the mean of ``values`` (..., seeds) is below a limit (Student, 1908).
@@ -68,18 +71,6 @@ def holm(p: ArrayLike) -> Array:
     return adjusted
 
 
-def holm_sizes(adjusted: ArrayLike, alpha: float) -> Array:
-    """The size at which Holm's procedure tests each of its questions, by their adjusted p-values over the last axis.
-
-    A question that passes is told at the last step at which one did, and any other at the step that ended it: its own
-    p-value is at most this size where its adjusted one is at most alpha, and above it otherwise.
-    """
-    passed = np.asarray(adjusted, dtype=float) <= alpha
-    left = passed.shape[-1] - np.count_nonzero(passed, axis=-1, keepdims=True)
-    sizes: Array = alpha / (left + passed)
-    return sizes
-
-
 def moments(values: ArrayLike) -> tuple[Array, Array, int]:
     """Mean, standard error and number of seeds; an error that is only rounding is none.
 
@@ -92,3 +83,13 @@ def moments(values: ArrayLike) -> tuple[Array, Array, int]:
     error = found.std(-1, ddof=1) / np.sqrt(n) if n > 1 else np.zeros_like(mean)
     rounding = 1e-14 * np.abs(found).max(-1, initial=0.0)
     return mean, np.where(error > rounding, error, 0.0), n
+
+
+def less(first: ArrayLike, second: ArrayLike) -> Array:
+    """First less second, and 0 where they differ by no more than rounding: a lead of one bit is none."""
+    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    with np.errstate(invalid="ignore"):
+        difference: Array = one - other
+        scale = np.maximum(np.abs(one), np.abs(other))
+        rounding = np.isfinite(scale) & (np.abs(difference) <= ROUNDING * scale)
+    return np.where(rounding, 0.0, difference)

@@ -275,7 +275,7 @@ def test_cp_copies_and_never_overwrites(tmp_path: Path) -> None:
 def test_validate_says_fine_or_every_error(tmp_path: Path) -> None:
     fine = run("recipes", "validate", "digits_vae")
     assert fine.exit_code == 0
-    assert fine.stdout.startswith("fine: digits_vae: vae on digits; 3 seeds x 6 rounds of 500 steps")
+    assert fine.stdout.startswith("fine: digits_vae: vae on digits; 5 seeds x 5 rounds of 500 steps")
     bad = tmp_path / "bad.toml"
     bad.write_text('[task]\nfamily = "vae"\n[data]\nname = "digts"\n[train]\nsteps = 0\n')
     result = run("recipes", "validate", str(bad), "tiny", "--set", "seed=1")

@@ -117,7 +117,7 @@ def test_a_report_tells_what_is_not_pruned(run: Path) -> None:
     assert weights["all"] - weights["total"] > 16_000
     share = of_all(removed_of_all(weights))
     summary = read_run(run).summary
-    assert f"At 75.0 % sparsity ({share}" in summary.verdict.sentence
+    assert f"at 75.0 % sparsity [{share}]" in summary.verdict.sentence
     header, rows = table(summary)
     assert [row[header.index("of all parameters")] for row in rows] == [DASH, share.removesuffix(" of all parameters")]
     told = {row["why"]: row["parameters"] for row in summary.excluded}

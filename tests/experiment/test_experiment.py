@@ -152,9 +152,9 @@ def test_a_finished_run_is_found_finished(every_arm: tuple[Recipe, Path]) -> Non
 
 
 def test_rounds_that_cannot_be_done_are_told_and_skipped_by_their_controls(tmp_path: Path) -> None:
-    """A width so small that a round would empty a layer: a diagnosis, and "not run" behind it."""
+    """A width so small that these weights' rounds empty a layer: a diagnosis, and "not run" behind it."""
     (tmp_path / "r.toml").write_text(EVERY_ARM.replace("longer = 2", ""))
-    overrides = ["task.width=1", "search.keep=0.05", "search.rounds=3", "claim.level=0.9975",
+    overrides = ["task.width=1", "search.keep=0.3", "search.rounds=3", "claim.level=0.91",
                  "search.controls=['shuffle']", "search.control_rounds=[2,3]", "search.scope=global"]  # fmt: skip
     recipe = load_recipe(str(tmp_path / "r.toml"), overrides=overrides)
     find(recipe, tmp_path / "run", HERE)

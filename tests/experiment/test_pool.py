@@ -17,7 +17,7 @@ from gentickets.experiment import run as finding
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.dispatch import job_of
 from gentickets.experiment.options import Options
-from gentickets.experiment.plan import Unit
+from gentickets.experiment.plan import plan_units
 from gentickets.experiment.run import find
 from gentickets.experiment.worker_process import Worker
 from gentickets.recipe import load_recipe
@@ -61,7 +61,8 @@ def test_two_rounds_of_one_arm_run_side_by_side(tmp_path: Path, monkeypatch: pyt
     for round in (1, 2):
         run.round(0, "shuffle", round).result.unlink()
     assembly = Assembly(recipe, root=Path("data"))
-    units = [Unit(0, "shuffle", round, 8, 3) for round in (1, 2)]
+    units = [unit for unit in plan_units(recipe) if unit.arm == "shuffle"]
+    assert [(unit.seed, unit.round) for unit in units] == [(0, 1), (0, 2)]
     with locked(run.round(0, "shuffle", 1).path):
         assert job_of(assembly, run, units[1]).do().status == "done"
         with pytest.raises(TicketError, match="another process"):

@@ -158,5 +158,5 @@ def test_a_look_that_was_stopped_goes_on_by_the_same_command(tmp_path: Path, mon
     assert recipe_of(RunFolder(run)).search.seeds == 6
     assert more().search.seeds == 6
     find(more(), run, EVERY_STEP)
-    with pytest.raises(TicketError, match="no further look was declared"):
+    with pytest.raises(TicketError, match="no further one was declared"):
         more()

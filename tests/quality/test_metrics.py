@@ -221,7 +221,8 @@ def test_what_says_nothing_by_itself_carries_no_claim(tmp_path: Path, row: Metri
 def test_a_recipe_asks_for_what_is_compared_by_its_one_name() -> None:
     assert "fid" not in COMPARED
     for name in COMPARED:
-        assert load_recipe("digits_gan", overrides=[f"claim.metric={name}", f'quality.figures=["{name}"]'])
+        asked = [f"claim.metric={name}", f'quality.figures=["{name}"]', 'claim.unit="absolute"']
+        assert load_recipe("digits_gan", overrides=asked)
 
 
 # -- of one's own -------------------------------------------------------------------------------------------

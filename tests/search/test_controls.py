@@ -10,6 +10,7 @@ from helpers import FAMILY_CASES, REWIND, make_task, make_training, product
 from torch import nn
 
 from gentickets.accounting import dense_flops, layer_flops, masked_flops, width_at
+from gentickets.arms import kind_of
 from gentickets.controls import random_pruning, reinitialized, scaled, shuffle
 from gentickets.data import Batches
 from gentickets.errors import TicketError
@@ -131,8 +132,9 @@ def test_the_plan_of_the_shipped_recipe_by_hand() -> None:
     recipe = load_recipe("digits_vae")
     units = plan_units(recipe)
     rounds = recipe.search.rounds
-    arms = len(recipe.search.controls) * 2
-    assert len(units) == 3 * (1 + rounds + 1 + arms * len(recipe.control_rounds))
+    arms = sum(1 + kind_of(control).scalable for control in recipe.search.controls)
+    assert arms == 3 * 2 + 1
+    assert len(units) == 5 * (1 + rounds + arms)
     assert search_budget(recipe) == 500 + rounds * 450
     seen: set[tuple[int, str, int]] = set()
     for unit in units:

@@ -115,7 +115,7 @@ def _ahead_or_behind(lead: float, least: str, name: str, digits: int, which: Whi
         return f"level with {name}"
     if lead < 0:
         return f"behind {name} by {size}"
-    return f"ahead of {least}{name}{':' if least else ''} by {size}{' only' if which == 'bad' else ''}"
+    return f"ahead of {least}{name}{',' if least else ''} by {size}{' only' if which == 'bad' else ''}"
 
 
 def _when(told: Tested, side: Side | None) -> str:

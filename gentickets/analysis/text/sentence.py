@@ -91,7 +91,7 @@ def _shown(level: LevelVerdict, part: LevelPart, setting: Setting) -> Iterator[s
 def _undecided(level: LevelVerdict) -> str:
     if level.unsteady or _contradicts(level):
         return "."
-    return ", which shows neither that it is within the margin nor that it is not."
+    return ", which leaves open whether it is within the margin."
 
 
 def _contradicts(level: LevelVerdict) -> bool:
@@ -124,7 +124,7 @@ def _ahead(part: LevelPart, places: int) -> str:
     nearest = part.nearest
     if nearest is None:
         return "ahead of every control"
-    least = "" if len(part.controls) == 1 else "every control, least of "
+    least = "" if len(part.controls) == 1 else "every control; of the closest, "
     return ahead_of(nearest, part, "good", places, least)
 
 

@@ -37,7 +37,9 @@ SCATTER = {"reinit-longer": 3.0}
 
 
 def recipe(seeds: int = 3, **changes: str) -> Recipe:
-    wanted = {"search.seeds": seeds, **{name.replace("__", "."): value for name, value in changes.items()}}
+    two_levels = {"rounds": "6", "control_rounds": "[3,5]", "controls": '["reinit","shuffle"]', "budget": "true"}
+    wanted = {"search.seeds": seeds, **{f"search.{name}": value for name, value in two_levels.items()}}
+    wanted |= {name.replace("__", "."): value for name, value in changes.items()}
     return load_recipe("digits_vae", overrides=[f"{name}={value}" for name, value in wanted.items()])
 
 

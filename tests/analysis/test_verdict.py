@@ -22,6 +22,7 @@ from gentickets.experiment.plan import Unit, plan_units
 from gentickets.experiment.run import record_of
 from gentickets.recipe import Recipe, load_recipe
 from gentickets.recipe.asked import complete
+from gentickets.report.pages.verdict_files import write_verdict
 from gentickets.report.schemas import schema_of
 from gentickets.results import Result
 from gentickets.runs.claims import log_claim
@@ -395,6 +396,10 @@ def test_the_second_verdict_is_against_equal_total_compute(
     assert judged.second_sentence.startswith(f"{word} (second verdict, at an alpha of its own)")
     assert said in judged.second_sentence
     assert judged.second_sentence.endswith("Dynamic sparse training: not tried.")
+    flops = {"reinit-whole": {"steps": 2750.0, "executed": 1e9, "masked": 1e8}}
+    told = replace(judged, second=replace(judged.second, flops=flops))
+    page = write_verdict(told, tmp_path / "run").read_text(encoding="utf-8")
+    assert "<td>re-initialized, equal total steps</td>" in page, "arms have titles, not folder names"
 
 
 def test_without_its_arms_the_second_verdict_is_open(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from gentickets.analysis.run import Run, facts_of
 from gentickets.analysis.summary import Summary
 from gentickets.analysis.text import costs as bill
 from gentickets.analysis.text.captions import captions, tiles
-from gentickets.analysis.text.format import direction, heading, metric_name, percent
+from gentickets.analysis.text.format import arm_name, direction, heading, metric_name, percent
 from gentickets.analysis.text.meanings import next_step
 from gentickets.arms import ArmName
 from gentickets.report.pages.gallery import Picture, pictures, seed_shown
@@ -127,6 +127,7 @@ def filled(template: str, **values: Any) -> str:
         loader=FunctionLoader(_template),
     )
     environment.filters |= {
+        "arm_name": arm_name,
         "figure_name": metric_name,
         "direction": direction,
         "unbroken": _unbroken,

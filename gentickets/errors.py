@@ -9,7 +9,7 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """Exit statuses of the command line (documented in the README)."""
+    """Exit statuses of the command line (docs/reference/exit-statuses.md)."""
 
     DONE = 0
     FAILED = 1

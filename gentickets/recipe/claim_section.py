@@ -22,6 +22,7 @@ class Claim(Section):
     """[claim]: what is declared beforehand."""
 
     metric: Word = Field(examples=["reconstruction"])
+    """The metric that the claim is about."""
     unit: Literal["absolute", "share"] | None = None
     """What margin and lead are in: the metric's own unit, or shares of the dense model's distance to the metric's
     floor; none: shares of the dense mean, whatever its zero means."""

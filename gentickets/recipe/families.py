@@ -65,6 +65,7 @@ class NetworkKeywords(Keywords):
     }
 
     network: Network = "mlp"
+    """The architecture; `sngan` and `resnet` are those of SNGAN and of the ResNet GAN."""
     width: Units = 64
     """Hidden units of an mlp; channels next to the image of a convolutional network."""
     depth: Layers = 2
@@ -72,6 +73,7 @@ class NetworkKeywords(Keywords):
     bottleneck: Units = 4
     """The side at which a conv network stops halving."""
     latent: Units = 16
+    """Numbers of the latent code."""
 
 
 class AeKeywords(NetworkKeywords):
@@ -105,7 +107,9 @@ class VaeKeywords(NetworkKeywords):
     )
 
     beta: NonNegative = 1.0
+    """Weight of the KL divergence in training; metrics are computed with 1."""
     likelihood: Literal["bernoulli", "gaussian"] = "gaussian"
+    """Of the pixels: cross-entropy of grey values, or squared error."""
 
     def floors(self) -> dict[str, Floor]:
         """The cross-entropy of pixels with themselves; a density has no bound, so that Gaussian nats have no floor."""
@@ -131,8 +135,11 @@ class GanKeywords(NetworkKeywords):
     critic_width: Units | None = None
     """The discriminator's width; none: the generator's."""
     loss: Literal["nonsaturating", "hinge", "wasserstein", "wasserstein-gp"] = "nonsaturating"
+    """The adversarial loss; wasserstein clips the critic's weights, wasserstein-gp penalizes its gradient."""
     critic_steps: Few = 1
+    """Discriminator steps for each generator step; `train.steps` counts those of the discriminator."""
     clip: Positive = 0.01
+    """Bound of the critic's weights, with wasserstein."""
     penalty: NonNegative = 10.0
     """The gradient penalty's weight."""
     norm: Literal["auto", "batch", "batch-all", "spectral", "none"] = "auto"
@@ -158,6 +165,7 @@ class GdaKeywords(Keywords):
     width: Units = 64
     """Hidden units of the generator."""
     latent: Units = 16
+    """Numbers of the latent code."""
 
     def floors(self) -> dict[str, Floor]:
         """A squared distance, which may be 0."""

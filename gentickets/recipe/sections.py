@@ -84,19 +84,24 @@ class Data(Section):
     name: Word = Field(examples=["digits"])
     """One of `DATASETS`, or a plugin's."""
     batch_size: Batch = 64
+    """Images in the batch of one step."""
     size: Annotated[int, Field(ge=4, le=1024)] | None = None
     """Side in pixels; none: as the data comes."""
     channels: Literal["grey", "rgb"] | None = None
+    """Colour of the images; none: as the data comes, `rgb` for a folder."""
     folder: Word | None = None
+    """With `name = "folder"`: the folder of images, absolute or from the current directory."""
     valid: Count | None = None
     """Images held out for choices; none: the data set's own number."""
     workers: Workers = 0
+    """Processes that decode images ahead, where data does not fit into memory."""
 
 
 class Search(Section):
     """[search]: prune, rewind, retrain; and what a ticket must beat."""
 
     method: MethodName = ITERATIVE
+    """How tickets are searched."""
     criterion: Word = "magnitude"
     """One of `SCORINGS`, or a plugin's."""
     pooled: bool = False
@@ -108,6 +113,7 @@ class Search(Section):
     cuts: Few | None = None
     """With "at_start": cuts on the way to each density; none: 100 with SynFlow, else 1."""
     rounds: Few = 6
+    """Rounds of pruning; after round r a fraction `keep`^r of the prunable weights is left."""
     keep: Share = 0.8
     """Of what is left, each round."""
     only_rounds: Annotated[tuple[Count, ...], Listed, Many] = ()
@@ -135,8 +141,11 @@ class Search(Section):
     rewind_to: Natural = 0
     """Steps."""
     rewind: Literal["weights", "lr", "none"] = "weights"
+    """What is rewound: weights and learning rate, the learning rate alone, or nothing (fine-tuning)."""
     optimizer_state: Literal["rewound", "fresh"] = "rewound"
+    """Whether a ticket starts with the optimizer state of step `rewind_to`, or without any."""
     scope: Literal["layer", "component", "global", "erk"] = "component"
+    """Which weights are ranked together: each layer, each network, all, or each layer at ERK densities."""
     prune: Annotated[tuple[Word, ...], Listed, Many] = ()
     """Components; empty: every one."""
     other: Literal["rewound", "fresh", "trained"] = "rewound"
@@ -144,11 +153,17 @@ class Search(Section):
     exempt: Annotated[tuple[Word, ...], Listed, Many] = ()
     """Patterns of parameter names."""
     seeds: Seeds = 3
+    """Repetitions; a verdict needs at least three."""
     controls: Annotated[tuple[Control, ...], Listed, Many] = ()
+    """Controls to train at the ticket's sparsity."""
     control_rounds: Annotated[tuple[Count, ...], Listed, Many] | None = None
+    """Rounds at which controls are trained; none: the claim's and the last."""
     scaling: Literal["both", "on", "off"] = "both"
+    """Whether the surviving weights of controls are scaled up: with and without, always, or never."""
     budget: bool = True
+    """Whether to train a dense network for as many steps as the whole search takes (compute-matched)."""
     longer: Literal[0] | Annotated[int, Field(ge=2, le=10**4)] = 0
+    """Train dense, ticket and controls again for so many times the steps, at the claim's level; 0: not."""
 
     def applies(self, key: str) -> bool:
         """Whether a key means anything with this method and this criterion."""

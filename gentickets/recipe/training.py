@@ -35,23 +35,35 @@ class Train(Section):
     """[train]: one training, from step 0 to ``steps``."""
 
     steps: Count = Field(examples=[1])
+    """Training steps; in a GAN, steps of the discriminator."""
     optimizer: Optimizer = "adam"
+    """PyTorch's optimizer of that name."""
     lr: Positive = 1e-3
+    """Learning rate."""
     betas: Annotated[tuple[Decay, Decay], Listed] = (0.9, 0.999)
+    """Decays of Adam's and AdamW's moments."""
     eps: Positive = 1e-8
+    """Added to the denominator of Adam, AdamW and RMSprop."""
     weight_decay: NonNegative = 0.0
+    """As PyTorch's optimizer has it: decoupled in AdamW, else added to the gradient."""
     momentum: Decay = 0.0
+    """Of SGD and RMSprop."""
     alpha: Decay = 0.99
+    """Decay of RMSprop's mean square."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """How the learning rate falls after the warm-up; cosine and linear end at 0."""
     warmup: Natural = 0
-    """Steps."""
+    """Steps in which the learning rate rises linearly."""
     clip_norm: Positive | None = None
+    """Largest norm of the gradient of one player; none: no clipping."""
     ema: Annotated[dict[Word, Share], Many] = Field(default={})
-    """Component -> decay."""
+    """Component -> decay of its exponential moving average; metrics are then those of the averaged weights."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the networks' arithmetic in training; weights, optimizers, scores and figures stay in fp32."""
     compile: bool = False
+    """Whether components are compiled by `torch.compile`."""
     objectives: Annotated[dict[Word, Objective], Many] = Field(default={})
+    """Settings of one objective's own optimizer, by the objective's name."""
 
     def settings(self, objective: str | None = None) -> dict[str, Any]:
         """The optimizer of an objective (or the run's): ``name`` and numbers, the objective's own first."""

@@ -13,6 +13,7 @@ from gentickets.sparsity import in_brackets
 from gentickets.table import Table
 
 from .console import emit, json_option, note, paragraph, table
+from .help import Command
 from .options import PLUGIN, on_data_and_device
 
 if TYPE_CHECKING:
@@ -23,15 +24,19 @@ FLOPS = {"GFLOPs": 1e9, "MFLOPs": 1e6, "kFLOPs": 1e3}
 TIMES = {"s": 1.0, "ms": 1e-3, "\N{MICRO SIGN}s": 1e-6}
 
 
-@click.command()
+@click.command(
+    cls=Command, subject="What is measured",
+    examples=["gentickets cost runs/digits_vae", "gentickets cost digits_vae --channels 0.5"],
+)  # fmt: skip
 @click.argument("what", metavar="RUN|TICKET|RECIPE")
-@click.option("--all", "every", is_flag=True, help="Every level of a run, not the claim's alone.")
+@click.option("--all", "every", is_flag=True, help="Measure every level of a run, not only the claimed one.")
 @click.option("--channels", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="FRACTION",
-              help="Beside a recipe's dense networks those with this fraction of their channels.")  # fmt: skip
+              help="Also measure a recipe's networks with this fraction of their channels.")  # fmt: skip
 @click.option("--multiple", type=click.IntRange(min=1), metavar="N",
-              help="With --channels: round them to multiples of N (1).")  # fmt: skip
+              help="Round the number of channels to multiples of N (default: 1).")  # fmt: skip
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True,
-              help="How long to measure, about.")  # fmt: skip
+              metavar="SECONDS",
+              help="Measure for about this long.")  # fmt: skip
 @PLUGIN
 @on_data_and_device
 @json_option
@@ -39,11 +44,11 @@ def cost(
     what: str, every: bool, channels: float | None, multiple: int | None, seconds: float, plugins: tuple[Path, ...],
     root: Path, download: bool, device: str, threads: int | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """What dense, masked and compact networks cost: weights, FLOPs, seconds, memory, disk.
+    """Measure what dense, masked and compact networks cost: weights, FLOPs, seconds, memory, disk.
 
-    Of a RUN those of the claimed level, of a TICKET (its file, or its round's folder) its own; with what the search
-    cost, and after how many trainings or samples that is repaid. Of a RECIPE (a file or a shipped one's name) those
-    of its dense networks.
+    For a RUN, the networks of its claimed level are measured; for a TICKET (a file or the folder of its round), its
+    own. The output also shows what the search cost, and after how many trainings or samples it has paid off. For a
+    RECIPE (a TOML file or the name of a shipped recipe), the dense networks are measured.
     """
     from gentickets.experiment.plugin_errors import as_plugin_errors
 

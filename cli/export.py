@@ -12,6 +12,7 @@ from gentickets.errors import TicketError
 from gentickets.table import Table
 
 from .console import emit, json_option, note, table
+from .help import Command
 from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data
 
 FORMS = {".onnx": "onnx", ".safetensors": "safetensors"}
@@ -22,15 +23,21 @@ OF_RUNS = {
 """Names that files have in runs and trainings: not even --force writes an export over one."""
 
 
-@click.command()
+@click.command(
+    cls=Command, subject="What is written",
+    examples=[
+        "gentickets export runs/tiny/seed-0/ticket/round-02",
+        "gentickets export TICKET --component decoder --out decoder.onnx",
+    ],
+)  # fmt: skip
 @click.argument("ticket", type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(list(FORMS.values())),
-              help="Of the files (onnx, or what --out says).")  # fmt: skip
+              help="File format (default: onnx, or the suffix of --out).")  # fmt: skip
 @click.option("--component", metavar="NAME",
-              help="One alone: decoder, generator, ...; with onnx also sampler and reconstructor.")  # fmt: skip
+              help="Write only this part: decoder, generator, ...; for ONNX also sampler, reconstructor.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default=Path("exported"), show_default=True,
-              metavar="FOLDER|FILE", help="Where to write: a folder, or NAME.onnx or NAME.safetensors.")  # fmt: skip
-@click.option("--lean", is_flag=True, help="Without the units that the mask has cut off; computes the same.")
+              metavar="FOLDER|FILE", help="Write into a folder, or to NAME.onnx or NAME.safetensors.")  # fmt: skip
+@click.option("--lean", is_flag=True, help="Leave out units that the mask has cut off. The outputs stay the same.")
 @ON
 @FORCE
 @PLUGIN
@@ -40,13 +47,14 @@ def export(
     ticket: Path, form: str | None, component: str | None, out: Path, lean: bool, on: str | None, force: bool,
     plugins: tuple[Path, ...], root: Path, download: bool, device: str, threads: int | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Write what a ticket grew into (trained.safetensors, beside TICKET) for use without gentickets.
+    """Write a trained ticket for use without gentickets.
 
-    As ONNX: a file for each component, and a sampler (latents to images) and a reconstructor (images to images)
-    where the family has them. As safetensors: one file, its description in JSON, and rebuild.py, which makes PyTorch
-    networks of the two. All files are compared with the trained network before they are written.
+    ONNX: one file per component, and a sampler (latents to images) and a reconstructor (images to images) if the
+    family has them. safetensors: one file, its description in JSON, and rebuild.py, which builds the PyTorch networks
+    from the two. Before anything is written, the files are compared with the trained network.
 
-    TICKET is its file, or the folder of its round or of its training.
+    TICKET is a ticket file, the folder of its round, or the folder of its training. It needs trained.safetensors in
+    the same folder.
     """
     from gentickets.actions.locate import ticket_at
     from gentickets.disk import write_whole

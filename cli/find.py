@@ -17,7 +17,11 @@ from gentickets.errors import Status, TicketError
 from gentickets.sparsity import not_pruned
 
 from .console import emit, json_option, note, table
+from .help import Command
 from .options import (
+    CHECKPOINT,
+    DRY_RUN,
+    JOBS,
     NEW_CLAIM,
     OVERRIDE,
     PLUGIN,
@@ -33,28 +37,36 @@ if TYPE_CHECKING:
     from gentickets.recipe import Recipe
 
 
-@click.command()
+@click.command(
+    cls=Command, subject="What is searched",
+    examples=["gentickets find digits_vae", "gentickets find my.toml --set train.steps=500 --dry-run"],
+)  # fmt: skip
 @click.argument("recipe")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder (runs/RECIPE).")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="The run folder (default: runs/RECIPE).")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0),
-              help="The first of seeds chosen by hand (--set seed=N), instead of those of the claim.")  # fmt: skip
-@click.option("--explore", is_flag=True, help="Claim nothing yet: seeds from 0 on, metrics and intervals, no verdict.")
+              metavar="N",
+              help="Use the seeds N, N + 1, ... instead of those derived from the claim.")  # fmt: skip
+@click.option(
+    "--explore",
+    is_flag=True,
+    help="Make no claim: use the seeds 0, 1, ..., report metrics and intervals, give no verdict.",
+)
 @NEW_CLAIM
 @OVERRIDE
 @with_arithmetic
 @on_data_and_device
-@click.option("--jobs", type=click.IntRange(min=1), help="Workers side by side (one per core; one on a GPU).")
+@JOBS
 @PLUGIN
-@click.option("--resume", is_flag=True, help="Go on with a run; never start one.")
+@click.option("--resume", is_flag=True, help="Only resume a run; never start one.")
 @click.option(
     "--keep", type=click.Choice(["needed", "all"]), default="needed", show_default=True,
-    help="Which trained networks to keep.",
+    help="Keep all trained networks, or only those that later steps need.",
 )  # fmt: skip
-@click.option("--portable", is_flag=True, help="Write portable.safetensors beside each ticket: its mask and signs.")
-@click.option("--checkpoint", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS",
-              help="Store the state of unfinished rounds this often.")  # fmt: skip
+@click.option("--portable", is_flag=True, help="Also write each ticket as portable.safetensors: its mask and signs.")
+@CHECKPOINT
 @STALL
-@click.option("--dry-run", is_flag=True, help="Say what would run, its disk and time; write nothing.")
+@DRY_RUN
 @json_option
 def find(
     recipe: str, out: Path | None, seed: int | None, explore: bool, new_claim: bool, overrides: tuple[str, ...],
@@ -62,9 +74,11 @@ def find(
     jobs: int | None, plugins: tuple[Path, ...], resume: bool, keep: str, portable: bool, checkpoint: float,
     stall: float, dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Find tickets as RECIPE says (a file, or the name of a shipped recipe), or go on with its run.
+    """Find tickets as RECIPE describes, or resume its run.
 
-    Ends with a table, the verdict on the declared claim, and a report in the run folder.
+    RECIPE is a TOML file or the name of a shipped recipe (gentickets recipes ls). The command prints a table of all
+    rounds and the verdict on the recipe's claim, and writes a report into the run folder. The same command resumes
+    a run that was stopped.
     """
     from gentickets.actions.portable import check_portable, write_portables
     from gentickets.experiment.options import Options

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
@@ -14,10 +14,24 @@ from click.shell_completion import CompletionItem
 from gentickets.errors import nearest
 
 from .failures import run_safely
+from .help import Command
+
+
+class LazyCommand(NamedTuple):
+    """A command that is imported when it is called."""
+
+    where: str
+    """``module:attribute``"""
+    line: str
+    """Its line in the help."""
+    group: str
+    """The heading above it in the help."""
 
 
 class NearestGroup(click.Group):
     """A group that answers a misspelt command with the nearest one."""
+
+    command_class = Command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -30,12 +44,9 @@ class NearestGroup(click.Group):
 
 
 class LazyGroup(NearestGroup):
-    """The outermost group: its commands are names until one is called, and every error ends in a status.
+    """The outermost group: its commands are names until one is called, and every error ends in a status."""
 
-    ``lazy`` maps a command's name to ``module:attribute`` and its line in the help.
-    """
-
-    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lazy = lazy
 
@@ -47,19 +58,21 @@ class LazyGroup(NearestGroup):
         """The command, imported now."""
         if cmd_name not in self.lazy:
             return None
-        module, _, attribute = self.lazy[cmd_name][0].partition(":")
+        module, _, attribute = self.lazy[cmd_name].where.partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands' lines in the help, without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self.lazy.items()])
+        """The commands' lines in the help, under their headings, without importing any."""
+        width = max(map(len, self.lazy))
+        for title in dict.fromkeys(command.group for command in self.lazy.values()):
+            with formatter.section(title):
+                formatter.write_dl([(n.ljust(width), one.line) for n, one in self.lazy.items() if one.group == title])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands and options that begin so, without importing any."""
         commands = [
-            CompletionItem(name, help=line) for name, (_, line) in self.lazy.items() if name.startswith(incomplete)
+            CompletionItem(name, help=one.line) for name, one in self.lazy.items() if name.startswith(incomplete)
         ]
         return commands + click.Command.shell_complete(self, ctx, incomplete)
 

@@ -7,34 +7,37 @@ import sys
 
 import click
 
-from .group import LazyGroup
+from .group import LazyCommand, LazyGroup
 from .stopping import end_quietly
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "find": ("gentickets_cli.find:find", "Find tickets as a recipe says, or go on with its run."),
-    "train": (
-        "gentickets_cli.train:train",
-        "Train a ticket from its start, on other data or another seed too.",
-    ),
-    "transfer": ("gentickets_cli.transfer:transfer", "Carry a ticket into another model, and say whether it helped."),
-    "verdict": ("gentickets_cli.verdict:verdict", "Is it really a winning ticket? Tested over seeds and controls."),
-    "show": ("gentickets_cli.show:show", "Show a ticket or a run."),
-    "cost": ("gentickets_cli.cost:cost", "What a ticket saves, and what finding it cost."),
-    "report": ("gentickets_cli.show:report", "Report on runs: table, verdict, curves, pictures."),
-    "sample": ("gentickets_cli.show:sample", "Draw images from a trained ticket."),
-    "export": ("gentickets_cli.export:export", "Write a trained network as ONNX or safetensors, for use elsewhere."),
-    "recipes": ("gentickets_cli.recipes:recipes", "List, show, copy and validate recipes."),
+FIND, INSPECT, REUSE = "Find and judge tickets", "Inspect what was found", "Use tickets elsewhere"
+COMMANDS: dict[str, LazyCommand] = {
+    "recipes": LazyCommand("gentickets_cli.recipes:recipes", "List, show, copy and check recipes.", FIND),
+    "find": LazyCommand("gentickets_cli.find:find", "Find tickets as a recipe describes, or resume a run.", FIND),
+    "verdict": LazyCommand("gentickets_cli.verdict:verdict", "Test whether a ticket really wins.", FIND),
+    "show": LazyCommand("gentickets_cli.show:show", "Show a ticket or a run.", INSPECT),
+    "report": LazyCommand("gentickets_cli.show:report", "Write a report on runs: tables, plots, images.", INSPECT),
+    "cost": LazyCommand("gentickets_cli.cost:cost", "Measure what a ticket saves and what it cost.", INSPECT),
+    "train": LazyCommand("gentickets_cli.train:train", "Train a stored ticket again, on other data too.", REUSE),
+    "transfer": LazyCommand("gentickets_cli.transfer:transfer", "Move a ticket into another model and test it.", REUSE),
+    "sample": LazyCommand("gentickets_cli.show:sample", "Draw images from a trained ticket.", REUSE),
+    "export": LazyCommand("gentickets_cli.export:export", "Write a trained network as ONNX or safetensors.", REUSE),
 }
-"""Command -> where it is, and its line in the help."""
+"""The commands, in the order of the help."""
 
 EPILOG = """\b
-Start:       gentickets find digits_vae
-Completion:  eval "$(_GENTICKETS_COMPLETE=bash_source gentickets)"   (or zsh_source, fish_source)
+Example:
+  gentickets find digits_vae
 
 \b
-Exit status: 0 done, 1 failed, 2 wrong request or recipe, 3 bad ticket,
-             4 diverged, 5 no space or I/O, 6 locked, 7 a verdict short of WINS,
-             129, 130 and 143 interrupted (resumable)."""
+Shell completion (or zsh_source, fish_source):
+  eval "$(_GENTICKETS_COMPLETE=bash_source gentickets)"
+
+\b
+Exit status:
+  0 done, 1 failed, 2 wrong request or recipe, 3 damaged ticket, 4 diverged,
+  5 no space or other I/O error, 6 locked, 7 verdict short of --require,
+  129, 130 and 143 interrupted; the same command resumes."""
 
 
 @click.group(

@@ -17,48 +17,62 @@ from gentickets.errors import TicketError
 Command = TypeVar("Command", bound=Callable[..., object])
 
 OVERRIDE = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as in train.steps=100."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the recipe, such as train.steps=100. Repeatable.",
 )
 PLUGIN = click.option(
     "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-    help="A Python file with families, criteria or datasets of your own. It is run.",
+    help="Run a Python file that defines your own families, criteria or datasets. Repeatable.",
 )  # fmt: skip
 DATA = click.option(
     "--data", "root", type=click.Path(path_type=Path), default=Path("data"), show_default=True, metavar="FOLDER",
-    help="Where datasets are found, or downloaded to.",
+    help="Read datasets from this folder.",
 )  # fmt: skip
-DOWNLOAD = click.option("--download", is_flag=True, help="Download the dataset into --data where it is missing.")
+DOWNLOAD = click.option("--download", is_flag=True, help="Download the dataset into --data if it is missing.")
 DEVICE = click.option(
-    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="Where to compute.",
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|mps", help="Compute on this device.",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
 )  # fmt: skip
 THREADS = click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="CPU threads of each worker (1; bits differ between counts).",
+    metavar="N",
+    help="CPU threads of each worker (default: 1). Another number changes the last digits.",
 )
 ON = click.option(
     "--on", metavar="DATASET|FOLDER",
-    help="Another dataset, by name, or a folder of images; they are resized to the ticket's.",
+    help="Use another dataset, or a folder of images; they are resized to the ticket's size.",
 )  # fmt: skip
 PRECISION = click.option(
     "--precision", type=click.Choice(["fp32", "bf16"]),
-    help="Arithmetic of training (train.precision); bf16 multiplies in bfloat16, and keeps weights in fp32.",
+    help="Train in fp32 or bf16 (train.precision). bf16 multiplies in bfloat16 and keeps weights in fp32.",
 )  # fmt: skip
 COMPILE = click.option(
     "--compile/--no-compile", "compiled", default=None,
-    help="Train by torch.compile's code (train.compile): each worker starts half a minute or more later.",
+    help="Train with torch.compile (train.compile). Each worker then needs 30 s or more to start.",
 )  # fmt: skip
 STALL = click.option(
     "--stall", type=click.FloatRange(min=1), default=600.0, show_default=True, metavar="SECONDS",
-    help="End a worker that gets no further for so long; its round is tried once more.",
+    help="Restart a worker that makes no progress for this long. Its round is tried once more.",
 )  # fmt: skip
 NEW_CLAIM = click.option(
     "--new-claim",
     is_flag=True,
-    help="Where the folder's run has declared another claim, begin this one in a fresh folder beside it.",
+    help="Start in a new folder if the run in the folder has declared another claim.",
 )
 FORCE = click.option("--force", is_flag=True, help="Overwrite an existing file.")
+JOBS = click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N",
+    help="Number of workers that run in parallel (default: one per core, or one on a GPU).",
+)  # fmt: skip
+CHECKPOINT = click.option(
+    "--checkpoint", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS",
+    help="Store the state of unfinished rounds this often.",
+)  # fmt: skip
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Print what would run, its disk use and time. Write nothing.")
 
 
 def on_data_and_device(command: Command) -> Command:

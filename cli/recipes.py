@@ -24,13 +24,13 @@ GROUPS = ("", "quick", "transfer", "paper", "width")
 
 @click.group(cls=NearestGroup)
 def recipes() -> None:
-    """List, show, copy and validate recipes."""
+    """List, show, copy and check recipes."""
 
 
-@recipes.command("ls")
+@recipes.command("ls", subject="What is listed", examples=["gentickets recipes ls"])
 @json_option
 def ls(as_json: bool) -> None:
-    """List the recipes that come with gentickets: what each is, its data and size, how long it takes."""
+    """List the recipes that come with gentickets: what each one is, its data, its size and its time."""
     from gentickets.recipe import load_recipe, shipped_recipes
 
     rows = [{"recipe": name, "group": name.rpartition("/")[0], **_row(load_recipe(name))} for name in shipped_recipes()]
@@ -43,11 +43,11 @@ def ls(as_json: bool) -> None:
     listing(headers, [[(_cells(row), _sentence(row)) for row in group] for group in groups if group])
 
 
-@recipes.command("show")
+@recipes.command("show", examples=["gentickets recipes show digits_vae"])
 @click.argument("recipe")
 @json_option
 def show(recipe: str, as_json: bool) -> None:
-    """Print a recipe: a shipped one's name, or a file. With --json every default is filled in."""
+    """Print RECIPE, a TOML file or the name of a shipped recipe. With --json all defaults are filled in."""
     from gentickets.recipe import load_recipe, recipe_text
 
     if as_json:
@@ -56,13 +56,13 @@ def show(recipe: str, as_json: bool) -> None:
         click.echo(recipe_text(recipe)[0], nl=False)
 
 
-@recipes.command("cp")
+@recipes.command("cp", examples=["gentickets recipes cp digits_vae my.toml"])
 @click.argument("recipe")
 @click.argument("to", required=False, type=click.Path(path_type=Path))
 @FORCE
 @json_option
 def cp(recipe: str, to: Path | None, force: bool, as_json: bool) -> None:
-    """Copy a recipe to a file (or into a folder) to change it; nothing is overwritten without --force."""
+    """Copy RECIPE to a file or into a folder, to change it. Nothing is overwritten without --force."""
     from gentickets.disk import write_whole
     from gentickets.recipe import recipe_text
 
@@ -81,15 +81,15 @@ def cp(recipe: str, to: Path | None, force: bool, as_json: bool) -> None:
     note(f"run it with: gentickets {'transfer --to' if carries else 'find'} {target}")
 
 
-@recipes.command("validate")
+@recipes.command("validate", subject="What is checked", examples=["gentickets recipes validate my.toml"])
 @click.argument("recipe", nargs=-1, required=True)
 @OVERRIDE
 @PLUGIN
 @json_option
 def validate(recipe: tuple[str, ...], overrides: tuple[str, ...], plugins: tuple[Path, ...], as_json: bool) -> None:
-    """Check recipes whole and say every error at once.
+    """Check recipes and report all their errors at once.
 
-    Keywords of a plugin's family are checked when it runs.
+    The keywords of a plugin's own family are checked only when it runs.
     """
     from gentickets.recipe import load_recipe
 

@@ -14,6 +14,7 @@ from gentickets.sparsity import not_pruned, share_to_say
 from gentickets.table import Table
 
 from .console import emit, json_option, note, paragraph, table
+from .help import Command
 from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data, settle_matplotlib
 
 if TYPE_CHECKING:
@@ -49,14 +50,17 @@ def _print_troubles(summary: Any) -> None:
         note(trouble)
 
 
-@click.command()
+@click.command(
+    cls=Command, subject="What is shown",
+    examples=["gentickets show runs/tiny", "gentickets show runs/tiny/seed-0/ticket/round-02"],
+)  # fmt: skip
 @click.argument("path", type=click.Path(path_type=Path))
 @PLUGIN
 @json_option
 def show(path: Path, plugins: tuple[Path, ...], as_json: bool) -> None:
-    """Show a ticket (origin, density of every layer), or a run folder (its table, as far as it is).
+    """Show a ticket (its origin and the density of every layer), or a run (its table so far).
 
-    A ticket is its file (a portable one too), or the folder of its round.
+    PATH is a run folder, a ticket file (a portable one too), or the folder of a round.
     """
     from gentickets.actions.locate import ticket_at
 
@@ -208,12 +212,12 @@ def _show_portable(path: Path, as_json: bool) -> None:
     note(WHAT)
 
 
-@click.command()
+@click.command(cls=Command, subject="What is reported", examples=["gentickets report runs/digits_vae runs/digits_gan"])
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to write (into the run).")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write here (default: into the run).")
 @json_option
 def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
-    """Write report.html and report.json of a run, finished or not, or of several runs side by side."""
+    """Write report.html and report.json of a run, finished or not, or compare several runs in one report."""
     settle_matplotlib()
     from gentickets.report import write_report
 
@@ -227,12 +231,17 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     note(f"report: {written.page}")
 
 
-@click.command()
+@click.command(
+    cls=Command, subject="What is drawn",
+    examples=["gentickets sample runs/tiny/seed-0/ticket/round-02 --out tiny.png"],
+)  # fmt: skip
 @click.argument("ticket", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("samples.png"), show_default=True,
-              help="The PNG file to write.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the latents.")
-@click.option("--number", type=click.IntRange(1, 4096), default=64, show_default=True, help="How many images.")
+              metavar="FILE", help="The PNG file to write.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+              help="Seed of the latents.")  # fmt: skip
+@click.option("--number", type=click.IntRange(1, 4096), default=64, show_default=True,
+              metavar="N", help="Number of images.")  # fmt: skip
 @ON
 @FORCE
 @PLUGIN
@@ -242,10 +251,10 @@ def sample(
     ticket: Path, out: Path, seed: int, number: int, on: str | None, force: bool, plugins: tuple[Path, ...],
     root: Path, download: bool, device: str, threads: int | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Draw images from what a ticket grew into (trained.safetensors, beside TICKET) as a PNG grid.
+    """Draw images from a trained ticket as a PNG grid.
 
-    TICKET is its file, or the folder of its round or of its training. An autoencoder has no prior: its
-    reconstructions of test images are drawn instead.
+    TICKET is a ticket file, the folder of its round, or the folder of its training. It needs trained.safetensors in
+    the same folder. An autoencoder has no prior, so its reconstructions of test images are drawn instead.
     """
     from gentickets.actions.locate import ticket_at
     from gentickets.disk import write_whole

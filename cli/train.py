@@ -14,6 +14,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.sparsity import share_to_say
 
 from .console import emit, json_option, note
+from .help import Command
 from .options import ON, PLUGIN, arithmetic, on_data_and_device, other_data, with_arithmetic
 
 if TYPE_CHECKING:
@@ -21,32 +22,37 @@ if TYPE_CHECKING:
     from gentickets.results import Result
 
 
-@click.command()
+@click.command(
+    cls=Command, subject="What is trained",
+    examples=["gentickets train runs/tiny/seed-0/ticket/round-02", "gentickets train TICKET --on mnist --seed 7"],
+)  # fmt: skip
 @click.argument("ticket", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Where to train (runs/RUN-seed-S-ticket-round-RR-train).")  # fmt: skip
+              help="Write here (default: runs/RUN-seed-S-ticket-round-RR-train).")  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(min=0),
-    help="Another data order, other draws; of a portable ticket another network too (its seed + 1).",
+    metavar="N",
+    help="Use another data order and noise; for a portable ticket also another network (default: its seed + 1).",
 )  # fmt: skip
 @ON
-@click.option("--steps", type=click.IntRange(min=1), help="Another length of training.")
+@click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Train for this many steps.")
 @click.option("--control", type=click.Choice(["shuffled-signs", "fresh-signs", "dense"]),
-              help="Of a portable ticket: train this opponent instead.")  # fmt: skip
+              help="Train this control of a portable ticket instead of the ticket.")  # fmt: skip
 @with_arithmetic
 @PLUGIN
 @on_data_and_device
-@click.option("--resume", is_flag=True, help="Go on with a training; never start one.")
+@click.option("--resume", is_flag=True, help="Only resume a training; never start one.")
 @json_option
 def train(
     ticket: Path, out: Path | None, seed: int | None, on: str | None, steps: int | None, control: str | None,
     precision: str | None, compiled: bool | None, plugins: tuple[Path, ...], root: Path, download: bool, device: str,
     threads: int | None, resume: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Train a TICKET from its start to the end, on other data or another seed too, and evaluate it.
+    """Train TICKET from its start to the end, and evaluate it.
 
-    TICKET is its file, or the folder of its round. Leaves the trained network, its figures and pictures in a
-    folder; stopped, the same command goes on. A portable ticket is planted in a fresh network first.
+    TICKET is a ticket file or the folder of its round. The trained network, its metrics and its images are written
+    into a folder. A portable ticket is first applied to a newly initialized network. The same command resumes a
+    training that was stopped.
     """
     from gentickets.actions.locate import planting_folder, ticket_at, training_folder
     from gentickets.actions.train_ticket import Environment

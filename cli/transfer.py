@@ -15,7 +15,17 @@ from gentickets.table import Table
 
 from .console import emit, note, table
 from .find import resumable
-from .options import OVERRIDE, PLUGIN, STALL, arithmetic, on_data_and_device, settle_matplotlib, with_arithmetic
+from .help import Command
+from .options import (
+    JOBS,
+    OVERRIDE,
+    PLUGIN,
+    STALL,
+    arithmetic,
+    on_data_and_device,
+    settle_matplotlib,
+    with_arithmetic,
+)
 
 if TYPE_CHECKING:
     from gentickets.actions.transfer import CheckedSource
@@ -23,42 +33,48 @@ if TYPE_CHECKING:
     from gentickets.experiment.options import Options
 
 
-@click.command()
+@click.command(
+    cls=Command, subject="What moves, and how",
+    examples=["gentickets transfer runs/digits_vae --to digits_gan", "gentickets transfer --matrix ae,vae,gan"],
+)  # fmt: skip
 @click.argument("source", required=False)
-@click.option("--to", metavar="RECIPE|RUN", help="What to carry it into; of a run, finished rounds are taken over.")
-@click.option("--matrix", metavar="RECIPES", help="Every pair of these recipes, as in ae,vae,gan.")
+@click.option("--to", "to", metavar="RECIPE|RUN",
+              help="The target model. If it is a run, its finished rounds are reused.")  # fmt: skip
+@click.option("--matrix", metavar="RECIPES", help="Transfer between every pair of these recipes, such as ae,vae,gan.")
 @click.option("--route", "routes", multiple=True, metavar="FROM=TO",
-              help="Components or layers, as in decoder=generator; once for each.")  # fmt: skip
-@click.option("--match", type=click.Choice(["name", "order"]), help="How layers find one another.")
-@click.option("--partial", is_flag=True, help="Leave out layers that do not fit.")
+              help="Move this component or layer into that one, such as decoder=generator. Repeatable.")  # fmt: skip
+@click.option("--match", type=click.Choice(["name", "order"]), help="Pair layers by name or by order.")
+@click.option("--partial", is_flag=True, help="Leave out layers that do not fit instead of stopping.")
 @click.option("--moves", type=click.Choice(["weights", "mask", "signs", "trained"]),
-              help="The mask with early weights, alone, with signs, or with trained weights.")  # fmt: skip
+              help="Move the mask with its early weights, alone, with signs, or with trained weights.")  # fmt: skip
 @click.option("--rest", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="DENSITY",
-              help="Prune layers that got nothing to this density.")  # fmt: skip
-@click.option("--widths", is_flag=True, help="Stretch or shrink to other numbers of channels.")
-@click.option("--deepen", type=click.Choice(["interpolate", "append"]), help="Repeat layers in a deeper target.")
-@click.option("--noise", type=click.FloatRange(min=0), help="On moved weights, relative to their spread.")
-@click.option("--scale", is_flag=True, help="Scale the survivors of a mask that moves alone.")
+              help="Prune layers that receive nothing to this density.")  # fmt: skip
+@click.option("--widths", is_flag=True, help="Stretch or shrink layers to other numbers of channels.")
+@click.option("--deepen", type=click.Choice(["interpolate", "append"]), help="Repeat layers to fill a deeper target.")
+@click.option("--noise", type=click.FloatRange(min=0), metavar="SIGMA",
+              help="Add noise to moved weights, relative to their standard deviation.")  # fmt: skip
+@click.option("--scale", is_flag=True, help="Rescale the surviving weights of a mask that moves alone.")
 @click.option("--align", type=click.IntRange(min=0), metavar="STEPS",
-              help="Match channels with a target trained so far; with --moves mask.")  # fmt: skip
+              help="Match channels with a target trained for this many steps (with --moves mask).")  # fmt: skip
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder (runs/SOURCE-to-RECIPE)."
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder (default: runs/SOURCE-to-RECIPE)."
 )
-@click.option("--seed", type=click.IntRange(min=0), help="The target's first seed.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Use the seeds N, N + 1, ... in the target.")
 @OVERRIDE
 @with_arithmetic
 @on_data_and_device
-@click.option("--jobs", type=click.IntRange(min=1), help="Workers side by side (one per core; one on a GPU).")
+@JOBS
 @PLUGIN
 @STALL
-@click.option("--resume", is_flag=True, help="Go on with a transfer; never start one.")
-@click.option("--dry-run", is_flag=True, help="Show what every layer would get; write nothing.")
+@click.option("--resume", is_flag=True, help="Only resume a transfer; never start one.")
+@click.option("--dry-run", is_flag=True, help="Show what every layer would receive. Write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def transfer(source: str | None, to: str | None, matrix: str | None, out: Path | None, **given: Any) -> int:
-    """Carry the tickets of SOURCE into another model, train them there, and say whether it helped.
+    """Move the tickets of SOURCE into another model, train them there, and test whether that helps.
 
-    SOURCE is a run, a ticket, a portable ticket, or a recipe, whose run is found first; a target's recipe may name it
-    in its [transfer]. Native ticket, dense model and controls run beside, over the same seeds.
+    SOURCE is a run, a ticket, a portable ticket, or a recipe, whose run is made first. The target's recipe may name
+    its source in [transfer]; SOURCE can then be left out. The target's own ticket, its dense model and the controls
+    are trained over the same seeds.
     """
     from gentickets.experiment.options import Options
 

@@ -13,7 +13,18 @@ from gentickets.errors import Status, TicketError
 
 from .console import emit, json_option, note, paragraph, table
 from .find import claim_folder, resumable, show_plan
-from .options import NEW_CLAIM, OVERRIDE, PLUGIN, STALL, on_data_and_device, settle_matplotlib
+from .help import Command
+from .options import (
+    CHECKPOINT,
+    DRY_RUN,
+    JOBS,
+    NEW_CLAIM,
+    OVERRIDE,
+    PLUGIN,
+    STALL,
+    on_data_and_device,
+    settle_matplotlib,
+)
 
 if TYPE_CHECKING:
     from gentickets.analysis.run_verdict import RunVerdict
@@ -21,28 +32,32 @@ if TYPE_CHECKING:
     from gentickets.recipe import Recipe
 
 
-@click.command()
+@click.command(
+    cls=Command, subject="What is judged",
+    examples=["gentickets verdict digits_vae", "gentickets verdict runs/digits_vae --more"],
+)  # fmt: skip
 @click.argument("target", metavar="[RUN|RECIPE]", required=False)
 @click.option("--from", "explored", type=click.Path(path_type=Path), metavar="RUN",
-              help="Claim the level and the number of seeds of an explored RUN, with new seeds.")  # fmt: skip
+              help="Claim what an explored RUN suggests, and test it with new seeds.")  # fmt: skip
 @NEW_CLAIM
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder of RECIPE (runs/RECIPE)."
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="The run folder of RECIPE (default: runs/RECIPE)."
 )
-@click.option("--run", "runs", is_flag=True, help="Run what RUN is missing: controls, longer trainings, diagnostics.")
-@click.option("--more", is_flag=True, help="Run as many seeds more as the next interim analysis has.")
+@click.option(
+    "--run", "runs", is_flag=True, help="Run what RUN lacks for a verdict: controls, longer training, diagnostics."
+)
+@click.option("--more", is_flag=True, help="Run the additional seeds of the next interim analysis.")
 @click.option("--seeds", type=click.IntRange(min=3), metavar="N",
-              help="Seeds in all: declared with a new run; of an old one, of one of its analyses.")  # fmt: skip
+              help="Total number of seeds; in an existing run, the seeds of one of its analyses.")  # fmt: skip
 @OVERRIDE
 @on_data_and_device
-@click.option("--jobs", type=click.IntRange(min=1), help="Workers side by side (one per core; one on a GPU).")
+@JOBS
 @PLUGIN
-@click.option("--checkpoint", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS",
-              help="Store the state of unfinished rounds this often.")  # fmt: skip
+@CHECKPOINT
 @STALL
 @click.option("--require", type=click.Choice(["wins", "equal-steps", "matches-dense"]),
-              help="End with status 7 unless the verdict says so.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Say what would run, its disk and time; write nothing.")
+              help="Exit with status 7 unless the verdict says at least this.")  # fmt: skip
+@DRY_RUN
 @json_option
 def verdict(
     target: str | None, explored: Path | None, new_claim: bool, out: Path | None, runs: bool, more: bool,
@@ -50,12 +65,13 @@ def verdict(
     jobs: int | None, plugins: tuple[Path, ...], checkpoint: float, stall: float, require: str | None,
     dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Say of every sparsity whether its ticket matches the dense model, is ahead of its controls, and stays ahead.
+    """Test at every sparsity whether the ticket matches the dense model and beats its controls.
 
-    A RECIPE (a file, or the name of a shipped one) is run with everything that a verdict asks for; a run of it that is
-    there already, by find, is only given what it is missing. A RUN is judged as it is, unless --run, --more or --seeds
-    asks for more. Writes verdict.html and verdict.json into the run. Exit status: 0 wherever it was judged; with
-    --require 7 where the declared level's verdict is less than that.
+    A RECIPE (a TOML file or the name of a shipped recipe) is run with all controls that a verdict needs; what an
+    earlier find has already run is kept. A RUN is judged as it is, unless --run, --more or --seeds is given. The
+    command writes verdict.html and verdict.json into the run folder.
+
+    The exit status is 0 whatever the verdict is. With --require it is 7 if the verdict falls short.
     """
     from gentickets.experiment.options import Options
 

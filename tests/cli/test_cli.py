@@ -148,13 +148,14 @@ def test_a_misspelt_request_gets_the_nearest_in_one_line(args: list[str], said: 
 def test_help_lists_every_command_and_imports_none() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for name, (_, line) in COMMANDS.items():
+    for name, command in COMMANDS.items():
         assert f"  {name}" in result.stdout
-        assert line in result.stdout
+        assert command.line in result.stdout
+        assert f"\n{command.group}:\n" in result.stdout
     assert "_GENTICKETS_COMPLETE=bash_source" in result.stdout
     loaded = _modules("--help")
     assert "click" in loaded
-    commands = {where.partition(":")[0] for where, _ in COMMANDS.values()}
+    commands = {command.where.partition(":")[0] for command in COMMANDS.values()}
     assert not loaded & {"torch", "pydantic", "numpy", "rich", *commands}
 
 
@@ -193,7 +194,7 @@ def test_completion_offers_commands_and_options_without_importing_them() -> None
         "COMP_WORDS": "gentickets re",
         "COMP_CWORD": "1",
     }
-    assert start(env=env).stdout == "plain,report\nplain,recipes\n"
+    assert start(env=env).stdout == "plain,recipes\nplain,report\n"
     assert start(env=env | {"COMP_WORDS": "gentickets --v"}).stdout == "plain,--version\n"
 
 

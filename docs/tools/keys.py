@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gentickets.datasets import DATASETS
 from gentickets.recipe.families import FAMILIES
 from gentickets.recipe.sections import SECTIONS, Sections
+from gentickets.scoring import SCORINGS
 
 HEAD = """# Recipe keys
 
@@ -20,6 +22,8 @@ A recipe is a TOML file of the tables below. This page is made from the schema t
 reports everything that is wrong in one, with line, key, range and the nearest valid name.
 [Recipes](../runs.md#the-recipes-keys) has what a run stores of them.
 """
+TABLES = {"DATASETS": (*DATASETS, "folder"), "SCORINGS": tuple(SCORINGS)}
+"""Name of a table in the code -> the names in it, which stand on the page instead."""
 BELOW = {"train": ("objectives",)}
 """Section -> its keys that are tables of sections themselves."""
 
@@ -41,11 +45,14 @@ are the keywords of that family; a plugin's are those of its constructor.
 """
 
 
-def table(section: type[BaseModel], only: tuple[str, ...] | None = None) -> str:
-    """The rows of a section."""
+def table(
+    section: type[BaseModel], only: tuple[str, ...] | None = None, meaning: Mapping[str, str] | None = None
+) -> str:
+    """The rows of a section, or of some of its keys."""
     schema = section.model_json_schema()
     keys = [key for key in schema["properties"] if only is None or key in only]
-    rows = [_row(key, schema["properties"][key], schema, meanings(section).get(key, "")) for key in keys]
+    meaning = meanings(section) if meaning is None else meaning
+    rows = [_row(key, schema["properties"][key], schema, meaning.get(key, "")) for key in keys]
     return "\n".join(["| key | type and range | default | meaning |", "|---|---|---|---|", *rows])
 
 
@@ -69,12 +76,16 @@ def _documented(section: type[BaseModel]) -> Iterator[tuple[str, str]]:
 def _table_of(name: str, section: type[BaseModel], key: str) -> str:
     from gentickets.recipe.training import Objective
 
-    return f"\n### [{name}.{key}.NAME]\n\n{table(Objective)}"
+    heading = f"\n### [{name}.{key}.NAME]\n\nThe same settings for one objective alone; none: those of [{name}].\n\n"
+    return heading + table(Objective, meaning=meanings(section))
 
 
 def _row(key: str, field: Mapping[str, Any], schema: Mapping[str, Any], meaning: str) -> str:
     default = _value(field["default"]) if "default" in field else "required"
-    return f"| `{key}` | {kind(field, schema)} | {default} | {meaning.replace('``', '`').replace('|', chr(92) + '|')} |"
+    for table, names in TABLES.items():
+        meaning = meaning.replace(f"`{table}`", ", ".join(f"`{name}`" for name in dict.fromkeys(names)))
+    meaning = meaning.replace("``", "`").replace("|", "\\|")
+    return f"| `{key}` | {kind(field, schema)} | {default} | {meaning} |"
 
 
 def _value(value: Any) -> str:
@@ -95,7 +106,8 @@ def kind(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         return ", ".join(f"`{_plain(value)}`" for value in field.get("enum", [field.get("const")]))
     if field.get("type") == "array":
         inner = field.get("items") or (field.get("prefixItems") or [{}])[0]
-        return f"list of: {kind(inner, schema)}"
+        count = f"{len(field['prefixItems'])} of" if "prefixItems" in field else "list of"
+        return f"{count}: {kind(inner, schema)}"
     names = {"integer": "whole number", "number": "number", "boolean": "`true`, `false`", "object": "table"}
     return ", ".join(part for part in (names.get(field.get("type", ""), "text"), _range(field)) if part)
 
@@ -107,6 +119,8 @@ def _plain(value: object) -> str:
 def _range(field: Mapping[str, Any]) -> str:
     low, above = field.get("minimum"), field.get("exclusiveMinimum")
     high, below = field.get("maximum"), field.get("exclusiveMaximum")
+    if low is not None and high is not None and high < 1e30:
+        return f"{low:,} to {high:,}"
     parts = [
         f"at least {low:,}" if low is not None else "",
         f"above {above:g}" if above is not None else "",

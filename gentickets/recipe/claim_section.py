@@ -24,28 +24,28 @@ class Claim(Section):
     metric: Word = Field(examples=["reconstruction"])
     """The metric that the claim is about."""
     unit: Literal["absolute", "share"] | None = None
-    """What margin and lead are in: the metric's own unit, or shares of the dense model's distance to the metric's
-    floor; none: shares of the dense mean, whatever its zero means."""
+    """Unit of margin and lead: the metric's own, or a fraction of the dense model's distance to the best possible value
+    (the metric's floor); none: a fraction of the dense mean."""
     margin: NonNegative = 0.02
-    """By how much a ticket may be worse than dense; 0.05 unless given where ``unit`` is "share"."""
+    """By how much a ticket may be worse than dense; with `unit = "share"` the default is 0.05."""
     lead: NonNegative | None = None
-    """By how much a ticket must be ahead of a control, in the margin's unit; none: a quarter of the margin."""
+    """By how much a ticket must be better than a control, in the margin's unit; none: a quarter of the margin."""
     level: Share | Literal["validation"] = Field(examples=["validation"])
-    """A round's sparsity, or the sparsest round that holds on validation."""
+    """The sparsity that the claim is about, or "validation": the sparsest that is within the margin there."""
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
     """The chance of any false verdict, over all levels, controls and interim analyses."""
     spending: Literal["linear", "late"] = "linear"
     """How interim analyses share ``alpha``: equally, or little at first, as O'Brien and Fleming (1979) do."""
     sparsities: Annotated[tuple[Share, ...], Listed, Many] = ()
-    """The levels that get a word, by Holm's correction; empty: those at which controls run."""
+    """Sparsities that get a verdict; empty: those at which controls run."""
     looks: Annotated[int, Field(ge=1, le=10)] = 2
-    """How often the claim may be judged with more seeds than before; each look spends its part of ``alpha``."""
+    """Interim analyses: how often the claim may be judged, with more seeds each time; each spends some of ``alpha``."""
     controls: Annotated[tuple[Control, ...], Listed, Field(min_length=1, max_length=LISTED)] | None = None
-    """What a ticket must beat, whichever of it `find` trains by itself; none: the standard set."""
+    """Controls that a ticket must beat; none: the standard set."""
     disasters: Share | None = None
-    """The largest share of seeds that may be disasters unseen, where a win is to exclude more."""
+    """A win needs enough seeds to exclude that more than this fraction of seeds are disasters; none: not required."""
     images: Literal["fixed", "sample"] = "fixed"
-    """Whether the claim is about these test images, or about all images of which they are a sample."""
+    """Whether the claim is about these test images, or about all images that they are a sample of."""
 
     @model_validator(mode="before")
     @classmethod
@@ -75,10 +75,10 @@ class Verdict(Section):
     """[verdict]: arms that a verdict needs beside the controls, and what is looked at beside its tests."""
 
     twice: bool = True
-    """Whether a dense model is trained twice as long, to see whether the dense one is trained."""
+    """Train a dense model twice as long, to see whether the dense model has converged."""
     forks: Annotated[tuple[Natural, ...], Listed, Many] | None = None
-    """Steps of the dense run from which the ticket's mask is trained in two orders of data; none: chosen."""
+    """Steps of the dense run from which the ticket is trained in two orders of data (stability); none: a few."""
     beside: bool = True
-    """Whether samples, latents and paths between networks are looked at."""
+    """Whether to compute diagnostics: diversity, classes, active latents, nearest training images, stability."""
     whole: bool = True
-    """Whether dense, random, re-initialized and narrow networks train for as long as ticket and search together."""
+    """Train dense, random, re-initialized and narrow networks for as many steps as ticket and search together."""

@@ -92,7 +92,7 @@ class Data(Section):
     folder: Word | None = None
     """With `name = "folder"`: the folder of images, absolute or from the current directory."""
     valid: Count | None = None
-    """Images held out for choices; none: the data set's own number."""
+    """Training images that are held out for validation; none: the data set's own number."""
     workers: Workers = 0
     """Processes that decode images ahead, where data does not fit into memory."""
 
@@ -105,41 +105,41 @@ class Search(Section):
     criterion: Word = "magnitude"
     """One of `SCORINGS`, or a plugin's."""
     pooled: bool = False
-    """Whether every weight is scored by the sum of all players' losses, not by its own player's."""
+    """Score every weight by the sum of all players' losses, instead of by its own player's."""
     temperature: Positive = 1.0
     """Divides the discriminator's logits while GraSP scores."""
     score_batches: Few = 8
-    """Training batches that a criterion is given."""
+    """Training batches that the criterion computes its scores on."""
     cuts: Few | None = None
-    """With "at_start": cuts on the way to each density; none: 100 with SynFlow, else 1."""
+    """With "at_start": in how many steps to prune to each density; none: 100 with SynFlow, else 1."""
     rounds: Few = 6
     """Rounds of pruning; after round r a fraction `keep`^r of the prunable weights is left."""
     keep: Share = 0.8
-    """Of what is left, each round."""
+    """Fraction of the remaining weights that each round keeps."""
     only_rounds: Annotated[tuple[Count, ...], Listed, Many] = ()
-    """Rounds to do where each stands by itself ("one_shot", "at_start"); empty: every one."""
+    """With "one_shot" and "at_start": the rounds to train; empty: all of them."""
     by: Literal["channels", "weights"] = "channels"
     """With "early_bird": what is ranked and removed."""
     every: Count | None = None
-    """With "early_bird": steps from one look to the next; none: a fiftieth of the training."""
+    """With "early_bird": steps between two masks that are compared; none: a fiftieth of the training."""
     patience: Annotated[int, Field(ge=2, le=10**4)] = 5
-    """With "early_bird": the newest mask is compared with all others of so many."""
+    """With "early_bird": how many consecutive masks must agree."""
     tolerance: Share | None = None
-    """With "early_bird": the largest distance between them; none: 0.2, or 0.1 with the published rule."""
+    """With "early_bird": how far apart they may be; none: 0.2, or 0.1 with the published rule."""
     rule: Literal["corrected", "published"] = "corrected"
-    """With "early_bird": distances corrected for chance and held against noise, or as You et al. (2020) have them."""
+    """With "early_bird": distances corrected for chance and tested against noise, or as in You et al. (2020)."""
     gamma_l1: NonNegative = 0.0
-    """With "early_bird": L1 penalty on norm scales while it is searched; 1e-4 in the original."""
+    """With "early_bird": weight of an L1 penalty on norm scales during the search; 1e-4 in You et al. (2020)."""
     after: Literal["continue", "rewind"] = "continue"
-    """With "early_bird": go on from the step at which it emerged, or from ``rewind_to``."""
+    """With "early_bird": train on from the step at which the mask was found, or rewind to ``rewind_to``."""
     multiple: Units = 1
-    """With "early_bird": how many channels a group keeps is rounded to multiples of this."""
+    """With "early_bird": round the number of channels in each group to multiples of this."""
     widths: Annotated[tuple[Units, ...], Listed, Many] = ()
-    """With "widths": the family's keyword ``width``, one after the other."""
+    """With "widths": the widths to train."""
     widen: Word = "width"
-    """With "widths": the keyword that is varied."""
+    """With "widths": the keyword of the family that is varied."""
     rewind_to: Natural = 0
-    """Steps."""
+    """The training step to rewind to."""
     rewind: Literal["weights", "lr", "none"] = "weights"
     """What is rewound: weights and learning rate, the learning rate alone, or nothing (fine-tuning)."""
     optimizer_state: Literal["rewound", "fresh"] = "rewound"
@@ -147,11 +147,11 @@ class Search(Section):
     scope: Literal["layer", "component", "global", "erk"] = "component"
     """Which weights are ranked together: each layer, each network, all, or each layer at ERK densities."""
     prune: Annotated[tuple[Word, ...], Listed, Many] = ()
-    """Components; empty: every one."""
+    """Components to prune; empty: all."""
     other: Literal["rewound", "fresh", "trained"] = "rewound"
-    """What the components that are not pruned start each round from."""
+    """Where components that are not pruned start each round: rewound, newly initialized, or as trained."""
     exempt: Annotated[tuple[Word, ...], Listed, Many] = ()
-    """Patterns of parameter names."""
+    """Patterns of parameter names that are not pruned, as in `decoder.*`."""
     seeds: Seeds = 3
     """Repetitions; a verdict needs at least three."""
     controls: Annotated[tuple[Control, ...], Listed, Many] = ()
@@ -184,65 +184,65 @@ class Quality(Section):
     """[quality]: how good is measured."""
 
     samples: Annotated[int, Field(ge=2, le=10**9)] | None = None
-    """None: as many as the split has."""
+    """Samples to draw for metrics; none: as many as the split has images."""
     checkpoints: Few = 1
-    """Figures are the mean of the last so many."""
+    """Average metrics over this many of the last checkpoints."""
     frechet: bool = True
-    """Whether samples are compared with real images at all."""
+    """Whether to compute the metrics of samples."""
     figures: Annotated[tuple[SampleFigure, ...], Listed, Many] | None = None
-    """Which figures of samples; none: every one that the features allow."""
+    """Which metrics of samples to compute; none: all that the features allow."""
     features: Literal["own", "inception"] = "own"
-    """A small classifier of the data itself, or the Inception network of the FID."""
+    """The network that computes features: a small classifier of the data, or the Inception network of the FID."""
     inception: Word | None = None
-    """The Inception network's weights file; none: torch-fidelity's download."""
+    """The file of the Inception network's weights; none: the one that torch-fidelity downloads."""
     downstream: bool = False
-    """Whether to train a classifier on samples (`accuracy_on_samples`)."""
+    """Whether to train a classifier on samples, for the metric `accuracy_on_samples`."""
     train: bool = False
-    """Whether to take the figures on the training split too."""
+    """Whether to compute the metrics on training images too."""
     curve: Annotated[int, Field(ge=0, le=10**4)] = 0
-    """Evaluations on validation along the training, for the early-stopping step."""
+    """How often to evaluate on validation during training, to find the early-stopping step."""
     patience: Few = 3
-    """The early-stopping step is that of the best evaluation before so many in a row brought less than..."""
+    """Evaluations without improvement after which training would have stopped."""
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """...this fraction of improvement."""
+    """The fraction by which an evaluation has to improve to count."""
 
 
 class Transfer(Section):
     """[transfer]: a ticket carried from a source into this recipe's networks, and what it must beat."""
 
     source: Word | None = None
-    """A recipe, a run or a ticket; none: the command line names it."""
+    """The recipe, run or ticket to transfer from; none: the command line names it."""
     routes: Annotated[dict[Word, Word], Many] = Field(default={})
-    """Path in the source -> path in the target, of components or layers; empty: what fits of a known pair."""
+    """Path in the source -> path in the target, of components or layers; empty: what is usual for the two families."""
     match: Literal["name", "order"] = "name"
-    """How the layers below a route find one another."""
+    """How layers below a route are matched: by name, or by their order."""
     partial: bool = False
-    """Whether layers that do not fit may be left out."""
+    """Leave out layers that do not fit, instead of refusing the transfer."""
     moves: Moves = "weights"
-    """The mask with the source's early weights, alone, with the trained ticket's signs, or its trained weights."""
+    """What moves: the mask with early weights, the mask alone, with trained signs, or with trained weights."""
     rest: Share | None = None
-    """The density that layers which got nothing are pruned to; none: they stay dense."""
+    """Density to which layers without a counterpart are pruned; none: they stay dense."""
     widths: bool = False
-    """Whether the ticket is stretched or shrunk to other numbers of channels."""
+    """Whether to fit the ticket to another number of channels."""
     deepen: Literal["interpolate", "append"] | None = None
-    """How layers repeat in a deeper target: each in place, or all of them again."""
+    """How layers are repeated in a deeper target: each one in place, or the whole sequence again."""
     noise: NonNegative = 0.0
-    """Of moved weights, relative to each layer's standard deviation: parts the copies in a wider target."""
+    """Noise on transferred weights, as a multiple of each layer's root mean square; makes copies differ."""
     scale: bool = False
-    """Whether the survivors of a mask that moves alone are scaled by (kept fraction of the layer)^-1/2."""
+    """With `moves = "mask"`: scale the kept weights by (kept fraction of the layer)^-1/2."""
     align: Natural = 0
-    """Steps of dense training of the target after which the source's channels are matched with its own; 0: not."""
+    """Dense training steps of the target before its channels are matched with the source's; 0: no matching."""
     rounds: Annotated[tuple[Count, ...], Listed, Field(min_length=1, max_length=LISTED)] | None = None
-    """The target's rounds at which a ticket is carried over; none: those of its controls."""
+    """Rounds of the target at which a ticket is transferred; none: those of its controls."""
     controls: Annotated[tuple[OfTransfer, ...], Listed, Many] | None = None
-    """What the transferred ticket must beat; none: what goes with ``moves``."""
+    """Controls of the transfer; none: those that fit ``moves``."""
 
 
 class Sections(Section):
     """All sections of a recipe, in the order of the file; one that may be None may be lacking altogether."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    """The first of seeds that are chosen by hand; none: they follow from the claim's hash, and without one from 0."""
+    """First seed, to choose seeds by hand; none: they follow from the claim's hash, or start at 0 without a claim."""
     task: TaskChoice
     data: Data
     train: Train

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+from gentickets_cli.help import Command
 
 HEAD = """# Commands
 
@@ -31,14 +32,22 @@ def section(group: Any, name: str, parent: click.Context, level: int = 2) -> Ite
     yield f"\n{'#' * level} {context.command_path}\n"
     yield _fenced(f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}")
     yield prose(command.help or "")
-    records = [option.get_help_record(context) for option in command.get_params(context)]
-    if rows := [row for row in records if row and row[1]]:
-        yield "\n| option | meaning |\n|---|---|"
-        yield "\n".join(f"| `{names}` | {cell(meaning)} |" for names, meaning in rows)
-    yield prose(command.epilog or "")
+    for heading, options in sections(command, context).items():
+        records = [record for option in options if (record := option.get_help_record(context))]
+        yield f"\n| {heading} | |\n|---|---|"
+        yield "\n".join(f"| `{names}` | {cell(meaning)} |" for names, meaning in records)
+    if examples := getattr(command, "examples", ()):
+        yield "\n```bash\n" + "\n".join(examples) + "\n```\n"
     if isinstance(command, click.Group):
         for sub in command.list_commands(context):
             yield from section(command, sub, context, level + 1)
+
+
+def sections(command: click.Command, context: click.Context) -> dict[str, list[click.Parameter]]:
+    """Heading -> options below it, as in the help; those of a group stand under one heading."""
+    if isinstance(command, Command):
+        return command.sections(context)
+    return {} if isinstance(command, click.Group) else {"Options": command.get_params(context)}
 
 
 def prose(text: str) -> str:

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbconvert import MarkdownExporter
 
 
-def page(notebook: Path) -> tuple[str, dict[str, bytes]]:
+def page(path: Path) -> tuple[str, dict[str, bytes]]:
     """The Markdown of a notebook, and its pictures by file name."""
-    exporter = MarkdownExporter()
-    text, resources = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
+    notebook = nbformat.read(path, as_version=4)
+    text, resources = MarkdownExporter().from_notebook_node(notebook)
     pictures: dict[str, bytes] = {}
     for name, content in resources["outputs"].items():
-        own = f"{notebook.stem}-{name}"
+        own = f"{path.stem}-{name}"
         text = text.replace(f"({name})", f"({own})")
         pictures[own] = content
-    note = f"> This page is the notebook `docs/tutorials/{notebook.name}` with the outputs of its last run.\n"
-    return re.sub(r"^(# .*\n)", rf"\1\n{note}\n", text, count=1, flags=re.MULTILINE), pictures
+    text = re.sub(r"\]\(([\w-]+)\.ipynb\)", r"](\1.md)", text)
+    note = f"The notebook is `docs/tutorials/{path.name}`. {_made(notebook.metadata.get('gentickets', {}))}"
+    return re.sub(r"^(# .*\n)", rf"\1\n*{note}*\n", text, count=1, flags=re.MULTILINE), pictures
+
+
+def _made(by: Mapping[str, Any]) -> str:
+    """With what the outputs were made; nothing where there are none."""
+    if not by:
+        return ""
+    return (
+        f"Its outputs were made on {by['date']} with gentickets {by['gentickets']} (commit {by['commit']}), PyTorch "
+        f"{by['torch']} and Python {by['python']} on {by['system']} with {by['cores']} cores."
+    )

@@ -33,6 +33,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from gentickets.actions.next_steps import NextSteps
     from gentickets.actions.portable import Portables
     from gentickets.recipe import Recipe
 
@@ -80,6 +81,7 @@ def find(
     rounds and the verdict on the recipe's claim, and writes a report into the run folder. The same command resumes
     a run that was stopped.
     """
+    from gentickets.actions.next_steps import next_steps
     from gentickets.actions.portable import check_portable, write_portables
     from gentickets.experiment.options import Options
     from gentickets.experiment.run import failed, results_of
@@ -108,15 +110,17 @@ def find(
             run_recipe(loaded, folder, options, resume=resume, listener=progress)
         made = write_portables(folder, loaded, needed) if portable else None
         settle_matplotlib()
-        from gentickets.report import write_report  # it imports matplotlib, which no error before should wait for
+        from gentickets.report import read_run, write_report  # matplotlib, which no error before should wait for
 
         written = write_report([folder])
     from .show import print_summary
 
-    print_summary(written, as_json)
+    following = next_steps(read_run(folder), options)
+    print_summary(written, as_json, following.as_dict())
     note(f"report: {written.page}")
     if made is not None:
         _tell(made)
+    print_next_steps(following)
     return int(failed(results_of(RunFolder(folder), loaded)))
 
 
@@ -131,6 +135,15 @@ def claim_folder(recipe: Recipe, folder: Path, anew: bool) -> Path:
     if (place := free_folder(recipe, folder)) != folder:
         note(f"the new claim is in {place}; {folder} stays as it is")
     return place
+
+
+def print_next_steps(following: NextSteps) -> None:
+    """The ticket, and the commands that lead on, to stderr."""
+    if following.ticket is not None:
+        note(f"ticket: {following.ticket}")
+    width = max(len(step.purpose) for step in following.steps)
+    for step in following.steps:
+        note(f"  {step.purpose.ljust(width)}  {step.command}")
 
 
 def _tell(made: Portables) -> None:

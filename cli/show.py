@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from gentickets.tickets import Ticket
 
 
-def print_summary(report: Report, as_json: bool) -> None:
-    """The table and the verdict of each run."""
+def print_summary(report: Report, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+    """The table and the verdict of each run; as JSON with what else is known of it."""
     from gentickets.report import table as rows_of
 
     if as_json:
-        emit([{"report": report.page, **summary.as_dict()} for summary in report.summaries], True)
+        emit([{"report": report.page, **(more or {}), **summary.as_dict()} for summary in report.summaries], True)
         return
     for summary in report.summaries:
         table(replace(rows_of(summary), title=summary.name if len(report.summaries) > 1 else ""))

@@ -167,6 +167,16 @@ def of_samples(name: str | None) -> bool:
     return row is not None and row.of == "samples"
 
 
+def averaged(name: str | None) -> bool:
+    """Whether a metric is a mean over images, each of which has a value of its own.
+
+    >>> averaged("negative_elbo"), averaged("frechet")
+    (True, False)
+    """
+    row = known(name)
+    return row is not None and row.averaged
+
+
 def floor_of(name: str, own: Mapping[str, Floor] | None = None) -> Floor | None:
     """What the best possible model reaches in a metric, as its family says (``own``), else as its row does.
 
@@ -200,7 +210,8 @@ def declare(names: Iterable[str], ways: Mapping[str, object]) -> None:
 def _declare(name: str, way: object) -> None:
     if way is not None and way not in get_args(Way):
         raise TicketError(f"better['{name}'] is {way!r}; it must be 'lower', 'higher' or None")
-    row = Metric(name, name.replace("_", " "), way, "images", (), "the family's own")  # type: ignore[arg-type]
+    title = name.replace("_", " ")
+    row = Metric(name, title, way, "images", (), "the family's own", averaged=True)  # type: ignore[arg-type]
     if (there := known(name)) is not None and there.better != way:
         whose = "gentickets'" if name in _ROWS else "another run's"
         raise TicketError(f"the figure '{name}' is declared {way} here, and {whose} is {there.better}: rename it")

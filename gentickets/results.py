@@ -106,6 +106,9 @@ class Result:
     """The SHA-256 that `ticket.safetensors` states of itself; None where there is none."""
     network: str | None = None
     """The same of `trained.safetensors`, which a run may drop later."""
+    images: str | None = None
+    """The same of `images.safetensors`, which holds the claim's metric of every single test image. None, and not on
+    disk, where the metric is no mean over images, and in runs of versions that did not store it."""
     pictures: dict[str, str] = field(default_factory=dict)
     """File -> SHA-256 of its samples and reconstructions."""
     taken_from: str | None = None
@@ -113,6 +116,8 @@ class Result:
     random_seed: int | None = None
     """The seed that its weights, data order and noise follow from, derived from the claim's hash; None, and not on
     disk, where that is ``seed`` itself."""
+    folder: Path | None = field(default=None, init=False, repr=False, compare=False)
+    """Where it was read from; not on disk."""
     better: dict[str, Way | None] = field(default_factory=dict)
     """Which way the figures of a plugin's family are good, where it says so; on disk only then."""
 
@@ -123,7 +128,8 @@ class Result:
     def to_json(self) -> str:
         """The text of `result.json`."""
         told = asdict(self)
-        for rare in ("better", "floors", "random_seed"):
+        del told["folder"]
+        for rare in ("better", "floors", "random_seed", "images"):
             if told[rare] in (None, {}):
                 del told[rare]
         return json_bytes(told, FORMAT).decode()
@@ -143,7 +149,9 @@ def read_result(path: Path) -> Result:
     told = check_fields(raw, path)
     check_place(raw, path)
     check_files(raw, path)
-    return _made(told, path)
+    found = _made(told, path)
+    object.__setattr__(found, "folder", path.parent)
+    return found
 
 
 def _made(told: Mapping[str, Any], where: Path) -> Result:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +15,15 @@ from torch import Tensor
 from gentickets.errors import Status, TicketError
 from gentickets.files import split_header
 from gentickets.files.belonging import check_beside
-from gentickets.files.tensor_header import DAMAGED, FORMAT, KEY, MOST_BYTES, stated_size
+from gentickets.files.tensor_header import (
+    DAMAGED,
+    KEY,
+    MOST_BYTES,
+    content_digest,
+    sorted_json,
+    stated,
+    stated_size,
+)
 from gentickets.tickets import Tensors
 
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
@@ -41,8 +47,8 @@ def pack(kind: str, tensors: Tensors, header: Mapping[str, Any]) -> bytes:
     Equal content gives equal bytes.
     """
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    told = {**_told(kind, header), "sha256": content_hash(kind, plain, header)}
-    return safetensors.torch.save(plain, {KEY: _sorted_json(told)})
+    told = {**stated(kind, header), "sha256": content_hash(kind, plain, header)}
+    return safetensors.torch.save(plain, {KEY: sorted_json(told)})
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -112,17 +118,8 @@ def _what_else(data: bytes, where: Path) -> str:
 
 def content_hash(kind: str, tensors: Tensors, header: Mapping[str, Any]) -> str:
     """SHA-256 over format, kind, header, and the name, type, shape and bytes of every tensor."""
-    digest = hashlib.sha256(_sorted_json(_told(kind, header)).encode())
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
-        digest.update(f"\n{name}\t{value.dtype}\t{tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _told(kind: str, header: Mapping[str, Any]) -> dict[str, Any]:
-    return {"format": FORMAT, "kind": kind, "header": dict(header)}
-
-
-def _sorted_json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    values = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    return content_digest(kind, header, (
+        (name, str(value.dtype), tuple(value.shape), value.reshape(-1).view(torch.uint8).numpy().data)
+        for name, value in values.items()
+    ))  # fmt: skip

@@ -20,6 +20,7 @@ from gentickets.experiment.options import Options
 from gentickets.experiment.start_record import record_of
 from gentickets.experiment.stored_recipe import check_size
 from gentickets.experiment.transfer_source import StoredSource
+from gentickets.files.belonging import IMAGES, PICTURES, TICKET, TRAINED
 from gentickets.masks import Mask, full_mask, prunable_layers
 from gentickets.recipe import Recipe, Transfer, diff, ticket_recipe, with_changes
 from gentickets.recipe.declared import recipe_of_record
@@ -34,7 +35,7 @@ from gentickets.transfer.alignment import require_alike
 
 MOST_SEEN = 0.01
 """Share of the target's test images that a source may have seen: data sets hold duplicates of their own."""
-ADOPTED = ("ticket.safetensors", "trained.safetensors", "samples.png", "reconstructions.png")
+ADOPTED = (TICKET, TRAINED, IMAGES, *PICTURES)
 """The files of a finished round that are taken over, before its result, which means that they are all there."""
 SAME = ("device", "threads", "plugins", "versions", "definitions")
 """What must be alike for the rounds of another run to be those that this one would have."""

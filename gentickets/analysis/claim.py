@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from gentickets.analysis.contrast import ALPHA, paired
 from gentickets.analysis.convergence import convergence_of
+from gentickets.analysis.interim_analyses import judged_results
 from gentickets.analysis.levels import Judged, judge_levels, level_on_validation
 from gentickets.analysis.results import RunResults
 from gentickets.analysis.terms import ClaimTerms
@@ -135,7 +136,8 @@ class _Judge:
         ]
         unfinished = short.unfinished if short else {}
         warned = warnings_of(run, own.round, self.terms.metric, unfinished)
-        notes = dict.fromkeys([*own.reasons, *cautions, *warned, *self._about_margin(short), *self.blank.notes])
+        about = [*self._about_margin(short), *self._with_images(own, levels)]
+        notes = dict.fromkeys([*own.reasons, *cautions, *warned, *about, *self.blank.notes])
         return replace(verdict, sentence=told, levels=tuple(levels), notes=tuple(notes))
 
     def _cautions(self, verdict: Verdict) -> list[str]:
@@ -161,6 +163,16 @@ class _Judge:
         best = self.run.values(BUDGET, 0, self.terms.metric, "test")
         gain = paired(best, dense, higher=self.terms.higher)
         return of_margin.notes(self.run.recipe, short.margin, None if gain is None else -gain.mean)
+
+    def _with_images(self, own: LevelVerdict, levels: Sequence[LevelVerdict]) -> list[str]:
+        """Whether the verdict would stand if the error over test images counted too, where that is known."""
+        known = own.tested and own.short is not None and all(one.images is not None for one in own.short.tests)
+        if not known or self.terms.terms.images == "sample":
+            return []
+        sampled = replace(self.terms, terms=replace(self.terms.terms, images="sample"))
+        rounds = [level.round for level in levels]
+        found = judge_levels(self.run, rounds, own.round, sampled, self.blank.chosen).levels[rounds.index(own.round)]
+        return [] if found.word == own.word else [say.with_images(found.word)]
 
     def _hollow(self, round: int) -> bool:
         return self.run.claims_samples and bool(self.run.collapsed(TICKET, round))
@@ -205,25 +217,6 @@ class _Judge:
             text += "and each is shown to be beyond it on test."
             return replace(blank, word=WORSE, tested=True, sentence=f"{text} {say.budget_sentence(blank)}".strip())
         return replace(blank, sentence=f"UNDECIDED: {why.NOTHING_WITHIN} {say.budget_sentence(blank)}".strip())
-
-
-def judged_results(whole: RunResults, declared: int | None) -> tuple[RunResults, tuple[str, ...]]:
-    """The results of the seeds that the claim is judged by, and a sentence where there are others.
-
-    Sizes of interim analyses are declared beforehand: seeds that are added until a test passes would find false wins.
-    """
-    recipe = whole.recipe
-    claim, asked = recipe.claim, recipe.search.seeds
-    if claim is None or not declared or asked <= declared:
-        return whole, ()
-    sizes = tuple(declared * 2**number for number in range(claim.looks))
-    judged = max((size for size in sizes if size <= asked), default=declared)
-    if judged == asked:
-        return whole, ()
-    first = set(whole.seeds[:judged])
-    fewer = recipe.model_copy(update={"search": recipe.search.model_copy(update={"seeds": judged})})
-    told = say.seeds_not_tested(sizes, judged, asked)
-    return RunResults([result for result in whole.all if result.seed in first], fewer, whole.path), (told,)
 
 
 def claim_round(results: Sequence[Result], recipe: Recipe) -> int | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gentickets.analysis.comparison import values_or_why
 from gentickets.analysis.results import RunResults
@@ -13,6 +16,8 @@ from gentickets.statistics.evidence import Arms
 
 Values = Mapping[int, float]
 """Seed -> value."""
+Images = Mapping[int, NDArray[np.float32]]
+"""Seed -> the metric of every single test image (images)."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Gathered:
     """Arms that the claim declares, there or not."""
     unfinished: Mapping[str, str] = field(default_factory=dict)
     """Arm -> why it is not compared."""
+    images: Mapping[str, Images] = field(default_factory=dict)
+    """``ticket``, ``dense`` and the controls' arms -> the metric of every single test image, where it is stored."""
 
     @property
     def seeds(self) -> list[int]:
@@ -34,14 +41,51 @@ class Gathered:
         return sorted(self.ticket.keys() & self.dense.keys())
 
     def arms(self, terms: ClaimTerms) -> Arms:
-        """The same as arrays over those seeds, less being better."""
+        """The same as arrays over those seeds, less being better; with single images where those decide too."""
 
         def values(of: Values) -> list[float]:
             return [of[seed] for seed in self.seeds]
 
         controls = {arm: terms.losses(values(own)) for arm, own in self.controls.items()}
         controls |= {arm: terms.losses([float("nan")] * len(self.seeds)) for arm in self._more_unfinished}
-        return Arms(terms.losses(values(self.ticket)), terms.losses(values(self.dense)), controls, self.declared)
+        images = self._all_images(terms) if terms.terms.images == "sample" else None
+        ticket, dense = terms.losses(values(self.ticket)), terms.losses(values(self.dense))
+        return Arms(ticket, dense, controls, self.declared, images)
+
+    def of_images(self, terms: ClaimTerms) -> Arms | None:
+        """The arms that have values of single images for every seed, as arrays (seeds, images).
+
+        None where the ticket or the dense model has none, or not of the same images.
+        """
+        known = {arm: terms.losses(found) for arm in self.images if (found := self._stacked(arm)) is not None}
+        size = known[TICKET].shape if TICKET in known else None
+        if size is None or DENSE not in known:
+            return None
+        same = {arm: values for arm, values in known.items() if values.shape == size}
+        if DENSE not in same:
+            return None
+        controls = {arm: values for arm, values in same.items() if arm not in (TICKET, DENSE)}
+        return Arms(same[TICKET], same[DENSE], controls, self.declared)
+
+    @property
+    def without_images(self) -> list[str]:
+        """The arms that are compared and have no values of single images for some seed."""
+        return [arm for arm in (TICKET, DENSE, *self.controls) if self._stacked(arm) is None]
+
+    def _all_images(self, terms: ClaimTerms) -> Arms | None:
+        """The same where every arm has them; arms that are not there are not finite."""
+        found = self.of_images(terms)
+        if found is None or not self.controls.keys() <= found.controls.keys():
+            return None
+        missing = {arm: np.full_like(found.ticket, np.nan) for arm in self._more_unfinished}
+        return replace(found, controls={**found.controls, **missing})
+
+    def _stacked(self, arm: str) -> NDArray[np.float64] | None:
+        own = self.images.get(arm, {})
+        if not self.seeds or any(seed not in own for seed in self.seeds):
+            return None
+        several = [own[seed].astype(float) for seed in self.seeds]
+        return np.stack(several) if len({one.shape for one in several}) == 1 else None
 
     @property
     def _more_unfinished(self) -> list[str]:
@@ -55,6 +99,10 @@ def gathered(results: RunResults, round: int, terms: ClaimTerms, *, longer: bool
     ticket = results.values(str(ArmName(TICKET, longer=longer)), round, terms.metric, "test")
     dense = results.values(dense_arm, results.round_of(dense_arm, round) if longer else 0, terms.metric, "test")
     declared = _declared(results, terms, longer)
+    images = {
+        TICKET: results.single_images(str(ArmName(TICKET, longer=longer)), round, terms.metric),
+        DENSE: results.single_images(dense_arm, results.round_of(dense_arm, round) if longer else 0, terms.metric),
+    }
     controls: dict[str, Values] = {}
     unfinished: dict[str, str] = {}
     for arm in dict.fromkeys((*declared, *_more(results, terms, longer))):
@@ -63,7 +111,8 @@ def gathered(results: RunResults, round: int, terms: ClaimTerms, *, longer: bool
             unfinished[arm] = found
         else:
             controls[arm] = found
-    return Gathered(ticket, dense, controls, declared, unfinished)
+            images[arm] = results.single_images(arm, round, terms.metric)
+    return Gathered(ticket, dense, controls, declared, unfinished, images)
 
 
 def _declared(results: RunResults, terms: ClaimTerms, longer: bool) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gentickets.analysis.results import RunResults
 from gentickets.analysis.run_verdict import InterimAnalysis
+from gentickets.analysis.text import claim as say
 from gentickets.analysis.text.format import listed, numbered
 from gentickets.errors import TicketError
 from gentickets.recipe import Recipe
@@ -19,6 +21,25 @@ def interim_analysis_of(recipe: Recipe, record: Mapping[str, Any]) -> InterimAna
     sizes = tuple(int(declared or asked) * 2**number for number in range(claim.looks))
     number = sum(size <= asked for size in sizes)
     return InterimAnalysis(number=number, of=claim.looks, alpha=claim.alpha, seeds=sizes)
+
+
+def judged_results(whole: RunResults, declared: int | None) -> tuple[RunResults, tuple[str, ...]]:
+    """The results of the seeds that the claim is judged by, and a sentence where there are others.
+
+    Sizes of interim analyses are declared beforehand: seeds that are added until a test passes would find false wins.
+    """
+    recipe = whole.recipe
+    claim, asked = recipe.claim, recipe.search.seeds
+    if claim is None or not declared or asked <= declared:
+        return whole, ()
+    sizes = tuple(declared * 2**number for number in range(claim.looks))
+    judged = max((size for size in sizes if size <= asked), default=declared)
+    if judged == asked:
+        return whole, ()
+    first = set(whole.seeds[:judged])
+    fewer = recipe.model_copy(update={"search": recipe.search.model_copy(update={"seeds": judged})})
+    told = say.seeds_not_tested(sizes, judged, asked)
+    return RunResults([result for result in whole.all if result.seed in first], fewer, whole.path), (told,)
 
 
 def with_seeds_for(

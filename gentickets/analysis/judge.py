@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gentickets.analysis.claim import judged_results
 from gentickets.analysis.convergence import convergence_of
 from gentickets.analysis.diagnostics import diagnostics_of
-from gentickets.analysis.interim_analyses import interim_analysis_of
+from gentickets.analysis.interim_analyses import interim_analysis_of, judged_results
 from gentickets.analysis.outlook import outlook_of
 from gentickets.analysis.results import RunResults
 from gentickets.analysis.run import Run, facts_of, read_run

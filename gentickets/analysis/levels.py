@@ -106,7 +106,7 @@ def _untested(results: RunResults, round: int, terms: ClaimTerms, found: Gathere
         return UNDECIDED, say.seeds_missing(waiting, seeds, results.required_seeds)
     if seeds < LEAST_SEEDS:
         return UNDECIDED, say.few_seeds(seeds, LEAST_SEEDS)
-    return _flattered(results, round) or _without_share(found, terms) or ("", "")
+    return _flattered(results, round) or _without_share(found, terms) or _without_images(found, terms) or ("", "")
 
 
 def _broke(results: RunResults, arm: str, round: int, seed: int) -> bool:
@@ -125,6 +125,12 @@ def _flattered(results: RunResults, round: int) -> tuple[str, str] | None:
 def _without_share(found: Gathered, terms: ClaimTerms) -> tuple[str, str] | None:
     refused = terms.margin.refused(found.arms(terms).dense)
     return None if refused is None else (UNDECIDED, why.no_share(refused))
+
+
+def _without_images(found: Gathered, terms: ClaimTerms) -> tuple[str, str] | None:
+    """Where test images count as a sample, every arm that is compared needs the metric of single ones."""
+    lacking = found.without_images if terms.terms.images == "sample" else []
+    return (UNDECIDED, why.no_images(lacking)) if lacking else None
 
 
 def _with_longer(results: RunResults, level: _Level, terms: ClaimTerms, taken: Sequence[int]) -> _Level:
@@ -153,7 +159,10 @@ def _longer_untested(results: RunResults, round: int, terms: ClaimTerms, found: 
     if len(found.seeds) < len(results.seeds):
         return "The longer arms are not finished."
     refused = terms.margin.refused(found.arms(terms).dense)
-    return "" if refused is None else why.no_share(refused, longer=True)
+    if refused is not None:
+        return why.no_share(refused, longer=True)
+    lacking = _without_images(found, terms)
+    return "" if lacking is None else lacking[1]
 
 
 def _decided(

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gentickets.analysis.claim import judged_results
 from gentickets.analysis.gathered import gathered
+from gentickets.analysis.interim_analyses import judged_results
 from gentickets.analysis.results import RunResults
 from gentickets.analysis.run import Run
 from gentickets.analysis.run_verdict import InterimAnalysis, Outlook

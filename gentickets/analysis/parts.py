@@ -15,7 +15,7 @@ from gentickets.analysis.text.format import Spread
 from gentickets.arms import DENSE, ArmName
 from gentickets.statistics.evidence import Evidence, contrasts
 from gentickets.statistics.paired import moments
-from gentickets.statistics.twoway import half_width
+from gentickets.statistics.twoway import half_width, image_error
 
 Array = NDArray[np.float64]
 
@@ -28,6 +28,8 @@ class PartMaker:
         self.found, self.terms, self.longer = found, terms, longer
         self.arms = found.arms(terms)
         self.values = contrasts(self.arms, terms.margin)
+        single = found.of_images(terms)
+        self.single = {} if single is None else contrasts(single, terms.margin)
         self.room = _mean(terms.margin.room_of(self.arms.dense))
         self.lead = _mean(terms.margin.lead_of(self.arms.dense))
         opponents = len(found.declared)
@@ -35,18 +37,13 @@ class PartMaker:
         self.of_dense = blame / (opponents + 1) if longer else blame
         self.of_control = blame / max(1, opponents + longer)
 
-    def part(
-        self, seen: Evidence | None, taken: Sequence[int], errors: dict[str, float] | None = None
-    ) -> LevelPart | None:
-        """The part; ``seen`` None: nothing is tested, so that there are differences and intervals alone.
-
-        ``errors``: the standard error over test images of each contrast, where it decides.
-        """
+    def part(self, seen: Evidence | None, taken: Sequence[int]) -> LevelPart | None:
+        """The part; ``seen`` None: nothing is tested, so that there are differences and intervals alone."""
         ticket, dense = Spread.of(self.found.ticket), Spread.of(self.found.dense)
         if ticket is None or dense is None or not self.found.seeds:
             return None
-        against = self._tested(DENSE, self.found.dense, seen, taken, errors or {})
-        controls = [self._tested(arm, own, seen, taken, errors or {}) for arm, own in self.found.controls.items()]
+        against = self._tested(DENSE, self.found.dense, seen, taken)
+        controls = [self._tested(arm, own, seen, taken) for arm, own in self.found.controls.items()]
         floor = self.terms.margin.floor
         return LevelPart(
             ticket=ticket,
@@ -60,41 +57,43 @@ class PartMaker:
             opponents=len(self.found.declared),
         )
 
-    def _tested(
-        self, arm: str, own: Values, seen: Evidence | None, taken: Sequence[int], errors: dict[str, float]
-    ) -> Tested:
-        values = self.values[arm]
+    def _tested(self, arm: str, own: Values, seen: Evidence | None, taken: Sequence[int]) -> Tested:
         spread = Spread.of(own)
         loss = paired(self.found.ticket, own, higher=self.terms.higher)
         if loss is None or spread is None:
             raise ValueError(f"'{arm}' has no seeds in common with the ticket")  # the part is None then
-        at = [_analysis(values[:size]) for size in taken] or [_analysis(values)]
-        good, bad = (None, None) if seen is None else self._sides(arm, seen, at, errors.get(arm))
+        at = [self._analysis(arm, size) for size in taken] or [self._analysis(arm, len(self.found.seeds))]
+        good, bad = (None, None) if seen is None else self._sides(arm, seen, at)
         return Tested(
             arm=arm, control=ArmName.of(arm).base, declared=arm == DENSE or arm in self.found.declared,
-            spread=spread, loss=loss, n=at[-1].n, mean=at[-1].mean, se=at[-1].se, images=errors.get(arm),
+            spread=spread, loss=loss, n=at[-1].n, mean=at[-1].mean, se=at[-1].se, images=at[-1].images,
             analyses=tuple(at), good=good, bad=bad,
         )  # fmt: skip
 
-    def _sides(
-        self, arm: str, seen: Evidence, at: Sequence[Analysis], images: float | None
-    ) -> tuple[Side, Side | None]:
+    def _analysis(self, arm: str, seeds: int) -> Analysis:
+        mean, error, n = moments(self.values[arm][:seeds])
+        single = self.single.get(arm)
+        images = None if single is None else float(image_error(single[:seeds]))
+        return Analysis(n, float(mean), float(error) if n > 1 else float("inf"), images)
+
+    def _sides(self, arm: str, seen: Evidence, at: Sequence[Analysis]) -> tuple[Side, Side | None]:
         """Praise and blame; against dense less is better, over a control more."""
         if arm == DENSE:
-            good = self._side(seen.within, self.praise, at, images, 1, self.room)
-            return good, self._side(seen.worse, self.of_dense, at, images, -1, self.room)
-        good = self._side(seen.ahead[arm], self.praise, at, images, -1, self.lead)
+            good = self._side(seen.within, self.praise, at, 1, self.room)
+            return good, self._side(seen.worse, self.of_dense, at, -1, self.room)
+        good = self._side(seen.ahead[arm], self.praise, at, -1, self.lead)
         behind = seen.behind.get(arm)
-        bad = None if behind is None else self._side(behind, self.of_control, at, images, 1, self.lead)
+        bad = None if behind is None else self._side(behind, self.of_control, at, 1, self.lead)
         return good, bad
 
-    def _side(
-        self, p: Array, size: float, at: Sequence[Analysis], images: float | None, way: int, offset: float
-    ) -> Side:
+    def _side(self, p: Array, size: float, at: Sequence[Analysis], way: int, offset: float) -> Side:
         """One direction: the contrast is below (``way`` 1) or above (-1) zero; the bound has the offset in it."""
-        plan = self.terms.terms.plan
+        plan, sample = self.terms.terms.plan, self.terms.terms.images == "sample"
         nominal = plan.nominal(size)[: len(at)].tolist()
-        ends = [one.mean + way * _width(size, one, images) for size, one in zip(nominal, at, strict=True)]
+        ends = [
+            one.mean + way * _width(size, one, one.images if sample else None)
+            for size, one in zip(nominal, at, strict=True)
+        ]
         # seeds that all give the same are tested by their sign, which has no bound unless it shows something
         ends = [
             way * float("inf") if value > size and way * end <= 0 else end
@@ -113,11 +112,6 @@ class PartMaker:
 
 def _mean(values: Array) -> float:
     return float(values.mean()) if values.size else float("nan")
-
-
-def _analysis(values: Array) -> Analysis:
-    mean, error, n = moments(values)
-    return Analysis(n, float(mean), float(error) if n > 1 else float("inf"))
 
 
 def _width(size: float, at: Analysis, images: float | None) -> float:

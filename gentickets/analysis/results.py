@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gentickets.analysis.text.format import listed
 from gentickets.arms import (
     BUDGET,
@@ -22,6 +25,8 @@ from gentickets.arms import (
     kind_of,
     reported_as,
 )
+from gentickets.files.belonging import IMAGES
+from gentickets.files.single_images import read_single_images
 from gentickets.metrics import LEADING, better, of_samples
 from gentickets.provenance import comparable
 from gentickets.recipe import Recipe
@@ -43,6 +48,7 @@ class RunResults:
         self.required_seeds = max(recipe.search.seeds, len(self.seeds))
 
         self.measured = cache(self._measured)
+        self.single_images = cache(self._single_images)
 
     @property
     def claims_samples(self) -> bool:
@@ -110,6 +116,11 @@ class RunResults:
             if value is not None and math.isfinite(value) and not self._is_apart(cell, metric):
                 found[cell.seed] = float(value)
         return found
+
+    def _single_images(self, arm: str, round: int, metric: str) -> dict[int, NDArray[np.float32]]:
+        """Seed -> the metric of every single test image (images), of the results that stored it and compare."""
+        done = (cell for cell in self.done(arm, round) if cell.images is not None and not self._is_apart(cell, metric))
+        return {cell.seed: read_single_images(cell.folder / IMAGES, metric) for cell in done if cell.folder is not None}
 
     def not_comparable(self, arm: str, round: int, metric: str) -> list[int]:
         """Seeds whose figure was measured in another way (extractor, N, averaged weights) than the run's is."""

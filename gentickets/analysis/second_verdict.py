@@ -16,7 +16,7 @@ from gentickets.analysis.parts import PartMaker
 from gentickets.analysis.results import RunResults
 from gentickets.analysis.terms import ClaimTerms
 from gentickets.analysis.tested import LevelPart
-from gentickets.arms import DENSE_WHOLE, TICKET
+from gentickets.arms import DENSE, DENSE_WHOLE, TICKET
 from gentickets.ledger import total_compute
 from gentickets.recipe.whole import whole_arms
 from gentickets.statistics.evidence import LEAST_SEEDS
@@ -60,6 +60,8 @@ def second_verdict(results: RunResults, terms: ClaimTerms, round: int) -> Second
     )  # fmt: skip
     if found is None or len(found.seeds) < max(LEAST_SEEDS, results.required_seeds):
         return blank
+    if terms.terms.images == "sample" and found.without_images:
+        return blank
     judged = judge_worth(found.arms(terms), terms.terms)
     praise, blame = terms.terms.praise, terms.terms.blame
     taken = terms.terms.plan.taken(len(found.seeds))
@@ -88,4 +90,6 @@ def _gathered(results: RunResults, terms: ClaimTerms, round: int, declared: list
     outcomes = {arm: values_or_why(results, arm, round, terms.metric) for arm in others}
     there = {arm: own for arm, own in outcomes.items() if not isinstance(own, str)}
     unfinished = {arm: why for arm, why in outcomes.items() if isinstance(why, str)}
-    return Gathered(ticket, dense, there, tuple(others), unfinished)
+    images = {arm: results.single_images(arm, round, terms.metric) for arm in (TICKET, *there)}
+    images[DENSE] = results.single_images(DENSE_WHOLE, round, terms.metric)
+    return Gathered(ticket, dense, there, tuple(others), unfinished, images)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gentickets.analysis.results import RunResults, Split
 from gentickets.arms import TICKET
@@ -44,14 +43,11 @@ class ClaimTerms:
     def of(results: RunResults, seeds: int) -> ClaimTerms:
         """Those of a run's [claim]; ``seeds`` at its first interim analysis.
 
-        Raises TicketError where the margin is a share and the metric's floor is not known, and where test images count
-        as a sample, as the metric of single images is not stored.
+        Raises TicketError where the margin is a share and the metric's floor is not known.
         """
         claim = results.recipe.claim
         if claim is None:
             raise TicketError("the recipe declares no claim; add a [claim] section")
-        if claim.images == "sample":
-            raise TicketError("test images count as a sample, and the metric of single images was not stored")
         controls = declared_controls(results.recipe)
         terms = Terms(
             margin=margin_of(results, claim, "test"), seeds=seeds, alpha=claim.alpha, analyses=claim.looks,
@@ -67,7 +63,7 @@ class ClaimTerms:
         """On the test images."""
         return self.terms.margin
 
-    def losses(self, values: Sequence[float]) -> NDArray[np.float64]:
+    def losses(self, values: ArrayLike) -> NDArray[np.float64]:
         """Values such that less is better."""
         found: NDArray[np.float64] = np.asarray(values, dtype=float) * (-1.0 if self.higher else 1.0)
         return found

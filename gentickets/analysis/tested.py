@@ -23,6 +23,8 @@ class Analysis:
     mean: float
     se: float
     """Its standard error over them."""
+    images: float | None = None
+    """Its standard error over test images; null where the metric of single images is not stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,8 @@ class Tested:
     se: float
     """Its standard error over seeds."""
     images: float | None = None
-    """The standard error over test images of the same, where it decides too."""
+    """Its standard error over test images, which decides too where the claim declares images = "sample"; null where the
+    metric of single images is not stored."""
     n: int
     """Seeds at the last analysis."""
     analyses: tuple[Analysis, ...] = ()

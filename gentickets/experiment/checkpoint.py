@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypedDict
 
 import torch
+from torch import Tensor
 
 from gentickets.accounting import Counter, energy, peak_memory, synchronize
 from gentickets.errors import TicketError
@@ -19,6 +20,11 @@ from gentickets.heartbeat import during
 from gentickets.runs.folder import RoundFolder
 from gentickets.runs.formats import read_snapshot, write_snapshot
 from gentickets.tickets import Snapshot, Tensors
+
+TENSORS = ("beside", "single")
+"""Fields of the progress that are stored as tensors."""
+SINGLE = "images of step "
+"""Before the step in a tensor's name; no parameter has a blank in its name."""
 
 
 class StatePlace(TypedDict):
@@ -62,6 +68,8 @@ class JobProgress:
     """The SHA-256 of the unit's ticket, once it is made."""
     beside: Tensors = field(default_factory=dict)
     """The best weights so far, or the masks that an early bird remembers."""
+    single: dict[int, Tensor] = field(default_factory=dict)
+    """Step -> the claim's metric of every single test image (n), of the checkpoints that were evaluated on test."""
 
     def __post_init__(self) -> None:
         self._open: list[str] = []
@@ -134,11 +142,12 @@ class JobProgress:
 def save(folder: RoundFolder, snapshot: Snapshot, progress: JobProgress, place: StatePlace) -> None:
     """Store the state of an unfinished round, keeping the one before."""
     progress.until_now()
-    told = {one.name: getattr(progress, one.name) for one in fields(progress) if one.name != "beside"}
+    told = {one.name: getattr(progress, one.name) for one in fields(progress) if one.name not in TENSORS}
     if folder.progress.is_file():
         os.replace(folder.progress, folder.older_progress)
     told |= {"seconds": dict(progress.seconds), "spent": dict(progress.spent), "place": place}
-    write_snapshot(folder.progress, snapshot, told, progress.beside)
+    single = {f"{SINGLE}{step}": values for step, values in progress.single.items()}
+    write_snapshot(folder.progress, snapshot, told, {**progress.beside, **single})
 
 
 def resume(folder: RoundFolder, place: StatePlace) -> tuple[Snapshot | None, JobProgress]:
@@ -169,4 +178,6 @@ def clear(folder: RoundFolder) -> None:
 def _progress_from(told: Mapping[str, Any], beside: Tensors) -> JobProgress:
     sums = {name: defaultdict(float, told.get(name, {})) for name in ("seconds", "spent")}
     own = {key: value for key, value in told.items() if key != "place"}
-    return JobProgress(**{**own, **sums, "beside": beside})
+    single = {int(name.removeprefix(SINGLE)): value for name, value in beside.items() if name.startswith(SINGLE)}
+    rest = {name: value for name, value in beside.items() if not name.startswith(SINGLE)}
+    return JobProgress(**{**own, **sums, "beside": rest, "single": single})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from gentickets.arms import TICKET, TWICE
 from gentickets.data import Batches
@@ -15,7 +17,8 @@ from gentickets.errors import TicketError
 from gentickets.experiment.assembly import Assembly
 from gentickets.experiment.checkpoint import JobProgress
 from gentickets.experiment.plan import Unit
-from gentickets.metrics import COMPARED, as_loss, better, known
+from gentickets.files.single_images import KIND
+from gentickets.metrics import COMPARED, as_loss, averaged, better, known
 from gentickets.metrics import metric as metric_of
 from gentickets.provenance import provenance
 from gentickets.quality import Evaluation, evaluate, floors, reconstruction_grid, sample_grid
@@ -23,6 +26,7 @@ from gentickets.quality.samples import require_all
 from gentickets.results import Figures
 from gentickets.runs.folder import RoundFolder, RunFolder
 from gentickets.tasks import Task
+from gentickets.tensorfile import pack
 from gentickets.tickets import copied, load_weights, state_of
 from gentickets.training import Training
 
@@ -85,7 +89,7 @@ class Examiner:
                     progress.best = {"step": step, "value": value}
                     progress.beside = copied(state_of(task))
             else:
-                checkpoint["test"] = self._on_test(task)
+                checkpoint["test"] = self._on_test(task, step)
         progress.checkpoints.append(checkpoint)
 
     def curve_steps(self, rewind_to: int) -> list[int]:
@@ -130,9 +134,9 @@ class Examiner:
             count = len(progress.checkpoints)
             return progress.checkpoints, "last" if count == 1 else f"mean of last {count}"
         load_weights(self.training.task, progress.beside)
+        step = int(progress.best["step"])
         with progress.counted("evaluate", self.assembly.device):
-            test = self._on_test(self.training.task)
-        step = progress.best["step"]
+            test = self._on_test(self.training.task, step)
         best = [{**found, "test": test} for found in progress.checkpoints if found["step"] == step]
         return best, f"best on validation, step {step} of {self.unit.span}"
 
@@ -187,9 +191,27 @@ class Examiner:
             if png is not None:
                 write_whole(folder.path / f"{name}.png", png)
 
-    def _on_test(self, task: Task) -> Figures:
+    def store_images(self, folder: RoundFolder, chosen: Sequence[Mapping[str, Any]]) -> None:
+        """Store the claim's metric of every single test image, the mean over the chosen checkpoints.
+
+        Nothing where the metric is no mean over images, or an earlier version has evaluated some checkpoint.
+        """
+        values = [self.progress.single.get(int(checkpoint["step"])) for checkpoint in chosen]
+        there = [one.double() for one in values if one is not None]
+        if there and len(there) == len(values):
+            metric = str(self._claimed())
+            write_whole(folder.images, pack(KIND, {metric: torch.stack(there).mean(0).float()}, {"split": "test"}))
+
+    def _claimed(self) -> str | None:
+        """The claim's metric, where it is a mean over images."""
+        claim = self.assembly.recipe.claim
+        return claim.metric if claim is not None and averaged(claim.metric) else None
+
+    def _on_test(self, task: Task, step: int) -> Figures:
         test = self.figures(task, "test")
         self.progress.provenance, self.progress.collapsed = test.provenance, test.collapsed
+        if (single := test.single.get(str(self._claimed()))) is not None:
+            self.progress.single[step] = single
         return test.figures
 
     def _metric(self, figures: Figures) -> str:

@@ -78,8 +78,9 @@ class Job(ABC):
     def _signed(self, result: Result) -> Result:
         """The result, saying whose it is and of which files."""
         ticket, network = sha256_of(self.folder.ticket), sha256_of(self.folder.trained)
-        pictures = pictures_of(self.folder.path)
-        return replace(result, run=self.place["run"], ticket=ticket, network=network, pictures=pictures)
+        pictures, images = pictures_of(self.folder.path), sha256_of(self.folder.images)
+        own = self.place["run"]
+        return replace(result, run=own, ticket=ticket, network=network, images=images, pictures=pictures)
 
     @cached_property
     def place(self) -> StatePlace:

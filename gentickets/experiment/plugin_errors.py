@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gentickets.errors import Status, TicketError, memory_told
-from gentickets.metrics import TABLE, check_floors, declare
-from gentickets.recipe.of_claim import claim_floor, without_floor
+from gentickets.metrics import TABLE, averaged, check_floors, declare
+from gentickets.recipe.of_claim import claim_floor, no_mean, without_floor
 
 if TYPE_CHECKING:
     from gentickets.experiment.assembly import Assembly
@@ -99,6 +99,8 @@ def check_family(assembly: Assembly) -> None:
         how = "figures() declares one of your own, and better which way it is good"
         it_has = f"it has {', '.join(measured)}; {how}"
         raise TicketError(f"claim.metric '{claim.metric}' is no figure of {name}; {it_has}")
+    if claim and claim.images == "sample" and not averaged(claim.metric):
+        raise TicketError(f"claim.images: {no_mean(claim.metric)}")
     if claim and claim.unit == "share" and claim_floor(assembly.recipe, task.floor) is None:
         declared = f"or declare one in {name}: floor = {{'{claim.metric}': 'zero'}}"
         raise TicketError(f"claim.unit: {without_floor(assembly.recipe)}, {declared}")

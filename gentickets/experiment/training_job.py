@@ -169,6 +169,7 @@ class TrainingJob(Job):
         grown = replace(grown, weights=zeroed(grown.weights, ticket.mask))  # +0.0, where a step may leave -0.0
         with progress.timed("store", device):
             write_snapshot(self.folder.trained, grown)
+            examiner.store_images(self.folder, chosen)
             if progress.best is not None:
                 examiner.pictures(self.folder, task)
             else:

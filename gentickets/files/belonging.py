@@ -30,6 +30,7 @@ FORMAT = 2
 RESULT, RECORD = "result.json", "run.json"
 TICKET, TRAINED, GIVEN = "ticket.safetensors", "trained.safetensors", "given.safetensors"
 PORTABLE = "portable.safetensors"
+IMAGES = "images.safetensors"
 PICTURES = ("samples.png", "reconstructions.png")
 
 
@@ -89,12 +90,14 @@ def check_place(told: Mapping[str, Any], path: Path) -> None:
 def check_files(told: Mapping[str, Any], path: Path) -> None:
     """Raise TicketError (status 3) unless the files beside a result are those that it names.
 
-    Its ticket and its pictures must be there; a trained network may have been dropped since.
+    Its ticket, its pictures and the metric of single images must be there; a trained network may have been dropped.
     """
     ticket, trained = path.with_name(TICKET), path.with_name(TRAINED)
     due = told["format"] == UNCHECKED and told.get("status", "done") == "done" and kind_of(told["arm"]).has_ticket
     if told.get("ticket") is not None or (due and any(path.parent.glob("*.png"))):
         _check_header(ticket, told.get("ticket"))
+    if told.get("images") is not None:
+        _check_header(path.with_name(IMAGES), told["images"])
     with suppress(FileNotFoundError):  # dropped before or just now, by the run that is at work
         if told.get("network") is not None and read_header(trained).sha256 != told["network"]:
             raise foreign(trained, f"{RESULT} beside it names another one")

@@ -206,6 +206,7 @@ class Fields(CellFields, total=False):
     run: Hash | None
     ticket: Hash | None
     network: Hash | None
+    images: Hash | None
     pictures: dict[Literal["samples.png", "reconstructions.png"], Hash]
     taken_from: Hash | None
     random_seed: Count | None

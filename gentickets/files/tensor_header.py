@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,25 @@ def split_header(data: bytes, where: Path) -> Header:
         message = f"{where} is damaged: its header names {len(entries)} tensors, and may name {MOST_TENSORS}"
         raise TicketError(message, Status.TICKET)
     return _told(metadata, where)
+
+
+def content_digest(kind: str, header: Mapping[str, Any], parts: Iterable[tuple[str, str, tuple[int, ...], Any]]) -> str:
+    """SHA-256 over format, kind, header, and over each tensor, by name: (name, type, shape, buffer of its bytes)."""
+    digest = hashlib.sha256(sorted_json(stated(kind, header)).encode())
+    for name, dtype, shape, data in parts:
+        digest.update(f"\n{name}\t{dtype}\t{shape}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def stated(kind: str, header: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of itself, but for its SHA-256."""
+    return {"format": FORMAT, "kind": kind, "header": dict(header)}
+
+
+def sorted_json(value: Mapping[str, Any]) -> str:
+    """JSON in one spelling."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _length(start: bytes, size: int | None) -> int | None:

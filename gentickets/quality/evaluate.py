@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import torch
@@ -16,7 +16,7 @@ from gentickets.provenance import provenance
 from gentickets.quality.downstream import accuracy_on_reconstructions, accuracy_on_samples
 from gentickets.quality.extractor import Extractor
 from gentickets.quality.features import OwnFeatures
-from gentickets.quality.figures import averages
+from gentickets.quality.figures import mean_of, of_single_images
 from gentickets.quality.pictures import required
 from gentickets.quality.reference import Reference, Split, images_of, reference
 from gentickets.quality.samples import Compared, chosen, require_all
@@ -36,6 +36,8 @@ class Evaluation:
     figures: dict[str, float]
     provenance: dict[str, str] = field(default_factory=dict)
     collapsed: str | None = None
+    single: Mapping[str, Tensor] = field(default_factory=dict, compare=False)
+    """The task's own figures before they are averaged: one number per image of the split (n)."""
 
 
 def evaluate(
@@ -104,7 +106,9 @@ class _Evaluated:
 
     def averages(self) -> None:
         """The task's own figures."""
-        found = averages(self.task, self.images, seed=self.seed)
+        values = of_single_images(self.task, self.images, seed=self.seed)
+        found = {name: mean_of(parts) for name, parts in values.items()}
+        self.evaluation = replace(self.evaluation, single={name: torch.cat(parts) for name, parts in values.items()})
         text = provenance(f"mean over {self.images.n} {self.split} images", MODE, f"noise of seed {self.seed}")
         self._add(found, dict.fromkeys(found, text))
 
@@ -157,7 +161,8 @@ class _Evaluated:
 
     def _add(self, figures: dict[str, float], told: dict[str, str], collapsed: str | None = None) -> None:
         before = self.evaluation
-        self.evaluation = Evaluation(before.figures | figures, before.provenance | told, collapsed or before.collapsed)
+        figures, told = before.figures | figures, before.provenance | told
+        self.evaluation = replace(before, figures=figures, provenance=told, collapsed=collapsed or before.collapsed)
 
 
 def _why_none(task: Task) -> str:

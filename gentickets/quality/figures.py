@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -26,11 +27,27 @@ def averages(task: Task, images: Images, *, seed: int, chunk: int = BLOCK) -> di
     the networks at once (at most 256) and changes a figure by rounding only. Raises TicketError: status
     DIVERGED naming the figure that is not finite, and a sentence where a figure is not one number per image.
     """
+    values = of_single_images(task, images, seed=seed, chunk=chunk)
+    return {name: mean_of(parts) for name, parts in values.items()}
+
+
+def mean_of(parts: Sequence[Tensor]) -> float:
+    """The mean over all images, which come in parts (n), summed in float64 part by part."""
+    total = 0.0
+    for part in parts:  # not by sum(), whose rounding depends on Python's version
+        total += float(part.double().sum())
+    return total / sum(len(part) for part in parts)
+
+
+def of_single_images(task: Task, images: Images, *, seed: int, chunk: int = BLOCK) -> dict[str, list[Tensor]]:
+    """The values that `averages` takes the mean of: figure -> tensors on the CPU, which together hold one number per
+    image, in the order of the split. Everything else is as there.
+    """
     if chunk < 1:
         raise TicketError(f"chunk is the number of images that go through the networks at once, not {chunk}")
     if images.n == 0:
         raise TicketError("the split has no images to average over")
-    sums: dict[str, float] = {}
+    found: dict[str, list[Tensor]] = {}
     with untouched(task, derive(seed, "figures", "global")):
         for block, batch in enumerate(images.chunks(BLOCK)):
             rng = torch.Generator(task.device).manual_seed(derive(seed, "figures", block))
@@ -38,17 +55,16 @@ def averages(task: Task, images: Images, *, seed: int, chunk: int = BLOCK) -> di
             for start in range(0, len(batch), chunk):
                 part = batch[start : start + chunk].to(task.device)
                 for name, values in task.figures(part, draw.part(start, chunk)).items():
-                    sums[name] = sums.get(name, 0.0) + _sum(name, values, len(part))
-    declare(sums, task.better)
-    return {name: total / images.n for name, total in sums.items()}
+                    found.setdefault(name, []).append(_checked(name, values, len(part)))
+    declare(found, task.better)
+    return found
 
 
-def _sum(name: str, values: Tensor, n: int) -> float:
+def _checked(name: str, values: Tensor, n: int) -> Tensor:
     if values.shape != (n,):
         message = f"figure '{name}' has shape {tuple(values.shape)}; it must be one number per image, ({n},)"
         raise TicketError(message)
-    # by way of the CPU: not every device has float64 (Trap 37)
-    total = float(values.detach().cpu().double().sum())
-    if not math.isfinite(total):
+    own = values.detach().cpu()  # not every device has float64, in which sums are taken (Trap 37)
+    if not math.isfinite(float(own.double().sum())):
         raise TicketError(f"the figure '{name}' is not finite: the network has diverged", Status.DIVERGED)
-    return total
+    return own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gentickets.metrics import Floor, floor_of, known
+from gentickets.metrics import Floor, averaged, floor_of, known
 from gentickets.recipe.families import FAMILIES
 from gentickets.recipe.of_search import unfit_control
 from gentickets.recipe.schema import Recipe
@@ -58,10 +58,13 @@ def images(recipe: Recipe) -> Iterator[Problem]:
     """A claim about all images, by a metric that is no mean over images."""
     if recipe.claim is None or recipe.claim.images == "fixed" or _may_be_own(recipe):
         return
-    row = known(recipe.claim.metric)
-    if row is None or not row.averaged:
-        message = f"'sample' needs a metric that is a mean over images, and '{recipe.claim.metric}' is none"
-        yield Problem("claim.images", f"{message}; use images = 'fixed'")
+    if not averaged(recipe.claim.metric):
+        yield Problem("claim.images", no_mean(recipe.claim.metric))
+
+
+def no_mean(metric: str) -> str:
+    """Why test images cannot count as a sample in a metric, and what to do."""
+    return f"'sample' needs a metric that is a mean over images, and '{metric}' is none; use images = 'fixed'"
 
 
 def _may_be_own(recipe: Recipe) -> bool:

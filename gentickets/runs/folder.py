@@ -22,7 +22,7 @@ from gentickets.definitions import Definitions, definitions_of
 from gentickets.disk import make_folder, record
 from gentickets.errors import Status, TicketError
 from gentickets.files import MOST_TEXT, bounded, json_bytes, read_json
-from gentickets.files.belonging import FORMAT, Owner, owner_of
+from gentickets.files.belonging import FORMAT, IMAGES, Owner, owner_of
 from gentickets.results import Result, read_result
 from gentickets.runs.holder import holder, sign
 from gentickets.runs.record import check_record
@@ -56,6 +56,11 @@ class RoundFolder:
     def older_progress(self) -> Path:
         """The state before that one."""
         return self.path / "progress.safetensors.old"
+
+    @property
+    def images(self) -> Path:
+        """The claim's metric of every single test image."""
+        return self.path / IMAGES
 
     def level(self, round: int) -> Path:
         """Of an early bird's search: the dense state in which a level emerged."""

@@ -11,7 +11,7 @@ as a sample their error enters too (`twoway`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,6 +43,9 @@ class Arms:
     win harder, but cannot show that a control does as well."""
     images: Arms | None = None
     """The same arms as arrays (..., seeds, images), where test images count as a sample."""
+    image_errors: Mapping[str, Mapping[int, float]] | None = None
+    """Contrast -> number of seeds -> standard error over test images of its mean, where seeds are drawn (`outlook`)
+    and have no values of single images; in place of ``images``."""
 
     @property
     def opponents(self) -> tuple[str, ...]:
@@ -90,12 +93,12 @@ def evidence(arms: Arms, margin: Margin, analyses: Sequence[int]) -> Evidence:
     that has it.
     """
     own = contrasts(arms, margin)
-    every = {} if arms.images is None else contrasts(arms.images, margin)
+    errors = _image_errors(arms, margin)
     below: dict[str, Array] = {}
     above: dict[str, Array] = {}
     for name, values in own.items():
         other = arms.dense if name == "dense" else arms.controls[name]
-        tested = [_tails(values, every.get(name), seeds, (arms.ticket, other)) for seeds in analyses]
+        tested = [_tails(values, errors(name, seeds), seeds, (arms.ticket, other)) for seeds in analyses]
         below[name] = _stacked([one for one, _ in tested], values)
         above[name] = _stacked([other for _, other in tested], values)
     within, worse = below.pop("dense"), above.pop("dense")
@@ -137,13 +140,24 @@ def _contrast(first: ArrayLike, second: ArrayLike, offset: Array) -> Array:
     return np.where(rounding, 0.0, difference)
 
 
-def _tails(values: Array, every: Array | None, seeds: int, arms: tuple[Array, Array]) -> tuple[Array, Array]:
+def _image_errors(arms: Arms, margin: Margin) -> Callable[[str, int], Array | None]:
+    """The standard error over test images (...) of a contrast's mean over the first seeds; None if they are fixed."""
+    given = arms.image_errors
+    if given is not None:
+        return lambda name, seeds: np.asarray(given[name].get(seeds, np.inf))
+    if arms.images is None:
+        return lambda name, seeds: None
+    every = contrasts(arms.images, margin)
+    return lambda name, seeds: image_error(every[name][..., :seeds, :])
+
+
+def _tails(values: Array, images: Array | None, seeds: int, arms: tuple[Array, Array]) -> tuple[Array, Array]:
     """The p-values (...) that the mean over the first seeds is below and above 0; where tied, 2^-n at least."""
     if not LEAST_SEEDS <= seeds <= values.shape[-1]:
         ones = np.ones(values.shape[:-1])
         return ones, ones
     first = values[..., :seeds]
-    below, above = tails(first) if every is None else tails_twoway(first, image_error(every[..., :seeds, :]))
+    below, above = tails(first) if images is None else tails_twoway(first, images)
     least = np.where(_tied(*arms, seeds), 0.5**seeds, 0.0)
     return np.maximum(below, least), np.maximum(above, least)
 

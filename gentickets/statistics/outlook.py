@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from gentickets.errors import TicketError
 from gentickets.seeds import derive
-from gentickets.statistics.evidence import LEAST_SEEDS, Arms
+from gentickets.statistics.evidence import LEAST_SEEDS, Arms, contrasts
 from gentickets.statistics.tree import UNDECIDED, VERDICTS, Terms, judge
+from gentickets.statistics.twoway import predicted_image_error
 
 Array = NDArray[np.float64]
 
@@ -47,15 +48,15 @@ def outlook(
 
     Raises:
         TicketError: fewer than 3 seeds so far or unequal numbers of them, no such level, fewer ``seeds`` than there
-            are, or test images as a sample (images cannot be drawn from seeds).
+            are, or test images as a sample and arms without their values.
     """
-    if terms.images != "fixed":
-        raise TicketError("no chances are given where test images count as a sample")
     if not 0 <= declared < len(levels):
         raise TicketError(f"the declared level is number {declared}, of {len(levels)} levels counted from 0")
     arms = _Predicted([*levels, longer])
     if keep and seeds < arms.seeds:
         raise TicketError(f"{arms.seeds} seeds are there, so that nothing is to be drawn for {seeds}")
+    levels = [_with_errors(one, terms, seeds) for one in levels]
+    longer = _with_errors(longer, terms, seeds)
     if levels[declared] is None:
         return dict.fromkeys(VERDICTS, 0.0) | {UNDECIDED: 1.0}
     counts = np.zeros(len(VERDICTS))
@@ -64,6 +65,21 @@ def outlook(
         codes = judge(found, terms, longer=more, declared=declared).codes[..., declared]
         counts += np.bincount(codes, minlength=len(VERDICTS))
     return dict(zip(VERDICTS, (counts / counts.sum()).tolist(), strict=True))
+
+
+def _with_errors(one: Arms | None, terms: Terms, seeds: int) -> Arms | None:
+    """Where test images count as a sample: the arms with the errors over images that so many seeds will have.
+
+    Values of single images are not drawn: what they add to each contrast is predicted from the seeds that are there.
+    """
+    if one is None or terms.images == "fixed":
+        return one
+    if one.images is None:
+        raise TicketError("test images count as a sample, and the metric of single images was not stored")
+    values = contrasts(one.images, terms.margin)
+    sizes = terms.plan.taken(seeds)
+    errors = {name: {size: predicted_image_error(own, size) for size in sizes} for name, own in values.items()}
+    return replace(one, images=None, image_errors=errors)
 
 
 class _Predicted:

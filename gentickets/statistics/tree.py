@@ -159,7 +159,7 @@ def judge(
     taken = terms.plan.taken(seeds)
     shape = there[0].ticket.shape[:-1] if there else ()
     unknown = nothing((), len(taken), shape)
-    if terms.images == "sample" and any(one.images is None for one in there):
+    if terms.images == "sample" and any(one.images is None and one.image_errors is None for one in there):
         raise TicketError("test images count as a sample, and the metric of single images was not stored")
     found = [unknown if one is None else evidence(one, terms.margin, taken) for one in levels]
     more = None if longer is None else evidence(longer, terms.margin, taken)

@@ -28,6 +28,24 @@ def image_error(values: ArrayLike) -> Array:
     return error
 
 
+def predicted_image_error(values: ArrayLike, seeds: int) -> float:
+    """The standard error over images of the mean over ``seeds`` seeds, from the per-image contrasts (seeds, images) of
+    those that are there: of the first ones, or of more than these.
+
+    Of the squared error at the s seeds there are, a part is the images' own, which stays, and a part is how images and
+    seeds act together, which shrinks as s / ``seeds``: the mean square of what is left of the values without the means
+    of seeds and images.
+    """
+    found = np.asarray(values, dtype=float)
+    there, images = found.shape
+    error = float(image_error(found[:seeds]))
+    if seeds <= there or there < 2 or images < 2:
+        return error
+    left = found - found.mean(0) - found.mean(1, keepdims=True) + found.mean()
+    together = float((left**2).sum()) / ((there - 1) * (images - 1)) / images
+    return float(np.sqrt(max(error**2 - together / there, 0.0) + together / seeds))
+
+
 def half_width(size: ArrayLike, n: int, seeds: ArrayLike, images: ArrayLike) -> Array:
     """The half-width of a one-sided bound at ``size``, from the standard errors over ``n`` seeds and over images."""
     tail = np.asarray(size, dtype=float)

@@ -153,9 +153,9 @@ def test_every_verdict_follows_from_its_tests(tmp_path: Path, seeds: int, means:
     assert told["word"] == next(level["word"] for level in levels if level["declared"])
 
 
-def grown_run(path: Path, seeds: int, means: dict[str, float]) -> Path:
+def grown_run(path: Path, seeds: int, means: dict[str, float], **changes: str) -> Path:
     """The same run with twice the seeds, as its second interim analysis has it."""
-    made = make_run(path, complete(recipe(2 * seeds)), **means)
+    made = make_run(path, complete(recipe(2 * seeds, **changes)), **means)
     record = json.loads((made / "run.json").read_text())
     record["claim"]["declared"]["seeds"], record["claim"]["seeds"] = seeds, [seeds, 2 * seeds]
     from gentickets.recipe.declared import recipe_of_record

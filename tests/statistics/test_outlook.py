@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -12,6 +14,7 @@ from gentickets.statistics.evidence import Arms
 from gentickets.statistics.margins import Margin
 from gentickets.statistics.outlook import outlook
 from gentickets.statistics.tree import MATCHES, UNDECIDED, VERDICTS, WORSE, Terms
+from gentickets.statistics.twoway import image_error, predicted_image_error
 
 TERMS = Terms(Margin(2.0, "absolute"), seeds=5)
 
@@ -69,3 +72,43 @@ def test_chances_come_true() -> None:
     mean, true, count = between(found["predictive"], 0.8, 1.0)
     assert count > 40
     assert true == pytest.approx(mean, abs=3 * np.sqrt(mean * (1 - mean) / count))
+
+
+def with_images(one: Arms, scatter: float, images: int = 200) -> Arms:
+    """The arms with values of single images, of which each arm has its own scatter."""
+    rng = np.random.default_rng(7)
+
+    def each(values: np.ndarray) -> np.ndarray:
+        own = scatter * rng.standard_normal((1, images)) + 0.1 * rng.standard_normal((len(values), images))
+        return values[:, None] + own - own.mean()
+
+    controls = {name: each(arm) for name, arm in one.controls.items()}
+    return replace(one, images=Arms(each(one.ticket), each(one.dense), controls))
+
+
+def test_images_as_a_sample_make_a_verdict_less_likely() -> None:
+    sample = Terms(TERMS.margin, seeds=5, images="sample")
+    own = arms(100.6, 0.5, controls=1)
+    fixed = outlook([own], TERMS, 10)[UNDECIDED]
+    none, some, much = (
+        outlook([with_images(own, scatter)], sample, 10, longer=with_images(own, scatter))[UNDECIDED]
+        for scatter in (0.0, 9.0, 30.0)
+    )
+    assert max(fixed, none) < some < much
+    anew = outlook([with_images(own, 6.0)], Terms(TERMS.margin, seeds=20, analyses=1, images="sample"), 20, keep=False)
+    assert sum(anew.values()) == pytest.approx(1.0)
+
+
+def test_the_error_over_images_with_more_seeds_is_predicted() -> None:
+    """Images' own scatter of 2 stays; what images and seeds do together, 4, shrinks with seeds."""
+    rng = np.random.default_rng(3)
+    found: dict[int, list[float]] = {5: [], 20: []}
+    for _ in range(200):
+        every = 2 * rng.standard_normal((1, 100)) + 4 * rng.standard_normal((20, 100)) + rng.standard_normal((20, 1))
+        found[5].append(predicted_image_error(every[:5], 20))
+        found[20].append(float(image_error(every)))
+        assert predicted_image_error(every, 5) == pytest.approx(float(image_error(every[:5])))
+    truth = np.sqrt((2**2 + 4**2 / 20) / 100)
+    assert np.sqrt(np.mean(np.square(found[20]))) == pytest.approx(truth, rel=0.03)
+    assert np.sqrt(np.mean(np.square(found[5]))) == pytest.approx(truth, rel=0.05)
+    assert np.sqrt((2**2 + 4**2 / 5) / 100) > 1.2 * truth, "what is there so far would be too much"

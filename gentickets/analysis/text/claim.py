@@ -104,6 +104,14 @@ def seeds_not_tested(sizes: Sequence[int], judged: int, there: int) -> str:
     )
 
 
+def with_images(verdict: str) -> str:
+    """The verdict on all images of which the test images are a sample is another one."""
+    return (
+        "The verdict is about these test images. For all images like them, with the error over test images in every "
+        f"test (images = 'sample'), it would be {verdict}."
+    )
+
+
 def collapsed(arm: str, seeds: Sequence[int]) -> str:
     """A collapsed generator can score well, so the collapse is reported with the metric."""
     return f"The samples of {arm} collapsed in {seeds_of(seeds)}."

@@ -29,6 +29,15 @@ def no_share(why: str, *, longer: bool = False) -> str:
     return f"{text[:1].upper()}{text[1:]}: declare it in absolute units."
 
 
+def no_images(arms: Sequence[str]) -> str:
+    """Test images count as a sample, and an earlier version has not stored what that needs."""
+    whose = listed([arm_name(arm) for arm in arms])
+    return (
+        f"Test images count as a sample, and the metric of single test images is not stored for {whose}: an earlier "
+        "version trained it. Start a new run of the recipe, or declare images = 'fixed'."
+    )
+
+
 def longer_broke(results: Sequence[Result]) -> str:
     """Longer arms that failed."""
     return f"{broken(results)}, so that nothing is said of longer training."

@@ -15,7 +15,8 @@ from gentickets.arms import DENSE, KINDS, TICKET, ArmName
 from gentickets.table import Table
 
 AHEAD, NOT_AHEAD, WITHIN, WORSE, OPEN = "ahead", "not ahead", "within the margin", "worse", "open"
-SPARE = ("95 % bootstrap", "minimum", "maximum", "seeds")
+ERRORS = ("SE over seeds", "SE over images")
+SPARE = ("95 % bootstrap", *ERRORS, "minimum", "maximum", "seeds")
 """Columns that a narrow terminal can do without."""
 OWN_STYLES = (KINDS[TICKET].title, KINDS[DENSE].title)
 """Titles of the arms whose rows have a style of their own on a page."""
@@ -30,10 +31,12 @@ def level_rows(judged: RunVerdict, level: LevelVerdict) -> Table:
     """Every arm of a level: what it reached, the ticket's loss against it, intervals, p and what is shown."""
     parts = [part for part in (level.short, level.longer) if part is not None]
     boots = any(one.loss.bootstrap for part in parts for one in part.tests)
+    errors = any(one.images is not None for part in parts for one in part.tests)
     name = heading(judged.metric) if judged.metric else "metric"
-    header = ["arm", name, "seeds", "minimum", "maximum", "ticket's loss", "ticket ahead", "95 % interval"]
-    header += [*(["95 % bootstrap"] if boots else []), "p", "bound", "shown"]
-    rows = [line for part in parts for line in _arms_of(part, part is level.longer, boots)]
+    header = ["arm", name, "seeds", "minimum", "maximum", "ticket's loss", "ticket ahead"]
+    header += [*(ERRORS if errors else ()), "95 % interval", *(["95 % bootstrap"] if boots else [])]
+    header += ["p", "bound", "shown"]
+    rows = [line for part in parts for line in _arms_of(part, part is level.longer, boots, errors)]
     styles = [_style(arm) for arm, *_ in rows]
     return Table(header, rows, spare=SPARE, more="more columns: verdict.html", styles=styles)
 
@@ -55,18 +58,19 @@ def shown_word(one: Tested) -> str:
     return good if one.shown else bad
 
 
-def _arms_of(part: LevelPart, longer: bool, boots: bool) -> Iterator[tuple[str, ...]]:
+def _arms_of(part: LevelPart, longer: bool, boots: bool, errors: bool) -> Iterator[tuple[str, ...]]:
     """Rows of one part of a level."""
 
     def title(arm: str) -> str:
         return ArmName.of(arm).of_length(longer=longer).title
 
     places = decimals([part.ticket, part.dense, *(one.spread for one in part.controls)])
-    yield (title(TICKET), *_reached(part.ticket, places), *[""] * (6 + boots))
+    more = boots + 2 * errors
+    yield (title(TICKET), *_reached(part.ticket, places), *[""] * (6 + more))
     for one in part.tests:
-        yield (title(one.arm), *_reached(one.spread, places), *_loss(one, places, boots), shown_word(one))
+        yield (title(one.arm), *_reached(one.spread, places), *_loss(one, places, boots, errors), shown_word(one))
     for arm, why in part.unfinished.items():
-        yield (title(arm), *[DASH] * (9 + boots), f"not compared: {why}")
+        yield (title(arm), *[DASH] * (9 + more), f"not compared: {why}")
 
 
 def _reached(spread: Spread, places: int) -> tuple[str, ...]:
@@ -74,14 +78,22 @@ def _reached(spread: Spread, places: int) -> tuple[str, ...]:
     return plus_minus(spread, places), str(spread.n), fixed(min(values), places), fixed(max(values), places)
 
 
-def _loss(one: Tested, places: int, boots: bool) -> tuple[str, ...]:
+def _loss(one: Tested, places: int, boots: bool, errors: bool) -> tuple[str, ...]:
     loss = one.loss
     boot = [interval(*loss.bootstrap, places) if loss.bootstrap else DASH] if boots else []
     return (
-        fixed(loss.mean, places), seeds_ahead(loss), interval(loss.low, loss.high, places), *boot,
+        fixed(loss.mean, places), seeds_ahead(loss), *(_errors(one, places + 1) if errors else ()),
+        interval(loss.low, loss.high, places), *boot,
         p_value(one.good.repeated if one.good else None),
         fixed(one.good.limit, places) if one.good and math.isfinite(one.good.limit) else DASH,
     )  # fmt: skip
+
+
+def _errors(one: Tested, places: int) -> tuple[str, str]:
+    """The standard errors of what is tested, over seeds and over test images."""
+    known = (None if value is None or not math.isfinite(value) else value for value in (one.se, one.images))
+    over_seeds, over_images = (DASH if value is None else fixed(value, places) for value in known)
+    return over_seeds, over_images
 
 
 def seeds_ahead(loss: Contrast) -> str:

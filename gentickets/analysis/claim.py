@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from gentickets.analysis.contrast import ALPHA, paired
 from gentickets.analysis.convergence import convergence_of
-from gentickets.analysis.interim_analyses import judged_results
+from gentickets.analysis.interim_analyses import judged_results, under_way
 from gentickets.analysis.levels import Judged, judge_levels, level_on_validation
 from gentickets.analysis.results import RunResults
 from gentickets.analysis.terms import ClaimTerms
@@ -70,7 +70,8 @@ def judge(
     seeds were chosen by hand, so that what is shown is exploratory. Numbers are those of the test split; validation
     only chooses the level, where the recipe leaves it to validation.
     """
-    run, unlooked = judged_results(RunResults(results, recipe, path), declared)
+    whole = RunResults(results, recipe, path)
+    run, unlooked = judged_results(whole, declared)
     if not recipe.prunes:
         return Verdict(word=NO_CLAIM, sentence=sweep_sentence(run), seeds=len(run.seeds))
     claim = recipe.claim
@@ -95,14 +96,15 @@ def judge(
         terms = ClaimTerms.of(run, declared or recipe.search.seeds)
     except TicketError as error:
         return replace(blank, sentence=f"UNDECIDED: {error}.")
-    return _Judge(run, terms, blank, by_hand).verdict()
+    return _Judge(run, terms, blank, by_hand, under_way(whole, run, declared)).verdict()
 
 
 class _Judge:
     """Judges one run by the terms of its claim."""
 
-    def __init__(self, run: RunResults, terms: ClaimTerms, blank: Verdict, by_hand: bool) -> None:
-        self.run, self.terms, self.blank, self.by_hand = run, terms, blank, by_hand
+    def __init__(self, run: RunResults, terms: ClaimTerms, blank: Verdict, by_hand: bool, coming: str) -> None:
+        """``coming``: how far the next interim analysis is (`under_way`)."""
+        self.run, self.terms, self.blank, self.by_hand, self.coming = run, terms, blank, by_hand, coming
 
     def verdict(self) -> Verdict:
         """The verdict on the claim's level, beside those on the other levels."""
@@ -180,11 +182,12 @@ class _Judge:
     def _setting(self, verdict: Verdict, level: LevelVerdict, times: int | None = None) -> Setting:
         plan = self.terms.terms.plan
         number = len(plan.taken(len(self.run.seeds)))
+        which = [f"interim analysis {number} of {plan.analyses}"] if number and plan.analyses > 1 else []
         return Setting(
             metric=self.terms.metric,
             level=level_text(verdict),
             times=self.run.search.longer if times is None else times,
-            analysis=f"interim analysis {number} of {plan.analyses}" if number and plan.analyses > 1 else "",
+            analysis="; ".join(filter(None, [*which, self.coming])),
             images=_images(self.run, self.terms.metric),
             exploratory=self.by_hand,
             hollow=self._hollow(level.round),

@@ -37,6 +37,8 @@ def judge_run(path: Path) -> RunVerdict:
     claim = require_claim(run.recipe)
     verdict, results = run.summary.verdict, RunResults(run.results, run.recipe, str(path))
     look = interim_analysis_of(run.recipe, run.record)
+    fewer, _ = judged_results(results, look.seeds[0])
+    look = interim_analysis_of(run.recipe, run.record, fewer.recipe.search.seeds)
     terms = _terms(results, look.seeds[0])
     round = next(iter(results.rounds(BESIDE)), verdict.round if verdict.round is not None else results.last_round)
     told = run.record.get("claim") or {}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from gentickets.analysis.gathered import gathered
-from gentickets.analysis.interim_analyses import judged_results
+from gentickets.analysis.interim_analyses import complete_seeds, judged_results
 from gentickets.analysis.results import RunResults
 from gentickets.analysis.run import Run
 from gentickets.analysis.run_verdict import InterimAnalysis, Outlook
@@ -39,10 +39,11 @@ def outlook_of(run: Run, terms: ClaimTerms, analysis: InterimAnalysis) -> Outloo
     if following is None:
         return Outlook(decided=False, chances=_of_a_new_claim(run, terms, analysis))
     chances = _chances(run, terms, analysis, following)
+    there = complete_seeds(RunResults(run.results, run.recipe), analysis.seeds[0], following)
     return Outlook(
         decided=False,
         next=following,
-        minutes=minutes_for(run.results, run.record, following - verdict.seeds),
+        minutes=minutes_for(run.results, run.record, following - max(there, verdict.seeds)),
         command=shlex.join(["gentickets", "verdict", str(run.path), "--more"]),
         chances=((following, chances),) if chances else (),
     )

@@ -24,7 +24,7 @@ from gentickets.recipe import Recipe, load_recipe
 from gentickets.recipe.asked import complete
 from gentickets.report.pages.verdict_files import write_verdict
 from gentickets.report.schemas import schema_of
-from gentickets.results import Result
+from gentickets.results import Result, read_result
 from gentickets.runs.claims import log_claim
 from gentickets.runs.folder import RunFolder
 
@@ -268,6 +268,46 @@ def test_interim_analyses_are_the_declared_ones(tmp_path: Path) -> None:
         with_seeds_for(three, look, 3, seeds=5)
     with pytest.raises(TicketError, match="no further one was declared"):
         with_seeds_for(three, look, 6, more=True)
+
+
+def growing(path: Path, seeds: int, complete_: int, **means: float) -> Path:
+    """A run that grows from so many seeds to twice as many; of the new ones some are complete, the next has begun."""
+    from test_recomputed_verdicts import grown_run
+
+    grown_run(path, seeds, means)
+    for seed in range(complete_, 2 * seeds):
+        for file in sorted((path / f"seed-{seed}").rglob("result.json"))[int(seed == complete_) * 4 :]:
+            file.unlink()
+    return path
+
+
+def test_while_a_run_grows_its_first_analysis_stands(tmp_path: Path) -> None:
+    before = judge_run(make_run(tmp_path / "first", complete(recipe(5)), reinit_longer=101.3))
+    path = growing(tmp_path / "run", 5, 7, reinit_longer=101.3)
+    judged = judge_run(path)
+    assert judged.word == before.word == "WINS AT EQUAL STEPS"
+    assert judged.levels[1].nodes == before.levels[1].nodes, "of the new seeds nothing is looked at"
+    assert (judged.look.number, judged.look.following) == (1, 10)
+    assert "(5 seeds, interim analysis 1 of 2; the next has 7 of 10 seeds)" in judged.sentence
+    assert any("The interim analysis of 10 seeds is under way: 7 of 10 seeds are complete" in n for n in judged.notes)
+    assert before.more is not None
+    assert judged.more is not None
+    assert judged.more.minutes == pytest.approx(before.more.minutes * 3 / 5, rel=0.2), "what is left of it"
+    assert judged.more.chances == before.more.chances
+    assert call("report", path).exit_code == 0
+
+
+def test_the_second_analysis_counts_once_it_is_complete(tmp_path: Path) -> None:
+    path = growing(tmp_path / "run", 5, 10, reinit_longer=101.3)
+    judged = judge_run(path)
+    assert (judged.seeds, judged.look.number) == (10, 2)
+    assert "under way" not in " ".join(judged.notes)
+    missing = next((path / "seed-8" / "shuffle").rglob("result.json"))
+    done = read_result(missing)
+    missing.unlink()
+    assert judge_run(path).seeds == 5, "one control of one seed is not there"
+    missing.write_text(replace(done, status="failed", why="no memory", test={}, valid={}).to_json())
+    assert judge_run(path).seeds == 10, "what failed is there"
 
 
 @pytest.mark.parametrize(

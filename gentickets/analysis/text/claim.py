@@ -112,6 +112,14 @@ def with_images(verdict: str) -> str:
     )
 
 
+def under_way(judged: int, size: int, complete: int) -> str:
+    """The next interim analysis has begun."""
+    return (
+        f"The verdict is that of the first {judged} seeds. The interim analysis of {size} seeds is under way: "
+        f"{complete} of {size} seeds are complete, and the others' results are not looked at before all are."
+    )
+
+
 def collapsed(arm: str, seeds: Sequence[int]) -> str:
     """A collapsed generator can score well, so the collapse is reported with the metric."""
     return f"The samples of {arm} collapsed in {seeds_of(seeds)}."

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gentickets.analysis.costs import swept_name
+from gentickets.analysis.difference import Difference, difference_from_dense
 from gentickets.analysis.early_stopping import StoppingSteps, stopping_steps
 from gentickets.analysis.results import RunResults, Split
 from gentickets.analysis.text.cautions import tied
@@ -54,6 +55,9 @@ class Row:
     apart: Mapping[str, int] = field(default_factory=dict)
     """Figure -> seeds in which it was measured in another way, so that it is left out of the row."""
 
+    difference: Difference | None = None
+    """From the dense model, in the run's metric; None for that itself, and where nothing can be compared."""
+
     @property
     def lighter(self) -> float | None:
         """The removed fraction of the prunable weights; None where it is not known."""
@@ -91,6 +95,7 @@ def row_of(results: RunResults, arm: str, round: int, figures: Iterable[str], le
         stopping_steps(results, arm, round),
         _most_tied(done),
         {figure: len(seeds) for figure in figures if (seeds := results.not_comparable(arm, round, figure))},
+        difference_from_dense(results, arm, round),
     )
 
 

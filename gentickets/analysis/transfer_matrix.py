@@ -20,6 +20,7 @@ from gentickets.analysis.text.format import (
     with_loss,
 )
 from gentickets.analysis.transfer_levels import UNDECIDED, TransferLevel
+from gentickets.analysis.written import SPREAD
 from gentickets.errors import TicketError
 from gentickets.table import Table
 
@@ -97,7 +98,7 @@ class Matrix:
         return told
 
 
-MATRIX: View = {Matrix: {"format": FORMAT, **own("sources", "targets"), "cells": "pairs"}}
+MATRIX: View = {Matrix: {"format": FORMAT, **own("sources", "targets"), "cells": "pairs"}, Spread: SPREAD}
 """What `matrix.json` has of its records."""
 
 

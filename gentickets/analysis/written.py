@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gentickets.analysis.contrast import Contrast
 from gentickets.analysis.plain import View, fields_of, own
 from gentickets.analysis.tested import LevelPart, Side, Tested
+from gentickets.analysis.text.format import Spread
 from gentickets.analysis.transfer_levels import TransferLevel
 from gentickets.analysis.trial import Comparison, Trial
 from gentickets.analysis.verdict import LevelVerdict
@@ -34,7 +35,11 @@ def _against_native(level: TransferLevel) -> Interval | None:
     return None if loss is None else Interval(loss.mean, loss.low, loss.high, loss.n)
 
 
+SPREAD = own("mean", "sd", "n", "minimum", "maximum", "values")
+"""A spread over seeds."""
+
 REPORT: View = {
+    Spread: SPREAD,
     Contrast: own("mean", "bound", "p", "n"),
     Comparison: {**own("control", "arm", "spread", "loss"), "beaten": _beaten},
     Trial: {

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import Page, made_up_run, reading, unlike
+from scipy import stats
 
 from gentickets.analysis.text.format import arm_name, decimals, difference, fixed, percent, plus_minus
 from gentickets.errors import Status, TicketError
+from gentickets.recipe import read_recipe
 from gentickets.report import Report, Spread, summarize, table, write_report
 from gentickets.report.plots.layers import densities
 from gentickets.report.plots.quality import comparison_plot, quality_plot
@@ -417,10 +419,63 @@ def test_numbers_of_a_row_are_those_of_the_seeds() -> None:
     assert row.valid["negative_elbo"].mean == pytest.approx(102.86)
 
 
+def spread_out(seeds: int, metric: str = "negative_elbo") -> list[Result]:
+    """Results whose arms differ from seed to seed."""
+    rng = np.random.default_rng(4)
+    return [replace(r, test={metric: 100 - r.round + float(rng.normal())}, valid={}) for r in results_of(seeds)]
+
+
+@pytest.mark.parametrize("explores", [False, True])
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_every_run_shows_paired_differences_from_dense_with_intervals(seeds: int, explores: bool) -> None:
+    """Without a claim and of a run that explores; against SciPy's paired t interval."""
+    recipe = {**RECIPE, "search": {**RECIPE["search"], "seeds": seeds}, "claim": RECIPE["claim"] if explores else None}
+    results = spread_out(seeds)
+    told = read_recipe(recipe, name="run")
+    summary = summarize(results, told.exploring() if explores else told)
+    assert summary.verdict.word == ("no verdict" if explores else "no claim")
+    by = {(r.arm, r.round, r.seed): r.test["negative_elbo"] for r in results}
+    own = np.array([by["ticket", 5, seed] for seed in range(seeds)])
+    losses = own - [by["ticket", 0, seed] for seed in range(seeds)]
+    low, high = stats.ttest_1samp(losses, 0).confidence_interval(0.95)
+    row = summary.row("ticket", 5)
+    assert row is not None
+    assert row.difference is not None
+    assert (row.difference.mean, row.difference.low) == (pytest.approx(losses.mean()), pytest.approx(low))
+    header, lines = table(summary)
+    line = next(dict(zip(header, one, strict=True)) for one in lines if one[:2] == ["ticket", "67.2 %"])
+    assert (line["minimum"], line["maximum"]) == (f"{own.min():.2f}", f"{own.max():.2f}")
+    assert line["95 % interval"] == f"{low:.2f} to {high:.2f}".replace("-", "\N{MINUS SIGN}")
+    assert line["ahead of dense"] == f"{(losses < 0).sum()} of {seeds}"
+    assert ("95 % bootstrap" in header) == (row.difference.bootstrap is not None) == (seeds >= 10)
+    data = summary.as_dict()["rows"]
+    there = next(one for one in data if (one["arm"], one["round"]) == ("ticket", 5))
+    assert there["difference"]["ahead"] == (losses < 0).sum()
+    assert there["test"]["negative_elbo"]["minimum"] == own.min()
+    assert summary.row("dense") is not None
+    assert next(one for one in data if one["arm"] == "dense")["difference"] is None
+
+
+def test_where_more_is_better_a_seed_above_dense_is_ahead() -> None:
+    results = spread_out(3, "coverage")
+    row = summarize(results, {**RECIPE, "claim": None}).row("ticket", 5)
+    assert row is not None
+    assert row.difference is not None
+    assert (row.difference.mean < 0, row.difference.ahead) == (True, 0)
+
+
+def test_a_single_seed_has_no_such_columns() -> None:
+    recipe = {**RECIPE, "search": {**RECIPE["search"], "seeds": 1}, "claim": None}
+    header, _ = table(summarize(spread_out(1), recipe))
+    assert "minimum" not in header
+    assert "95 % interval" not in header
+
+
 def test_the_table_of_the_terminal() -> None:
     header, lines = table(summarize(results_of(), RECIPE))
     assert header[:4] == ["arm", "sparsity", "negative ELBO ↓ ± sd (n)", "to dense"]
-    assert header[4:] == ["Fréchet distance ↓", "reconstruction ↓", "notes"]
+    assert header[4:9] == ["minimum", "maximum", "minus dense", "95 % interval", "ahead of dense"]
+    assert header[9:] == ["Fréchet distance ↓", "reconstruction ↓", "notes"]
     by_arm = {(line[0], line[1]): line for line in lines}
     assert by_arm["dense", "0.0 %"][2:4] == ["102.56 ± 0.02 (3)", "\N{EN DASH}"]
     assert by_arm["ticket", "67.2 %"][3] == "\N{MINUS SIGN}0.70 %"

@@ -34,6 +34,16 @@ class Spread:
     values: Mapping[int, float]
     """Seed -> value."""
 
+    @property
+    def minimum(self) -> float:
+        """The smallest value of a seed."""
+        return min(self.values.values(), default=math.nan)
+
+    @property
+    def maximum(self) -> float:
+        """The largest value of a seed."""
+        return max(self.values.values(), default=math.nan)
+
     @staticmethod
     def of(values: Mapping[int, float]) -> Spread | None:
         """The spread of seed -> value; None where there are no seeds."""

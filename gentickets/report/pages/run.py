@@ -155,7 +155,9 @@ def _unbroken(text: str) -> str:
 def _section(run: Run, anchor: str) -> RunSection:
     summary = run.summary
     first, whole = table(summary, most=MOST_FIGURES), full_table(summary)
-    wider = len(whole.columns) > len(first.columns) or len(summary.figures) > MOST_FIGURES
+    wider = len(summary.figures) > MOST_FIGURES or any(row.train for row in summary.rows)
+    if summary.is_sweep:
+        wider = len(whole.columns) > len(first.columns)
     drawn = {
         "sweep": along.sweep(summary, f"{anchor}-sweep"),
         "stops": along.early_stopping(summary, f"{anchor}-stops"),

@@ -19,7 +19,9 @@ from gentickets.analysis.plain import View, own, plain
 from gentickets.analysis.run_verdict import Convergence, Diagnostics, Outlook, RunVerdict
 from gentickets.analysis.tested import LevelPart, Side, Tested
 from gentickets.analysis.text import verdict as words
+from gentickets.analysis.text.format import Spread
 from gentickets.analysis.verdict import LevelVerdict
+from gentickets.analysis.written import SPREAD
 from gentickets.disk import write_whole
 from gentickets.recipe.meaning import EDITION
 from gentickets.report.pages.location import require_own
@@ -98,6 +100,7 @@ def _table(judged: RunVerdict) -> tuple[tuple[str, ...], tuple[tuple[str, ...], 
 
 
 VERDICT: View = {
+    Spread: SPREAD,
     RunVerdict: {
         "format": FORMAT,
         "run": "name",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 
 from gentickets.analysis.results import Split
 from gentickets.analysis.rows import Row
@@ -23,9 +24,16 @@ from gentickets.arms import DENSE, ArmName, kind_of
 from gentickets.sparsity import removed_of_all
 from gentickets.table import Column, Table
 
+MINIMUM, MAXIMUM = "minimum", "maximum"
+MINUS_DENSE, INTERVAL, BOOTSTRAP = "minus dense", "95 % interval", "95 % bootstrap"
+AHEAD = "ahead of dense"
+SPARE = (MINIMUM, MAXIMUM, BOOTSTRAP, AHEAD, INTERVAL, MINUS_DENSE)
+"""Columns that a narrow terminal can do without."""
+
 
 def table(summary: Summary, split: Split = "test", most: int | None = None) -> Table:
-    """Header and rows of strings: sparsity, the metric with sd and n, difference to dense, other figures, notes.
+    """Header and rows of strings: sparsity, the metric with sd and n, minimum and maximum over seeds, the difference to
+    dense with its interval and the seeds that are ahead, other figures, notes.
 
     Of a width sweep: width, weights, each figure on test and on the training images. With `most` no more columns of
     figures than so many.
@@ -47,7 +55,7 @@ def full_table(summary: Summary) -> Table:
 
 def _joined(summary: Summary, columns: list[Column]) -> Table:
     columns = [*columns, *_stops(summary), ("notes", [", ".join(row_notes(row)) for row in summary.rows])]
-    return Table.of(columns, spare=summary.secondary, more="more figures: report.html")
+    return Table.of(columns, spare=(*SPARE, *summary.secondary), more="more figures: report.html")
 
 
 def _first(summary: Summary) -> Column:
@@ -78,6 +86,33 @@ def _ticket_columns(summary: Summary, split: Split, most: int | None) -> Iterato
         yield f"{heading(figure)} ± sd (n)", [_counted(spread, digits) for spread in spreads]
         if not summary.goes_on:
             yield "to dense", [to_dense(summary, row, figure, split) for row in summary.rows]
+        yield from _ends(spreads, digits)
+        if split == "test":
+            yield from _differences(summary, digits)
+
+
+def _ends(spreads: Sequence[Spread | None], digits: int) -> Iterator[Column]:
+    """The smallest and the largest value of a seed, where there are several."""
+    if any(spread is not None and spread.n > 1 for spread in spreads):
+        yield MINIMUM, [fixed(spread.minimum, digits) if spread else DASH for spread in spreads]
+        yield MAXIMUM, [fixed(spread.maximum, digits) if spread else DASH for spread in spreads]
+
+
+def _differences(summary: Summary, digits: int) -> Iterator[Column]:
+    """Paired differences from dense with their intervals, where there are several seeds."""
+    found = [row.difference for row in summary.rows]
+    if not any(one is not None and one.n > 1 for one in found):
+        return
+    yield MINUS_DENSE, [DASH if one is None else fixed(one.mean, digits) for one in found]
+    yield INTERVAL, [DASH if one is None else _interval(one.low, one.high, digits) for one in found]
+    if any(one is not None and one.bootstrap for one in found):
+        ends = [None if one is None else one.bootstrap for one in found]
+        yield BOOTSTRAP, [DASH if both is None else _interval(*both, digits) for both in ends]
+    yield AHEAD, [DASH if one is None else f"{one.ahead} of {one.n}" for one in found]
+
+
+def _interval(low: float, high: float, digits: int) -> str:
+    return f"{fixed(low, digits)} to {fixed(high, digits)}" if isfinite(low) and isfinite(high) else DASH
 
 
 def _sweep(summary: Summary, most: int | None) -> Table:
@@ -95,6 +130,9 @@ def _both_splits(summary: Summary, figures: tuple[str, ...]) -> Iterator[Column]
         for split in splits:
             spreads = [_split(row, split).get(figure) for row in summary.rows]
             yield f"{heading(figure)} on {split}", [_counted(spread, digits) for spread in spreads]
+            if split == "test" and figure == summary.figures[0]:
+                yield from _ends(spreads, digits)
+                yield from _differences(summary, digits)
 
 
 def _stops(summary: Summary) -> Iterator[Column]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from gentickets.analysis.contrast import relative
-from gentickets.analysis.text.format import DASH, decimals, metric_name, percent, plus_minus, with_loss
+from gentickets.analysis.contrast import Contrast, relative
+from gentickets.analysis.text.format import DASH, Spread, decimals, fixed, metric_name, percent, plus_minus, with_loss
 from gentickets.analysis.transfer_levels import TransferLevel, TransferVerdict
 from gentickets.analysis.trial import Comparison
+from gentickets.report.tables.verdict import seeds_ahead
 from gentickets.table import Table
+
+SPARE = ("minimum", "maximum", "ahead of dense", "ahead of random", "without mask", "mask alone")
+"""Columns that a narrow terminal can do without."""
 
 
 def level_table(whole: TransferVerdict) -> Table:
@@ -17,10 +21,10 @@ def level_table(whole: TransferVerdict) -> Table:
     places = decimals(spread for level in whole.levels for spread in level.spreads.values())
     metric = metric_name(whole.metric) if whole.metric else "no figure"
     header = [
-        "level", "", "its sparsity", "seeds", f"{metric}, transferred", "dense (loss)", "native (loss)",
-        "best random (loss)", "without mask", "mask alone",
+        "level", "", "its sparsity", "seeds", f"{metric}, transferred", "minimum", "maximum", "dense (loss)",
+        "ahead of dense", "native (loss)", "best random (loss)", "ahead of random", "without mask", "mask alone",
     ]  # fmt: skip
-    return Table(header, [_line(level, places) for level in whole.levels])
+    return Table(header, [_line(level, places) for level in whole.levels], spare=SPARE)
 
 
 def _line(level: TransferLevel, places: int) -> list[str]:
@@ -31,12 +35,25 @@ def _line(level: TransferLevel, places: int) -> list[str]:
         percent(level.sparsity) if level.sparsity is not None else DASH,
         str(level.seeds),
         plus_minus(trial.ticket if trial else None, places),
+        *_ends(trial.ticket if trial else None, places),
         with_loss(trial.dense if trial else None, relative(trial.loss, trial.dense) if trial else None, places),
+        _ahead(trial.loss if trial else None),
         with_loss(level.spreads.get("ticket"), relative(level.native, level.spreads.get("ticket")), places),
         with_loss(best.spread if best else None, relative(best.loss, best.spread) if best else None, places),
+        _ahead(best.loss if best else None),
         _beside(level.unmasked, places),
         _beside(level.mask, places),
     ]
+
+
+def _ends(spread: Spread | None, places: int) -> tuple[str, str]:
+    """The smallest and the largest value of a seed."""
+    return (DASH, DASH) if spread is None else (fixed(spread.minimum, places), fixed(spread.maximum, places))
+
+
+def _ahead(loss: Contrast | None) -> str:
+    """In how many seeds the transferred ticket is better."""
+    return DASH if loss is None else seeds_ahead(loss)
 
 
 def _beside(other: Comparison | None, places: int) -> str:

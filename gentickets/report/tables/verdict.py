@@ -74,8 +74,8 @@ def _arms_of(part: LevelPart, longer: bool, boots: bool, errors: bool) -> Iterat
 
 
 def _reached(spread: Spread, places: int) -> tuple[str, ...]:
-    values = spread.values.values()
-    return plus_minus(spread, places), str(spread.n), fixed(min(values), places), fixed(max(values), places)
+    ends = fixed(spread.minimum, places), fixed(spread.maximum, places)
+    return plus_minus(spread, places), str(spread.n), *ends
 
 
 def _loss(one: Tested, places: int, boots: bool, errors: bool) -> tuple[str, ...]:

@@ -17,9 +17,11 @@ from scipy import stats
 
 from gentickets.simulation import Level, World, best_of_levels, draw_runs, false_rates, run_verdicts
 from gentickets.simulation.judging import within_one_deviation
-from gentickets.statistics import bootstrap_interval
-from gentickets.statistics.margins import Margin
-from gentickets.statistics.tree import Terms
+from gentickets.statistics import (
+    Margin,
+    Terms,
+    bootstrap_interval,
+)
 
 SEED = 0
 MARGIN = Margin(0.02, "share", floor=0.0)

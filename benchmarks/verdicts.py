@@ -29,7 +29,9 @@ from simulated.powers import between, brier, calibration, power
 from simulated.table import render
 
 from gentickets.simulation import Rates, World, false_rates, run_verdicts
-from gentickets.statistics.tree import BAD
+from gentickets.statistics import (
+    BAD,
+)
 
 HOME = Path(__file__).resolve().parent.parent
 STATE, RECORD, PAGE = HOME / "build" / "verdicts", HOME / "docs" / "error_rates.json", HOME / "docs" / "error_rates.md"

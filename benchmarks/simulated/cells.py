@@ -12,7 +12,9 @@ from itertools import combinations, product
 import numpy as np
 
 from gentickets.simulation import Level, World
-from gentickets.statistics.tree import Terms
+from gentickets.statistics import (
+    Terms,
+)
 
 FAR = 5.0
 """Margins that a ticket is ahead of controls which play no part."""

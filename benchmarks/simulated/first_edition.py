@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gentickets.simulation import Level, Runs, World
-from gentickets.statistics.evidence import Arms
-from gentickets.statistics.paired import holm, p_below
-from gentickets.statistics.tree import Terms
+from gentickets.statistics import (
+    Arms,
+    Terms,
+    p_below,
+)
 
 Array = NDArray[np.float64]
 
@@ -80,3 +82,18 @@ def wrong(world: World, place: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_
 def _leads(level: Level) -> bool:
     """Whether the ticket is ahead of every control at all."""
     return min(level.leads) + LEAD > 0
+
+
+def holm(p: ArrayLike) -> Array:
+    """Adjusted p-values over the last axis (Holm, 1979): at most alpha of them are, if any false one is, below alpha.
+
+    Rejecting where the adjusted value is at most alpha keeps the chance of any false rejection at most alpha, however
+    the tests depend on each other.
+    """
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values, axis=-1, kind="stable")
+    factors = np.arange(values.shape[-1], 0, -1)
+    steps = np.maximum.accumulate(np.take_along_axis(values, order, -1) * factors, axis=-1)
+    adjusted = np.empty_like(values)
+    np.put_along_axis(adjusted, order, np.minimum(steps, 1.0), -1)
+    return adjusted

@@ -13,10 +13,17 @@ from spending import normal_theory
 
 from gentickets.simulation import Runs, by_tree
 from gentickets.simulation.judging import Codes, Rates, false_rates, run_verdicts
-from gentickets.statistics import evidence, spending
-from gentickets.statistics.evidence import Evidence
+from gentickets.statistics import (
+    EQUAL_STEPS,
+    NO_BETTER,
+    WINS,
+    Evidence,
+    Terms,
+    decide_tree,
+    evidence,
+    spending,
+)
 from gentickets.statistics.evidence import evidence as shown_by
-from gentickets.statistics.tree import EQUAL_STEPS, NO_BETTER, WINS, Terms, decide_tree
 
 Changed = Callable[[Evidence], Evidence]
 

@@ -7,9 +7,13 @@ from simulated import first_edition
 from simulated.cells import Cell
 
 from gentickets.simulation import Level, Runs, World, draw_runs, run_verdicts
-from gentickets.statistics.evidence import Arms
+from gentickets.statistics import (
+    VERDICTS,
+    Arms,
+    Terms,
+    judge,
+)
 from gentickets.statistics.outlook import outlook
-from gentickets.statistics.tree import VERDICTS, Terms, judge
 
 FIRST_WORDS = {"winner": 6, "head start": 5, "tie": 3, "loser": 1}
 """What the first edition calls these truths, as places in its `WORDS`."""

@@ -7,8 +7,11 @@ from typing import Any
 
 from simulated.cells import TRUTHS
 
-from gentickets.statistics.spending import LATE, LINEAR, Spending
-from gentickets.statistics.tree import BAD
+from gentickets.statistics import (
+    BAD,
+    Spending,
+)
+from gentickets.statistics.spending import LATE, LINEAR
 
 SHOWN = 25
 """Rows of the first table; the JSON file has all."""

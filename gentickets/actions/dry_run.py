@@ -26,10 +26,13 @@ from gentickets.masks import by_reason, excluded, full_mask
 from gentickets.recipe import Recipe
 from gentickets.recipe.meaning import declared_seeds
 from gentickets.runs.folder import RunFolder
-from gentickets.statistics import LEAST_SEEDS
-from gentickets.statistics.margins import Margin
-from gentickets.statistics.spending import Spending
-from gentickets.statistics.tree import PRAISE, Terms
+from gentickets.statistics import (
+    LEAST_SEEDS,
+    PRAISE,
+    Margin,
+    Spending,
+    Terms,
+)
 
 LONGEST_START = 15.0
 """Seconds that a worker is given to be ready, at most, where this process has done other work before."""

@@ -38,11 +38,11 @@ from gentickets.errors import TicketError, nearest
 from gentickets.metrics import better, of_samples, says_nothing
 from gentickets.recipe import Recipe
 from gentickets.results import Result
-from gentickets.statistics.evidence import LEAST_SEEDS
-from gentickets.statistics.tree import (
+from gentickets.statistics import (
     EQUAL_STEPS,
     FAILED,
     HEAD_START,
+    LEAST_SEEDS,
     MATCHES,
     NO_BETTER,
     UNDECIDED,

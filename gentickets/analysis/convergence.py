@@ -12,8 +12,10 @@ from gentickets.analysis.results import RunResults
 from gentickets.analysis.run_verdict import Convergence
 from gentickets.analysis.terms import ClaimTerms
 from gentickets.arms import TICKET, TWICE
-from gentickets.statistics.evidence import LEAST_SEEDS
-from gentickets.statistics.paired import tails
+from gentickets.statistics import (
+    LEAST_SEEDS,
+    tails,
+)
 
 
 def convergence_of(results: RunResults, terms: ClaimTerms, round: int) -> Convergence | None:

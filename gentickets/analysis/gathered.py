@@ -12,7 +12,9 @@ from gentickets.analysis.comparison import values_or_why
 from gentickets.analysis.results import RunResults
 from gentickets.analysis.terms import ClaimTerms
 from gentickets.arms import DENSE, KINDS, TICKET, ArmName, asked_for, variants
-from gentickets.statistics.evidence import Arms
+from gentickets.statistics import (
+    Arms,
+)
 
 Values = Mapping[int, float]
 """Seed -> value."""

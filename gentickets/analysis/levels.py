@@ -21,16 +21,19 @@ from gentickets.analysis.text.cautions import collapsed_seeds
 from gentickets.analysis.text.format import Spread
 from gentickets.analysis.verdict import LevelVerdict
 from gentickets.arms import DENSE, MATCHED, TICKET, ArmName
-from gentickets.statistics.evidence import LEAST_SEEDS, Evidence, evidence, nothing
-from gentickets.statistics.tree import (
+from gentickets.statistics import (
     EQUAL_STEPS,
     FAILED,
+    LEAST_SEEDS,
     MATCHES,
     UNDECIDED,
+    Evidence,
     Judgement,
     decide_tree,
+    nothing,
     seeds_without_disaster,
 )
+from gentickets.statistics.evidence import evidence
 
 
 @dataclass(frozen=True)

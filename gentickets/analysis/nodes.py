@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gentickets.analysis.tested import Node
-from gentickets.statistics.tree import (
+from gentickets.statistics import (
     EQUAL_STEPS,
     FAILED,
     FORKS,

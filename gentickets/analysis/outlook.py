@@ -17,9 +17,13 @@ from gentickets.analysis.terms import ClaimTerms
 from gentickets.analysis.verdict import LevelVerdict
 from gentickets.errors import TicketError
 from gentickets.results import Result
-from gentickets.statistics.evidence import Arms
+from gentickets.statistics import (
+    EQUAL_STEPS,
+    FAILED,
+    LEAVES,
+    Arms,
+)
 from gentickets.statistics.outlook import outlook
-from gentickets.statistics.tree import EQUAL_STEPS, FAILED, LEAVES
 
 AGAIN = (10, 20, 40)
 """Of a claim whose analyses are spent: the numbers of new seeds for which chances of a new one are worked out."""

@@ -13,7 +13,10 @@ from gentickets.analysis.terms import ClaimTerms
 from gentickets.analysis.tested import Analysis, LevelPart, Side, Tested
 from gentickets.analysis.text.format import Spread
 from gentickets.arms import DENSE, ArmName
-from gentickets.statistics.evidence import Evidence, contrasts
+from gentickets.statistics import (
+    Evidence,
+    contrasts,
+)
 from gentickets.statistics.paired import moments
 from gentickets.statistics.twoway import half_width, image_error
 

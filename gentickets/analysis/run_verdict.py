@@ -13,7 +13,13 @@ from gentickets.analysis.contrast import Contrast
 from gentickets.analysis.second_verdict import SecondVerdict
 from gentickets.analysis.text.format import Spread
 from gentickets.analysis.verdict import LevelVerdict
-from gentickets.statistics.tree import EQUAL_STEPS, HEAD_START, MATCHES, NO_BETTER, WINS
+from gentickets.statistics import (
+    EQUAL_STEPS,
+    HEAD_START,
+    MATCHES,
+    NO_BETTER,
+    WINS,
+)
 
 REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "wins": (WINS,),

@@ -19,8 +19,11 @@ from gentickets.analysis.tested import LevelPart
 from gentickets.arms import DENSE, DENSE_WHOLE, TICKET
 from gentickets.ledger import total_compute
 from gentickets.recipe.whole import whole_arms
-from gentickets.statistics.evidence import LEAST_SEEDS
-from gentickets.statistics.worth import OPEN, judge_worth
+from gentickets.statistics import (
+    LEAST_SEEDS,
+    OPEN,
+    judge_worth,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,10 @@ from gentickets.metrics import better
 from gentickets.recipe import Claim
 from gentickets.recipe.asked import declared_arms, declared_controls
 from gentickets.recipe.of_claim import claim_floor
-from gentickets.statistics.margins import Margin
-from gentickets.statistics.tree import Terms
+from gentickets.statistics import (
+    Margin,
+    Terms,
+)
 
 NUMBERS = {"zero": 0.0, "one": 1.0}
 """Floors that need no images."""

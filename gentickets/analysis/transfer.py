@@ -36,8 +36,10 @@ from gentickets.metrics import of_samples, says_nothing
 from gentickets.recipe import Recipe, Transfer
 from gentickets.results import Result
 from gentickets.sparsity import share_to_say
-from gentickets.statistics import LEAST_SEEDS
-from gentickets.statistics.margins import Margin
+from gentickets.statistics import (
+    LEAST_SEEDS,
+    Margin,
+)
 
 MARGIN = 0.02
 """Of the dense mean, where the recipe declares no claim."""

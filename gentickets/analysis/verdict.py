@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from gentickets.analysis.tested import LevelPart, Node
 from gentickets.analysis.text.format import Spread
-from gentickets.statistics.tree import EQUAL_STEPS, WINS
+from gentickets.statistics import (
+    EQUAL_STEPS,
+    WINS,
+)
 
 NO_CLAIM = "no claim"
 NO_VERDICT = "no verdict"

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from gentickets.errors import TicketError, nearest
 from gentickets.seeds import derive
-from gentickets.statistics.evidence import Arms
-from gentickets.statistics.margins import Margin
-from gentickets.statistics.tree import (
+from gentickets.statistics import (
     EQUAL_STEPS,
     HEAD_START,
     MATCHES,
@@ -24,6 +22,8 @@ from gentickets.statistics.tree import (
     VERDICTS,
     WINS,
     WORSE,
+    Arms,
+    Margin,
 )
 
 Array = NDArray[np.float64]

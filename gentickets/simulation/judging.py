@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 
 from gentickets.seeds import derive
 from gentickets.simulation.arms import Flags, Runs, World, draw_runs
-from gentickets.statistics.evidence import Arms
-from gentickets.statistics.tree import BAD, VERDICTS, Terms, judge
+from gentickets.statistics import (
+    BAD,
+    VERDICTS,
+    Arms,
+    Terms,
+    judge,
+)
 
 Codes = NDArray[np.int8]
 

@@ -9,19 +9,56 @@ from __future__ import annotations
 from gentickets.statistics.bootstrap import bootstrap_interval
 from gentickets.statistics.evidence import LEAST_SEEDS, Arms, Evidence, contrasts, nothing
 from gentickets.statistics.margins import Margin
-from gentickets.statistics.paired import holm, less, p_below, tails, upper_bound
-from gentickets.statistics.record import Part, parts
+from gentickets.statistics.paired import less, p_below, tails, upper_bound
 from gentickets.statistics.spending import Spending
-from gentickets.statistics.tree import Judgement, Terms, decide_tree, every_level_worse, judge
-from gentickets.statistics.worth import Worth, judge_worth
+from gentickets.statistics.tree import (
+    BAD,
+    EQUAL_STEPS,
+    FAILED,
+    FORKS,
+    HEAD_START,
+    LEAVES,
+    MATCHES,
+    NO_BETTER,
+    PRAISE,
+    UNDECIDED,
+    VERDICTS,
+    WINS,
+    WORSE,
+    Judgement,
+    Nodes,
+    Terms,
+    decide_tree,
+    every_level_worse,
+    judge,
+    seeds_without_disaster,
+    unseen_disasters,
+)
+from gentickets.statistics.worth import NOT_WORTH, OPEN, WORTH, Worth, judge_worth
 
 __all__ = [
+    "BAD",
+    "EQUAL_STEPS",
+    "FAILED",
+    "FORKS",
+    "HEAD_START",
     "LEAST_SEEDS",
+    "LEAVES",
+    "MATCHES",
+    "NOT_WORTH",
+    "NO_BETTER",
+    "OPEN",
+    "PRAISE",
+    "UNDECIDED",
+    "VERDICTS",
+    "WINS",
+    "WORSE",
+    "WORTH",
     "Arms",
     "Evidence",
     "Judgement",
     "Margin",
-    "Part",
+    "Nodes",
     "Spending",
     "Terms",
     "Worth",
@@ -29,13 +66,13 @@ __all__ = [
     "contrasts",
     "decide_tree",
     "every_level_worse",
-    "holm",
     "judge",
     "judge_worth",
     "less",
     "nothing",
     "p_below",
-    "parts",
+    "seeds_without_disaster",
     "tails",
+    "unseen_disasters",
     "upper_bound",
 ]

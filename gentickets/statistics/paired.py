@@ -1,4 +1,4 @@
-"""Paired tests over seeds: Student's t, its bound, and Holm's correction for several questions."""
+"""Paired tests over seeds: Student's t and its bound."""
 
 from __future__ import annotations
 
@@ -54,21 +54,6 @@ def upper_bound(values: ArrayLike, alpha: float = 0.05) -> Array:
     if n < 2:
         return np.full_like(mean, np.inf)
     return np.where(np.isnan(mean), np.inf, mean + special.stdtrit(n - 1, 1 - alpha) * error)
-
-
-def holm(p: ArrayLike) -> Array:
-    """Adjusted p-values over the last axis (Holm, 1979): at most alpha of them are, if any false one is, below alpha.
-
-    Rejecting where the adjusted value is at most alpha keeps the chance of any false rejection at most alpha, however
-    the tests depend on each other.
-    """
-    values = np.asarray(p, dtype=float)
-    order = np.argsort(values, axis=-1, kind="stable")
-    factors = np.arange(values.shape[-1], 0, -1)
-    steps = np.maximum.accumulate(np.take_along_axis(values, order, -1) * factors, axis=-1)
-    adjusted = np.empty_like(values)
-    np.put_along_axis(adjusted, order, np.minimum(steps, 1.0), -1)
-    return adjusted
 
 
 def moments(values: ArrayLike) -> tuple[Array, Array, int]:

@@ -128,7 +128,7 @@ class Nodes:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdicts of all levels, and what they rest on (`statistics.record` lists it part by part)."""
+    """The verdicts of all levels, and what they rest on (`analysis.tested` lists it part by part)."""
 
     codes: Codes
     """(..., levels): places in `VERDICTS`."""

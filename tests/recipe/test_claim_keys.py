@@ -5,46 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from test_recipe import SMALL
+from test_recipe import errors as errors_of
+from test_recipe import small as small_recipe
 
-from gentickets.errors import Status, TicketError
+from gentickets.errors import TicketError
 from gentickets.metrics import TABLE, check_floors, floor_of
 from gentickets.recipe import Recipe, parse_recipe, recipe_from
 from gentickets.recipe.claim_section import NEUTRAL
 from gentickets.recipe.of_claim import claim_floor
 
-SMALL = """\
-[task]
-family = "vae"
-likelihood = "bernoulli"
-
-[data]
-name = "digits"
-
-[train]
-steps = 100
-
-[search]
-rounds = 4
-keep = 0.5
-controls = ["shuffle"]
-
-[claim]
-metric = "negative_elbo"
-level = 0.75
-"""
+BERNOULLI = "task.likelihood=bernoulli"
+"""The small recipe's metric has a floor then."""
 
 
 def small(*overrides: str, plugins: tuple[Path, ...] = ()) -> Recipe:
-    """The small recipe with overrides."""
-    return parse_recipe(SMALL, name="small", overrides=overrides, plugins=plugins)
+    """The small recipe with a Bernoulli likelihood and overrides."""
+    return small_recipe(BERNOULLI, *overrides, plugins=plugins)
 
 
 def errors(*overrides: str) -> list[str]:
     """The lines of the error that the overrides raise."""
-    with pytest.raises(TicketError) as caught:
-        small(*overrides)
-    assert caught.value.status == Status.REQUEST
-    return str(caught.value).splitlines()
+    return errors_of(SMALL, BERNOULLI, *overrides)
 
 
 def margin(*overrides: str) -> float:

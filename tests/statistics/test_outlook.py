@@ -10,10 +10,16 @@ from scipy import stats
 from simulated.powers import between, calibration
 
 from gentickets.errors import TicketError
-from gentickets.statistics.evidence import Arms
-from gentickets.statistics.margins import Margin
+from gentickets.statistics import (
+    MATCHES,
+    UNDECIDED,
+    VERDICTS,
+    WORSE,
+    Arms,
+    Margin,
+    Terms,
+)
 from gentickets.statistics.outlook import outlook
-from gentickets.statistics.tree import MATCHES, UNDECIDED, VERDICTS, WORSE, Terms
 from gentickets.statistics.twoway import image_error, predicted_image_error
 
 TERMS = Terms(Margin(2.0, "absolute"), seeds=5)

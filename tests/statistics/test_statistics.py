@@ -7,9 +7,16 @@ import warnings
 import numpy as np
 import pytest
 from scipy import stats
+from simulated.first_edition import holm
 
 from gentickets.errors import TicketError
-from gentickets.statistics import Arms, Margin, bootstrap_interval, holm, p_below, upper_bound
+from gentickets.statistics import (
+    Arms,
+    Margin,
+    bootstrap_interval,
+    p_below,
+    upper_bound,
+)
 from gentickets.statistics.evidence import evidence
 
 

@@ -7,10 +7,16 @@ import doctest
 import numpy as np
 import pytest
 
-from gentickets.statistics import evidence, margins, spending, tree
-from gentickets.statistics.evidence import Arms
-from gentickets.statistics.margins import Margin
-from gentickets.statistics.tree import Terms, judge
+from gentickets.statistics import (
+    Arms,
+    Margin,
+    Terms,
+    evidence,
+    judge,
+    margins,
+    spending,
+    tree,
+)
 
 NOISE = np.array([0.1, -0.2, 0.3, -0.1, 0.0, 0.2, -0.3, 0.1, 0.15, -0.25])
 OTHER = NOISE[::-1]

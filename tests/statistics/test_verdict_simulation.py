@@ -15,7 +15,14 @@ from simulated.left_out import PARTS, LeftOut, limit_of, share_of
 from gentickets.errors import TicketError
 from gentickets.simulation import Level, World, best_of_levels, draw_runs, false_rates, run_verdicts
 from gentickets.simulation.judging import within_one_deviation
-from gentickets.statistics.tree import BAD, UNDECIDED, WORSE, Terms, every_level_worse, judge
+from gentickets.statistics import (
+    BAD,
+    UNDECIDED,
+    WORSE,
+    Terms,
+    every_level_worse,
+    judge,
+)
 
 RUNS = 10_000
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from gentickets.statistics.tree import EQUAL_STEPS, FAILED, HEAD_START, MATCHES, NO_BETTER, UNDECIDED, WINS, WORSE
+from gentickets.statistics import (
+    EQUAL_STEPS,
+    FAILED,
+    HEAD_START,
+    MATCHES,
+    NO_BETTER,
+    UNDECIDED,
+    WINS,
+    WORSE,
+)
 
 MEANINGS: dict[str, tuple[str, str]] = {
     UNDECIDED: (

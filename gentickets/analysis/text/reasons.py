@@ -8,7 +8,11 @@ from collections.abc import Mapping, Sequence
 from gentickets.analysis.text.claim import broken, seeds_of
 from gentickets.analysis.text.format import arm_name, listed, percent
 from gentickets.results import Result
-from gentickets.statistics.tree import EQUAL_STEPS, MATCHES, seeds_without_disaster
+from gentickets.statistics import (
+    EQUAL_STEPS,
+    MATCHES,
+    seeds_without_disaster,
+)
 
 NOT_LONGER = "Whether the lead lasts in longer training was not tried."
 UNSTEADY = (

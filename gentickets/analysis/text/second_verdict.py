@@ -6,7 +6,10 @@ from gentickets.analysis.second_verdict import SecondVerdict
 from gentickets.analysis.tested import LevelPart
 from gentickets.analysis.text.bounds import against_dense, ahead_of
 from gentickets.analysis.text.format import decimals, numbered
-from gentickets.statistics.worth import NOT_WORTH, WORTH
+from gentickets.statistics import (
+    NOT_WORTH,
+    WORTH,
+)
 
 
 def second_text(value: SecondVerdict) -> str:

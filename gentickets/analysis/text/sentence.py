@@ -9,7 +9,7 @@ from gentickets.analysis.tested import LevelPart, Tested
 from gentickets.analysis.text.bounds import against_dense, ahead_of
 from gentickets.analysis.text.format import decimals, listed, metric_name, numbered, plus_minus
 from gentickets.analysis.verdict import LevelVerdict
-from gentickets.statistics.tree import (
+from gentickets.statistics import (
     EQUAL_STEPS,
     FAILED,
     HEAD_START,

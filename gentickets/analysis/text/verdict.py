@@ -18,7 +18,9 @@ from gentickets.analysis.text.format import (
     signed_percent,
 )
 from gentickets.arms import DENSE, TICKET
-from gentickets.statistics.tree import LEAVES
+from gentickets.statistics import (
+    LEAVES,
+)
 
 EXPECTED_COPIES = 0.01
 """Share of samples that would lie nearer to a training image than 99 % of test images do, were they test images."""

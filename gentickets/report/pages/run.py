@@ -30,7 +30,7 @@ from gentickets.report.tables.run import full_table, row_notes, table
 from gentickets.report.tables.runs import comparison_tables
 from gentickets.report.tables.transfer import layer_table, level_table
 from gentickets.sparsity import not_pruned
-from gentickets.statistics.tree import (
+from gentickets.statistics import (
     EQUAL_STEPS,
     FAILED,
     HEAD_START,

@@ -1,4 +1,4 @@
-"""A verdict recomputed from its record with SciPy's t distribution alone; sizes of interim analyses; two-way errors."""
+"""Sizes of interim analyses, the tree of verdicts at its edges, margins, contrasts, and two-way errors."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ import spending as calibration
 from scipy import stats
 
 from gentickets.errors import TicketError
-from gentickets.simulation import Level, World, draw_runs
-from gentickets.statistics.evidence import Arms, contrasts, evidence
-from gentickets.statistics.margins import Margin
-from gentickets.statistics.paired import tails
-from gentickets.statistics.record import parts
-from gentickets.statistics.spending import KINDS, SIZES, TABLE, Spending, shares, spent
-from gentickets.statistics.tree import (
+from gentickets.statistics import (
     EQUAL_STEPS,
-    HEAD_START,
     MATCHES,
     NO_BETTER,
+    NOT_WORTH,
+    OPEN,
     UNDECIDED,
     WINS,
     WORSE,
+    WORTH,
+    Arms,
+    Margin,
+    Spending,
     Terms,
-    holm_weighted,
+    contrasts,
     judge,
+    judge_worth,
     seeds_without_disaster,
+    tails,
     unseen_disasters,
 )
+from gentickets.statistics.evidence import evidence
+from gentickets.statistics.spending import KINDS, SIZES, TABLE, shares, spent
+from gentickets.statistics.tree import holm_weighted
 from gentickets.statistics.twoway import half_width, image_error, tails_twoway
-from gentickets.statistics.worth import NOT_WORTH, OPEN, WORTH, judge_worth
 
 MARGIN = Margin(2.0, "absolute")
 TERMS = Terms(MARGIN, seeds=5)
@@ -38,59 +41,7 @@ TICKET = np.array([100.1, 99.8, 100.3, 99.9, 100.0])
 REINIT = np.array([103.0, 102.6, 103.4, 102.9, 103.2])
 
 
-def single(runs: object, row: int = 0) -> list[Arms]:
-    """One run's levels and longer arms, in arrays (seeds)."""
-    found = [*runs.levels, *([runs.longer] if runs.longer else [])]  # type: ignore[attr-defined]
-    return [Arms(a.ticket[row], a.dense[row], {name: arm[row] for name, arm in a.controls.items()}) for a in found]
-
-
-def test_a_verdict_by_hand() -> None:
-    """Five seeds, one control, margin 2, so lead 0.5; alpha 5 %, two analyses: praise at 2 % in the first of them."""
-    against_dense = stats.ttest_1samp(TICKET - DENSE - 2, 0, alternative="less").pvalue
-    against_control = stats.ttest_1samp(REINIT - TICKET - 0.5, 0, alternative="greater").pvalue
-    assert max(against_dense, against_control) < 0.05 * 0.8 / 2
-    found = judge([Arms(TICKET, DENSE, {"reinit": REINIT})], TERMS)
-    assert str(found.verdicts[0]) == EQUAL_STEPS
-    record = {(one.verdict, one.arm): one for one in parts(found, 0)}
-    assert record[MATCHES, "dense"].p == pytest.approx((against_dense,), rel=1e-10)
-    assert record[EQUAL_STEPS, "reinit"].p == pytest.approx((against_control,), rel=1e-10)
-    assert record[EQUAL_STEPS, "reinit"].sizes == pytest.approx((0.02,))
-    assert record[WORSE, "dense"].sizes == pytest.approx((0.005,))
-    assert record[NO_BETTER, "reinit"].p == pytest.approx((1 - against_control,))
-
-
-def test_verdicts_follow_from_their_records() -> None:
-    """The tree's rule over the parts' own p-values and sizes gives the verdict of every drawn run."""
-    level = Level(-0.6, (0.3, 0.6))
-    world = World((level, Level(0.1, (0.0, -0.4))), longer=Level(-0.6, (-0.2, 0.5)), deviation=0.3)
-    drawn = draw_runs(world, 300, 10, seed=1)
-    for row in range(300):
-        *levels, longer = single(drawn, row)
-        found = judge(levels, Terms(world.margin, 5), longer=longer)
-        for place in (0, 1):
-            assert str(found.verdicts[place]) == recomputed(parts(found, place), place == 0), (row, place)
-
-
-def recomputed(record: list, longer: bool) -> str:
-    def shown(verdict: str) -> list[bool]:
-        own = [one for one in record if one.verdict == verdict]
-        return [any(p <= size for p, size in zip(one.p, one.sizes, strict=True)) for one in own]
-
-    matches, worse = all(shown(MATCHES)), any(shown(WORSE))
-    if matches == worse:
-        return UNDECIDED
-    if worse:
-        return WORSE
-    ahead, even = all(shown(EQUAL_STEPS)), any(shown(NO_BETTER))
-    if ahead == even:
-        return MATCHES
-    if even:
-        return NO_BETTER
-    wins, gone = longer and all(shown(WINS)), any(shown(HEAD_START))
-    return EQUAL_STEPS if wins == gone else WINS if wins else HEAD_START
-
-
-def test_the_parts_sizes_say_the_same_as_repeated_p_values() -> None:
+def test_sizes_of_analyses_say_the_same_as_repeated_p_values() -> None:
     plan = Spending(5, 2)
     rng = np.random.default_rng(0)
     p = 10.0 ** rng.uniform(-6, -0.5, (2000, 2))

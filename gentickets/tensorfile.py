@@ -17,6 +17,7 @@ from gentickets.files import split_header
 from gentickets.files.belonging import check_beside
 from gentickets.files.tensor_header import (
     DAMAGED,
+    FORMAT,
     KEY,
     MOST_BYTES,
     content_digest,
@@ -47,7 +48,7 @@ def pack(kind: str, tensors: Tensors, header: Mapping[str, Any]) -> bytes:
     Equal content gives equal bytes.
     """
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    told = {**stated(kind, header), "sha256": content_hash(kind, plain, header)}
+    told = {**stated(kind, header, FORMAT), "sha256": content_hash(kind, plain, header)}
     return safetensors.torch.save(plain, {KEY: sorted_json(told)})
 
 
@@ -119,7 +120,7 @@ def _what_else(data: bytes, where: Path) -> str:
 def content_hash(kind: str, tensors: Tensors, header: Mapping[str, Any]) -> str:
     """SHA-256 over format, kind, header, and the name, type, shape and bytes of every tensor."""
     values = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
-    return content_digest(kind, header, (
+    return content_digest(stated(kind, header, FORMAT), (
         (name, str(value.dtype), tuple(value.shape), value.reshape(-1).view(torch.uint8).numpy().data)
         for name, value in values.items()
     ))  # fmt: skip

@@ -66,7 +66,7 @@ class Gathered:
         same = {arm: values for arm, values in known.items() if values.shape == size}
         if DENSE not in same:
             return None
-        controls = {arm: values for arm, values in same.items() if arm not in (TICKET, DENSE)}
+        controls = {arm: same[arm] for arm in self.controls if arm in same}
         return Arms(same[TICKET], same[DENSE], controls, self.declared)
 
     @property

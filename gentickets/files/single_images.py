@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from gentickets.errors import Status, TicketError
 from gentickets.files.bounded import bounded
-from gentickets.files.tensor_header import DAMAGED, NoTensorFile, content_digest, split_header
+from gentickets.files.tensor_header import DAMAGED, NoTensorFile, content_digest, split_header, stated
 
 KIND = "images"
 MOST_BYTES = 256 << 20
@@ -33,7 +33,8 @@ def read_single_images(path: Path, metric: str) -> NDArray[np.float32]:
             raise
         raise TicketError(f"{path} {DAMAGED}", Status.TICKET) from error
     parts = [(name, f"torch.{one.dtype}", one.shape, np.ascontiguousarray(one).data) for name, one in tensors.items()]
-    if told.kind != KIND or content_digest(KIND, told.header, sorted(parts, key=lambda part: part[0])) != told.sha256:
+    found_sha256 = content_digest(stated(KIND, told.header), sorted(parts, key=lambda part: part[0]))
+    if told.kind != KIND or found_sha256 != told.sha256:
         raise TicketError(f"{path} is damaged: its content does not match its SHA-256", Status.TICKET)
     found = tensors.get(metric)
     if found is None or found.ndim != 1 or found.dtype != np.float32 or not np.isfinite(found).all():

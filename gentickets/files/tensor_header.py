@@ -84,18 +84,18 @@ def split_header(data: bytes, where: Path) -> Header:
     return _told(metadata, where)
 
 
-def content_digest(kind: str, header: Mapping[str, Any], parts: Iterable[tuple[str, str, tuple[int, ...], Any]]) -> str:
-    """SHA-256 over format, kind, header, and over each tensor, by name: (name, type, shape, buffer of its bytes)."""
-    digest = hashlib.sha256(sorted_json(stated(kind, header)).encode())
+def content_digest(told: Mapping[str, Any], parts: Iterable[tuple[str, str, tuple[int, ...], Any]]) -> str:
+    """SHA-256 over what a file says of itself (`stated`), and over each tensor: (name, type, shape, its bytes)."""
+    digest = hashlib.sha256(sorted_json(told).encode())
     for name, dtype, shape, data in parts:
         digest.update(f"\n{name}\t{dtype}\t{shape}\n".encode())
         digest.update(data)
     return digest.hexdigest()
 
 
-def stated(kind: str, header: Mapping[str, Any]) -> dict[str, Any]:
+def stated(kind: str, header: Mapping[str, Any], form: int = FORMAT) -> dict[str, Any]:
     """What a file says of itself, but for its SHA-256."""
-    return {"format": FORMAT, "kind": kind, "header": dict(header)}
+    return {"format": form, "kind": kind, "header": dict(header)}
 
 
 def sorted_json(value: Mapping[str, Any]) -> str:

@@ -36,7 +36,7 @@ REINIT = np.array([103.0, 102.6, 103.4, 102.9, 103.2])
 
 
 def part_of(
-    arms: Arms, terms: Terms, judgement: Judgement, seen: Evidence, place: int, longer: bool
+    arms: Arms, terms: Terms, judgement: Judgement, seen: Evidence, place: int, *, longer: bool
 ) -> tested.LevelPart:
     """The record of one part of a judged level."""
 

@@ -147,7 +147,9 @@ def test_a_sweep_has_a_table_of_widths() -> None:
     results = sweep({16: 18.0, 8: 20.0, 32: 17.0})
     summary = summarize(results, sweeping([16, 8, 32]))
     header, lines = table(summary)
-    assert header == ["width", "weights", "Fréchet distance ↓ on test", "Fréchet distance ↓ on train", "notes"]
+    assert header[:4] == ["width", "weights", "Fréchet distance ↓ on test", "Fréchet distance ↓ on train"]
+    assert header[4:] == ["minimum", "maximum", "notes"]
+    assert lines[0][4:6] == ["20.00", "20.50"]
     assert [line[:2] for line in lines] == [["8", "88"], ["16", "176"], ["32", "352"]]
     assert lines[0][2:4] == ["20.25 ± 0.25 (3)", "19.25 ± 0.25 (3)"]
     assert (summary.verdict.word, summary.metric, summary.is_sweep) == ("no claim", "frechet", True)
@@ -286,7 +288,16 @@ def test_figures_carry_their_direction_and_stand_in_a_telling_order(tmp_path: Pa
         "frechet", "coverage", "kid", "precision", "recall", "density", "inception_score", "kl", "discriminator_loss",
     )  # fmt: skip
     header = table(summary).columns
-    assert header[2:6] == ["Fréchet distance ↓ ± sd (n)", "to dense", "coverage ↑", "KID ↓"]
+    assert header[2:4] == ["Fréchet distance ↓ ± sd (n)", "to dense"]
+    assert header[4:11] == [
+        "minimum",
+        "maximum",
+        "minus dense",
+        "95 % interval",
+        "ahead of dense",
+        "coverage ↑",
+        "KID ↓",
+    ]
     assert header[-3:] == ["KL divergence", "discriminator loss", "notes"]
     assert set(summary.secondary) < set(header)
     assert len(table(summary, most=3).columns) == len(header) - 6
@@ -304,7 +315,7 @@ def test_a_sweep_can_spare_every_figure_but_its_metric() -> None:
     ]
     summary = summarize(results, sweeping([8]))
     header = table(summary).columns
-    assert set(header) - set(summary.secondary) == {
+    assert set(header) - set(summary.secondary) - {"minimum", "maximum"} == {
         "width", "weights", "Fréchet distance ↓ on test", "Fréchet distance ↓ on train", "notes",
     }  # fmt: skip
 
@@ -318,7 +329,8 @@ def test_the_first_figure_with_a_direction_leads_where_nothing_is_claimed() -> N
 def test_every_figure_has_its_spread_and_its_training_images() -> None:
     results = [replace(r, train={"frechet": 10.0 + r.seed}) for r in tickets()]
     header, lines = full_table(summarize(results, {"search": SEARCH}))
-    assert header == ["arm", "sparsity", "Fréchet distance ↓ on test", "Fréchet distance ↓ on train", "notes"]
+    assert header[:4] == ["arm", "sparsity", "Fréchet distance ↓ on test", "Fréchet distance ↓ on train"]
+    assert header[4:] == ["minimum", "maximum", "minus dense", "95 % interval", "ahead of dense", "notes"]
     assert lines[0][3] == "11.00 ± 1.00 (3)"
 
 

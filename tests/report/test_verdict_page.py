@@ -396,7 +396,9 @@ def test_the_json_holds_everything_as_plain_finite_values(tmp_path: Path) -> Non
     for value in names_and_values(told):
         assert value is None or isinstance(value, str | bool | int) or math.isfinite(value)
     short = told["levels"][1]["short"]
-    assert short["ticket"] == {"mean": 100.0, "sd": 1.0, "n": 3, "values": {"0": 99, "1": 100, "2": 101}}
+    assert short["ticket"] == {
+        "mean": 100.0, "sd": 1.0, "n": 3, "minimum": 99, "maximum": 101, "values": {"0": 99, "1": 100, "2": 101},
+    }  # fmt: skip
     assert [other["good"]["shown"] for other in short["controls"]] == [True, False, True, True, True]
     assert told["beside"]["paths"][0]["relative"] == {"0": 0.3, "1": None}, "infinite"
     assert told["more"]["sentence"] == (whole.more and words.outlook_text(whole.more))

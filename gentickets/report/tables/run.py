@@ -130,9 +130,9 @@ def _both_splits(summary: Summary, figures: tuple[str, ...]) -> Iterator[Column]
         for split in splits:
             spreads = [_split(row, split).get(figure) for row in summary.rows]
             yield f"{heading(figure)} on {split}", [_counted(spread, digits) for spread in spreads]
-            if split == "test" and figure == summary.figures[0]:
-                yield from _ends(spreads, digits)
-                yield from _differences(summary, digits)
+        if figure == summary.figures[0]:
+            yield from _ends([row.test.get(figure) for row in summary.rows], digits)
+            yield from _differences(summary, digits)
 
 
 def _stops(summary: Summary) -> Iterator[Column]:

@@ -68,7 +68,7 @@ def table(shown: Table) -> None:
 def listing(headers: Sequence[str], groups: Iterable[Iterable[tuple[Sequence[object], str]]]) -> None:
     """Print a table of things with a sentence each: (cells, sentence), with an empty line between the groups.
 
-    On a terminal the sentence stands below its row, in a pipe behind it on the same line.
+    On a terminal the sentence stands below its row. A pipe gets one short line for each, without it.
     """
     found = [[([cell(value) for value in cells], text) for cells, text in group] for group in groups]
     rows = [cells for group in found for cells, _ in group]
@@ -76,16 +76,16 @@ def listing(headers: Sequence[str], groups: Iterable[Iterable[tuple[Sequence[obj
     if sys.stdout.isatty():
         _listing_on_terminal(list(headers), found, right)
         return
-    header, *lines = _aligned([list(headers), *rows], right, strip=False)
-    click.echo(header.rstrip())
+    header, *lines = _aligned([list(headers), *rows], right)
+    click.echo(header)
     for place, group in enumerate(found):
         if place:
             click.echo("")
-        for _, text in group:
-            click.echo(f"{lines.pop(0)}  {text}".rstrip())
+        for _ in group:
+            click.echo(lines.pop(0))
 
 
-def _aligned(rows: Sequence[Sequence[str]], right: Sequence[bool], *, strip: bool = True) -> list[str]:
+def _aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -93,7 +93,7 @@ def _aligned(rows: Sequence[Sequence[str]], right: Sequence[bool], *, strip: boo
             text.rjust(width) if to_right else text.ljust(width)
             for text, width, to_right in zip(row, widths, right, strict=True)
         ]
-        lines.append("  ".join(aligned).rstrip() if strip else "  ".join(aligned))
+        lines.append("  ".join(aligned).rstrip())
     return lines
 
 

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gentickets.datasets import DATASETS
 from gentickets.errors import Status, TicketError
 
 from .console import emit, json_option, listing, note
 from .group import NearestGroup
 from .options import FORCE, OVERRIDE, PLUGIN, check_new
+from .recipe_list import chosen, duration, grouped, rows_of
 
 if TYPE_CHECKING:
     from gentickets.recipe import Recipe
 
 GROUPS = ("", "quick", "transfer", "paper", "width")
 """Folders of recipes in the order in which they are listed; others follow."""
+COLUMNS = ("recipe", "model", "data", "method", "time")
 
 
 @click.group(cls=NearestGroup)
@@ -27,20 +28,33 @@ def recipes() -> None:
     """List, show, copy and check recipes."""
 
 
-@recipes.command("ls", subject="What is listed", examples=["gentickets recipes ls"])
+@recipes.command(
+    "ls", subject="What is listed",
+    examples=["gentickets recipes ls --model vae --time 5min", "gentickets recipes ls --method early_bird --json"],
+)  # fmt: skip
+@click.option("--model", metavar="NAME", help="Only this family, network or both: vae, conv, vae/conv.")
+@click.option("--data", metavar="NAME", help="Only this dataset, such as digits.")
+@click.option("--method", metavar="NAME", help="Only this search method or criterion, such as one_shot or snip.")
+@click.option("--time", callback=duration, metavar="TIME", help="Only what takes at most this long: 90s, 5min, 2h.")
 @json_option
-def ls(as_json: bool) -> None:
-    """List the recipes that come with gentickets: what each one is, its data, its size and its time."""
+def ls(model: str | None, data: str | None, method: str | None, time: float | None, as_json: bool) -> None:
+    """List the recipes that come with gentickets, with their model, data, search method and time.
+
+    A terminal also shows a sentence on each. In a pipe every recipe is one line; --json has all columns.
+    """
     from gentickets.recipe import load_recipe, shipped_recipes
 
-    rows = [{"recipe": name, "group": name.rpartition("/")[0], **_row(load_recipe(name))} for name in shipped_recipes()]
+    every = rows_of({name: load_recipe(name) for name in shipped_recipes()})
+    rows = chosen(every, {"model": model, "data": data, "method": method}, time)
     if as_json:
         emit(rows, as_json)
-        return
-    headers = ["recipe", "family", "data", "size", "weights", "seeds x rounds", "steps"]
-    order = [*GROUPS, *sorted({row["group"] for row in rows} - {*GROUPS})]
-    groups = [[row for row in rows if row["group"] == group] for group in order]
-    listing(headers, [[(_cells(row), _sentence(row)) for row in group] for group in groups if group])
+    elif rows:
+        groups = [
+            [([row[key] for key in COLUMNS], row["about"] or "") for row in group] for group in grouped(rows, GROUPS)
+        ]
+        listing(COLUMNS, groups)
+    else:
+        note("no shipped recipe passes all of these filters")
 
 
 @recipes.command("show", examples=["gentickets recipes show digits_vae"])
@@ -139,45 +153,3 @@ def _levels(recipe: Recipe) -> str:
         criterion=search.criterion,
         removed=search.by,
     )
-
-
-def _row(recipe: Recipe) -> dict[str, Any]:
-    about, takes = _told(recipe.text)
-    data = DATASETS.get(recipe.data.name)  # the images are not looked at, nor need they be there
-    return {
-        "about": about,
-        "takes": takes,
-        "family": recipe.task.family,
-        "network": recipe.task.network or None,
-        "data": recipe.data.name,
-        "size": recipe.data.size or (data.side if data else None),
-        "weights": _weights(about),
-        "method": recipe.search.method,
-        "criterion": recipe.search.criterion,
-        "seeds": recipe.search.seeds,
-        "rounds": len(recipe.rounds),
-        "steps": recipe.train.steps,
-        "claim": recipe.claim.metric if recipe.claim else None,
-    }
-
-
-def _cells(row: dict[str, Any]) -> list[object]:
-    size = f"{row['size']}x{row['size']}" if row["size"] else None
-    runs = f"{row['seeds']} x {row['rounds']}"
-    return [row["recipe"], row["family"], row["data"], size, row["weights"], runs, row["steps"]]
-
-
-def _sentence(row: dict[str, Any]) -> str:
-    return ": ".join(filter(None, [row["about"], row["takes"]]))
-
-
-def _told(text: str) -> tuple[str | None, str | None]:
-    """The sentence of the second comment, and the expected time that follows its colon."""
-    told = re.match(r"#[^\n]*\n#\s*(?P<about>[^\n]*?)(?::\s*(?P<takes>[^:\n]*?))?\.?\s*(?:\n|$)", text)
-    return (told["about"], told["takes"]) if told else (None, None)
-
-
-def _weights(about: str | None) -> str | None:
-    """How many weights the sentence tells of: to count them would take torch, and so a second."""
-    told = re.search(r"(\d[\d.,]*(?: ?[kMG])?) weights", about or "")
-    return told[1] if told else None

@@ -38,12 +38,19 @@ class TicketError(ValueError):
         self.status = status
 
 
+MOST_NAMES = 5
+"""Names that an error shows at most."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The hint that closes an error about an unknown name: the nearest valid one, else all of them."""
+    """The hint that closes an error about an unknown name: the valid one that is close, else the five nearest."""
     names = sorted(known)
     if close := difflib.get_close_matches(name, names, n=1, cutoff=0.5):
         return f"Did you mean '{close[0]}'?"
-    return f"Known: {', '.join(names)}." if names else "There are none."
+    if len(names) <= MOST_NAMES:
+        return f"Known: {', '.join(names)}." if names else "There are none."
+    near = difflib.get_close_matches(name, names, n=MOST_NAMES, cutoff=0.0)
+    return f"The nearest of {len(names)} are {', '.join(near)}."
 
 
 def memory_told(error: BaseException) -> str | None:

@@ -21,7 +21,7 @@ from gentickets_cli.failures import explain
 from gentickets_cli.main import COMMANDS, cli
 from helpers import PROGRAM, in_terminal
 
-from gentickets.errors import Status, TicketError
+from gentickets.errors import Status, TicketError, nearest
 from gentickets.table import Table
 
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -239,9 +239,8 @@ def test_closed_streams_are_no_error() -> None:
 def test_ls_lists_every_shipped_recipe_with_its_time() -> None:
     lines = run("recipes", "ls").stdout.splitlines()
     tiny = next(line for line in lines if line.startswith("tiny"))
-    assert "vae" in tiny
-    assert "3 x 2" in tiny
-    assert "seconds on 2 cores" in tiny
+    assert tiny.split() == ["tiny", "vae/mlp", "digits", "iterative", "10", "s"]
+    assert max(map(len, lines)) <= 80
     rows = json.loads(run("recipes", "ls", "--json").stdout)
     assert {row["recipe"] for row in rows} >= {
         "tiny",
@@ -250,7 +249,50 @@ def test_ls_lists_every_shipped_recipe_with_its_time() -> None:
         "digits_ae",
         "digits_vae_longer",
     }
-    assert all(row["takes"] and row["about"] for row in rows)
+    assert all(row["takes"] and row["about"] and row["seconds"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("filters", "test"),
+    [
+        (["--model", "vae"], lambda row: row["family"] == "vae"),
+        (["--model", "resnet18"], lambda row: row["network"] == "resnet18"),
+        (
+            ["--model", "gan/conv", "--data", "digits"],
+            lambda row: row["model"] == "gan/conv" and row["data"] == "digits",
+        ),
+        (["--method", "one_shot"], lambda row: row["method"] == "one_shot"),
+        (["--method", "snip"], lambda row: row["criterion"] == "snip"),
+        (["--time", "90s"], lambda row: row["seconds"] <= 90),
+        (["--time", "1.5"], lambda row: row["seconds"] <= 90),
+        (["--time", "20h", "--data", "celeba"], lambda row: row["seconds"] <= 72_000 and row["data"] == "celeba"),
+    ],
+    ids=str,
+)
+def test_ls_filters_by_model_data_method_and_time(filters: list[str], test: Callable[[dict[str, Any]], bool]) -> None:
+    every = json.loads(run("recipes", "ls", "--json").stdout)
+    found = json.loads(run("recipes", "ls", "--json", *filters).stdout)
+    assert found == [row for row in every if test(row)]
+    assert 0 < len(found) < len(every)
+    lines = run("recipes", "ls", *filters).stdout.splitlines()
+    assert len([line for line in lines if line]) == 1 + len(found)
+
+
+def test_ls_refuses_a_value_that_no_recipe_has() -> None:
+    refused = run("recipes", "ls", "--data", "mnits")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "no shipped recipe has the data 'mnits'. Did you mean 'mnist'?" in refused.stderr
+    assert run("recipes", "ls", "--time", "soon").exit_code == 2
+    nothing = run("recipes", "ls", "--data", "celeba", "--time", "1s")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+
+
+def test_an_unknown_name_gets_five_names_at_most() -> None:
+    refused = run("recipes", "show", "qqqqqqqq")
+    assert refused.exit_code == 2
+    assert len(refused.stderr) < 200
+    assert refused.stderr.count(", ") == 5, "one before the hint, four within it"
+    assert nearest("x", "abc") == "Known: a, b, c."
 
 
 def test_show_prints_the_text_and_json_every_default() -> None:
@@ -356,7 +398,8 @@ def test_a_table_on_a_terminal_fits_and_loses_nothing() -> None:
     assert max(map(len, shown.splitlines())) <= 40
     assert "…" not in shown
     piped = run("recipes", "ls").stdout
-    assert Counter("".join(shown.replace("─", "").split())) == Counter("".join(piped.split()))
+    assert Counter("".join(piped.split())) <= Counter("".join(shown.replace("─", "").split()))
+    assert "AnMLPautoencoderonscikit-learn'sdigits,8x8" in "".join(shown.split())
 
 
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:

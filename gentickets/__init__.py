@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gentickets.criteria import gradient, grasp, grasp_abs, lamp, magnitude, random, snip, synflow
     from gentickets.data import Batches, Splits
     from gentickets.errors import Status, TicketError
+    from gentickets.loops import Search
     from gentickets.masks import (
         Mask,
         from_torch_prune,
@@ -34,6 +35,7 @@ _HOMES = {
     ),
     "gentickets.data": ("Batches", "Splits"),
     "gentickets.errors": ("Status", "TicketError"),
+    "gentickets.loops": ("Search",),
     "gentickets.masks": (
         "Mask", "from_torch_prune", "full_mask", "hold", "keep_top", "masked_state_dict", "prunable",
     ),
@@ -48,9 +50,9 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "GAN", "VAE", "Autoencoder", "Batches", "Draw", "Mask", "Objective", "Optim", "Origin", "Plan", "Schedule",
-    "Snapshot", "Splits", "Status", "Task", "Ticket", "TicketError", "Training", "from_torch_prune", "full_mask",
-    "gradient", "grasp", "grasp_abs", "hold", "iterative", "keep_top", "lamp", "magnitude", "masked_state_dict",
-    "prunable", "random", "read_ticket", "snip", "synflow", "train", "write_ticket",
+    "Search", "Snapshot", "Splits", "Status", "Task", "Ticket", "TicketError", "Training",
+    "from_torch_prune", "full_mask", "gradient", "grasp", "grasp_abs", "hold", "iterative", "keep_top", "lamp", "magnitude",
+    "masked_state_dict", "prunable", "random", "read_ticket", "snip", "synflow", "train", "write_ticket",
 ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ FLOORS = [
     {"optimizers", "ledger", "tensorfile", "arithmetic", "channels", "portable"},
     {"criteria", "training", "accounting", "quality", "runs", "earlybird", "transfer"},
     {"search", "controls", "export"},
-    {"analysis", "simulation"},
+    {"analysis", "simulation", "loops"},
     {"experiment", "report"},
     {"actions"},
     {"cli"},
@@ -119,7 +119,6 @@ BY_KEY = {
     "gentickets/files/belonging.py": {"search"},  # below the room of recipes: how a run searches, for its first round
     "gentickets/actions/train_ticket.py": {"data"},  # what the command line lays over a ticket's recipe
     "cli/matrix.py": {"transfer"},  # the same, before there is a recipe
-    "cli/recipes.py": {"data"},  # of a row that is printed
     "gentickets/analysis/text/transfer.py": {"data"},  # of a result, not of a recipe
     "gentickets/analysis/first_edition.py": {"verdict"},  # of a report.json of the first edition
 }

@@ -51,8 +51,8 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "GAN", "VAE", "Autoencoder", "Batches", "Draw", "Mask", "Objective", "Optim", "Origin", "Plan", "Schedule",
     "Search", "Snapshot", "Splits", "Status", "Task", "Ticket", "TicketError", "Training",
-    "from_torch_prune", "full_mask", "gradient", "grasp", "grasp_abs", "hold", "iterative", "keep_top", "lamp", "magnitude",
-    "masked_state_dict", "prunable", "random", "read_ticket", "snip", "synflow", "train", "write_ticket",
+    "from_torch_prune", "full_mask", "gradient", "grasp", "grasp_abs", "hold", "iterative", "keep_top", "lamp",
+    "magnitude", "masked_state_dict", "prunable", "random", "read_ticket", "snip", "synflow", "train", "write_ticket",
 ]  # fmt: skip
 
 

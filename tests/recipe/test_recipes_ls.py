@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+from gentickets_cli import recipe_list
 from gentickets_cli import recipes as command
 from gentickets_cli.console import listing
 from gentickets_cli.main import cli
@@ -16,7 +17,7 @@ from gentickets.data import load
 from gentickets.datasets import DATASETS
 from gentickets.recipe import shipped_recipes
 
-HEADER = ["recipe", "family", "data", "size", "weights", "seeds", "x", "rounds", "steps"]
+HEADER = ["recipe", "model", "data", "method", "time"]
 
 
 def listed(*args: str) -> str:
@@ -31,8 +32,7 @@ def test_every_recipe_has_a_line_with_what_it_is_and_how_long_it_takes() -> None
     names = [line.split()[0] for line in lines if line]
     assert sorted(names) == sorted(shipped_recipes())
     tiny = next(line for line in lines if line.startswith("tiny "))
-    assert "3 x 2" in tiny
-    assert tiny.endswith("to see that it works and not to learn from: about 10 seconds on 2 cores")
+    assert tiny.split() == ["tiny", "vae/mlp", "digits", "iterative", "10", "s"]
 
 
 def test_recipes_are_grouped_by_folder_and_start_with_those_of_the_top() -> None:
@@ -75,13 +75,13 @@ def test_the_size_of_data_without_one_asked_for_is_its_own() -> None:
     ],
 )
 def test_weights_are_told_where_the_recipe_tells_them(about: str | None, weights: str | None) -> None:
-    assert command._weights(about) == weights
+    assert recipe_list._weights(about) == weights
 
 
 def test_the_time_is_what_follows_the_last_colon() -> None:
     text = "# gentickets find x\n# A GAN; some stall: see there: about an hour on one GPU, by estimate.\nseed = 0\n"
-    assert command._told(text) == ("A GAN; some stall: see there", "about an hour on one GPU, by estimate")
-    assert command._told("seed = 0\n") == (None, None)
+    assert recipe_list._described(text) == ("A GAN; some stall: see there", "about an hour on one GPU, by estimate")
+    assert recipe_list._described("seed = 0\n") == (None, None)
 
 
 def test_a_recipe_of_a_folder_is_found_by_its_whole_name() -> None:
@@ -92,9 +92,24 @@ def test_a_recipe_of_a_folder_is_found_by_its_whole_name() -> None:
         assert result.stdout.startswith("fine: ")
 
 
-def test_a_listing_in_a_pipe_has_the_sentence_on_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("takes", "seconds", "time"),
+    [
+        ("about 90 seconds on 2 cores", 90, "90 s"),
+        ("about 2.5 minutes on 2 cores", 150, "2.5 min"),
+        ("about an hour on one GPU, by estimate", 3600, "1 h GPU"),
+        ("about four hours on one GPU, by estimate", 14_400, "4 h GPU"),
+        ("about noon", None, None),
+        (None, None, None),
+    ],
+)
+def test_a_time_is_read_from_its_sentence(takes: str | None, seconds: float | None, time: str | None) -> None:
+    assert recipe_list._time(takes) == (seconds, time)
+
+
+def test_a_listing_in_a_pipe_is_one_short_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     listing(["a", "b"], [[((1, "x"), "first thing"), ((22, "y"), "")], [((3, "z"), "third")]])
-    assert capsys.readouterr().out == " a  b\n 1  x  first thing\n22  y\n\n 3  z  third\n"
+    assert capsys.readouterr().out == " a  b\n 1  x\n22  y\n\n 3  z\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")

@@ -28,6 +28,9 @@ SMALLER = (
     ("find quick/vae ", "find quick/vae --set search.seeds=1 --set train.steps=60 "),
     ("find docs/my_flow.toml", "find docs/my_flow.toml --set search.seeds=1 --set train.steps=70"),
     ("find my_model.toml", "find my_model.toml --set search.seeds=1 --set train.steps=60"),
+    ("find my_gan.toml", "find my_gan.toml --set search.seeds=1 --set train.steps=160"),
+    ('gentickets.find("digits_vae")', 'gentickets.find("tiny", overrides=["search.seeds=1"], jobs=1)'),
+    ("level=0.672", "level=0.36"),
     ("--to quick/vae_to_gan", "--to quick/vae_to_gan --set search.seeds=1 --set train.steps=60"),
 )
 """What the commands of a document are changed to where they are run: the same ones, in less time."""

@@ -46,6 +46,9 @@ _VARIABLES = {
     **{colour: f"control-{place}" for place, colour in enumerate(CONTROLS)},
 }
 ENLARGED = 1.1
+"""How much wider than drawn a figure may become, where the page has room."""
+READABLE = 9
+"""Pixels of the smallest letters where the page has none: a figure scrolls before it shrinks further."""
 WIDE = 8
 """From this ratio of largest to smallest on, a figure of which less is better gets a logarithmic axis."""
 MARKERS = ("s", "^", "D", "v", "P", "X")
@@ -94,14 +97,18 @@ def to_svg(figure: Figure, label: str, name: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'\b(id="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
-    # As wide as the page allows, but not so wide that one figure's letters outgrow another's.
-    width = re.search(r'<svg[^>]*? width="([\d.]+)pt"', text)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    size = f'style="max-width: {ENLARGED * float(width[1]):.0f}pt"' if width else ""
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', rf"\1 {size}", text, count=1)
+    if width := re.search(r' width="([\d.]+)pt"', text):
+        text = text.replace(width[0], " " + _size(float(width[1]), text), 1)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
     return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label, quote=True)}" ', 1)
+
+
+def _size(width: float, text: str) -> str:
+    """As wide as the page allows, so that neither letters outgrow those of other figures nor become too small."""
+    smallest = min((float(size) for size in re.findall(r"font-size: ([\d.]+)px", text)), default=STYLE["font.size"])
+    return f'style="min-width: {math.ceil(READABLE * width / smallest)}px; max-width: {ENLARGED * width:.0f}pt"'
 
 
 def styled(**changes: Any) -> AbstractContextManager[None]:

@@ -21,7 +21,7 @@ TRAIN = "#d55e00"
 
 def early_stopping(summary: Summary, name: str = "stops") -> str:
     """The early-stopping step against sparsity: dense, ticket and controls; empty without curves."""
-    if summary.is_sweep or not any(row.stops for row in summary.rows):
+    if summary.is_sweep or not any(row.stops for row in summary.own_rows):
         return ""
     with styled():
         figure = Figure(figsize=(9.2, 3.6))

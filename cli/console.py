@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import re
 import shutil
 import sys
@@ -17,6 +16,8 @@ from typing import Any, Literal
 import click
 
 from gentickets.table import Table
+
+from .colour import wants_colour, with_coloured_verdict
 
 NUMBER = re.compile(r"(as |≥ )?[+\-−]?(\d[\d,.]*(e[+-]?\d+)?|inf)( ± \d[\d.]*)?( \(\d+\))?( ?%)?")  # noqa: RUF001
 """What stands to the right: ``12``, ``-1.7 %``, ``102.4 ± 0.1 (3)``, ``as 67.2 %``, ``≥ 500 ± 0``."""
@@ -98,11 +99,14 @@ def _aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
 
 
 def paragraph(text: str) -> None:
-    """Print sentences to stdout: broken between words on a terminal, one line in a pipe."""
+    """Print sentences to stdout: broken between words on a terminal, one line in a pipe.
+
+    The verdict that they begin with is coloured on a terminal.
+    """
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
         text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
-    click.echo(text)
+    click.echo(with_coloured_verdict(text, sys.stdout))
 
 
 def note(message: str) -> None:
@@ -144,7 +148,7 @@ def _on_terminal(headers: list[str], cells: list[list[str]], right: list[bool], 
     from rich.text import Text
 
     # Without colours rich still writes bold, and who sets NO_COLOR wants no escapes at all.
-    console = Console(color_system=None) if os.environ.get("NO_COLOR") else Console()
+    console = Console() if wants_colour() else Console(color_system=None)
     shown, widths = _fitting(headers, cells, right, console.width, given.spare)
     grid = Grid(box=SIMPLE_HEAD, title=given.title or None, title_justify="left", show_edge=False, pad_edge=False)
     grid.padding = (0, GAP - 1, 0, 0)
@@ -167,7 +171,7 @@ def _listing_on_terminal(
     from rich.table import Table as Grid
     from rich.text import Text
 
-    console = Console(color_system=None) if os.environ.get("NO_COLOR") else Console()
+    console = Console() if wants_colour() else Console(color_system=None)
     rows = [cells for group in groups for cells, _ in group]
     _, widths = _fitting(headers, rows, right, console.width, ())
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TextIO
 
 import click
@@ -15,6 +16,7 @@ import click
 from gentickets.disk import told
 from gentickets.errors import Status, TicketError, memory_told
 
+from .colour import has_colour
 from .stopping import Signalled
 
 ERROR = "gentickets: error: "
@@ -22,9 +24,10 @@ PIPE_CLOSED = 141
 """What a shell reports of a program whose reader went away: 128 + SIGPIPE."""
 
 
-def run_safely(call: Callable[[], object], *, debug: bool = False) -> int:
+def run_safely(call: Callable[[], object], *, debug: bool = False, as_json: bool = False) -> int:
     """The exit status of a call; whatever it raises becomes a line on stderr, with ``debug`` a traceback too.
 
+    With ``as_json`` that line is JSON: ``{"status": 2, "message": "..."}``. Stdout is left to data.
     A call that returns a whole number ends with it.
     """
     try:
@@ -43,7 +46,7 @@ def run_safely(call: Callable[[], object], *, debug: bool = False) -> int:
         with contextlib.suppress(OSError):
             if debug:
                 traceback.print_exception(error)
-            for line in lines:
+            for line in [_as_json(status, lines)] if as_json else map(_painted, lines):
                 print(line, file=sys.stderr)
         try:
             sys.stdout.flush()
@@ -51,6 +54,18 @@ def run_safely(call: Callable[[], object], *, debug: bool = False) -> int:
             _silence(sys.stdout)
         return status
     return result if isinstance(result, int) and not isinstance(result, bool) else Status.DONE
+
+
+def _as_json(status: int, lines: Iterable[str]) -> str:
+    message = "\n".join(line.removeprefix(ERROR).removeprefix("gentickets: ") for line in lines)
+    return json.dumps({"status": int(status), "message": message}, ensure_ascii=False)
+
+
+def _painted(line: str) -> str:
+    """The line with ``error:`` in red, on a terminal that shows colours."""
+    if not line.startswith(ERROR) or not has_colour(sys.stderr):
+        return line
+    return f"gentickets: {click.style('error:', fg='red', bold=True)} {line.removeprefix(ERROR)}"
 
 
 def explain(error: BaseException) -> tuple[int, list[str]]:

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from gentickets.errors import nearest
 
+from .colour import wants_colour
 from .failures import run_safely
 from .help import Command
 
@@ -92,11 +93,11 @@ class LazyGroup(NearestGroup):
         options = given[: given.index("--")] if "--" in given else given
         debug = "--debug" in options
         given = [one for one in options if one != "--debug"] + given[len(options) :]
-        if os.environ.get("NO_COLOR"):
+        if not wants_colour():
             extra["color"] = False
 
         def call() -> object:
             with self.make_context(name, given, **extra) as ctx:
                 return self.invoke(ctx)
 
-        sys.exit(run_safely(call, debug=debug))
+        sys.exit(run_safely(call, debug=debug, as_json="--json" in options))

@@ -198,7 +198,8 @@ def _print(judged: RunVerdict) -> None:
     from gentickets.report.tables import verdict as tables
     from gentickets.report.tables.verdict_terminal import terminal_summary
 
-    click.echo(f"{judged.word}\n")
+    paragraph(judged.word)
+    click.echo("")
     paragraph(judged.sentence)
     if judged.next_step:
         click.echo("")

@@ -16,12 +16,15 @@ import click
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from gentickets_cli.colour import COLOURS
 from gentickets_cli.console import emit, table
 from gentickets_cli.failures import explain
 from gentickets_cli.main import COMMANDS, cli
 from helpers import PROGRAM, in_terminal
 
 from gentickets.errors import Status, TicketError, nearest
+from gentickets.statistics.tree import FAILED, VERDICTS
+from gentickets.statistics.worth import NOT_WORTH, OPEN, WORTH
 from gentickets.table import Table
 
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -409,6 +412,48 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     result = CliRunner().invoke(cli, ["show"], prog_name="gentickets", color=True)
     assert result.stdout == "red\n"
+
+
+def test_with_json_an_error_is_a_line_of_json_on_stderr(raising: Callable[..., Result]) -> None:
+    refused = run("recipes", "show", "tinny", "--json")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    told = json.loads(refused.stderr)
+    assert told["status"] == 2
+    assert told["message"].endswith("Did you mean 'tiny'?")
+    assert run("recipes", "show", "tinny").stderr == f"gentickets: error: {told['message']}\n"
+    usage = run("recipes", "ls", "--json", "--time", "x")
+    assert json.loads(usage.stderr)["status"] == usage.exit_code == 2
+    assert run("recipes", "show", "--", "--json").stderr.startswith("gentickets: error: "), "a name, and no option"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
+@pytest.mark.parametrize(
+    ("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)], ids=str
+)
+def test_errors_and_verdicts_are_coloured_on_a_terminal_that_shows_it(
+    variables: dict[str, str], coloured: bool
+) -> None:
+    code = (
+        "import contextlib\nfrom gentickets_cli.main import cli\nfrom gentickets_cli.console import paragraph\n"
+        "paragraph('WINS AT EQUAL STEPS by 1.7'); paragraph('WINSOME'); paragraph('who WINS')\n"
+        "with contextlib.suppress(SystemExit):\n    cli.main(['fnd'])\n"
+    )
+    shown = in_terminal(80, "-c", code, program=[sys.executable], **variables)
+    expected = ["\x1b[32m\x1b[1mWINS AT EQUAL STEPS\x1b[0m by 1.7", "\x1b[31m\x1b[1merror:\x1b[0m no command"]
+    assert all((part in shown) == coloured for part in expected)
+    assert ("\x1b" in shown) == coloured
+    assert "WINSOME\r\nwho WINS\r\n" in shown
+
+
+def test_every_verdict_has_a_colour() -> None:
+    assert {*VERDICTS, FAILED, WORTH, NOT_WORTH, OPEN} == set(COLOURS)
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gentickets", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "gentickets 0.1.0\n")
 
 
 def _modules(*args: str) -> set[str]:

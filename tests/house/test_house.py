@@ -24,7 +24,7 @@ FLOORS = [
     {"analysis", "simulation", "loops"},
     {"experiment", "report"},
     {"actions"},
-    {"cli"},
+    {"cli", "__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from measure import CLOCKS, Arm, Clock, goal, in_turn, machine, options, table
+from goals import goal
+from measure import CLOCKS, Arm, Clock, in_turn, machine, options, table
 
 COMMANDS = ("--help", "recipes ls", "recipes validate digits_vae")
 MOST = 0.3

@@ -15,7 +15,8 @@ from functools import partial
 from statistics import median
 
 import torch
-from measure import Stretches, Times, goal, in_turn, options, prepare, ratio, table
+from goals import goal
+from measure import Stretches, Times, in_turn, options, prepare, ratio, table
 from step import random_batches
 
 from gentickets.accounting import step_flops

@@ -18,7 +18,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from measure import goal, machine
+from goals import goal
+from measure import machine
 from numpy.typing import NDArray
 from scipy.stats import beta
 from torch import Tensor

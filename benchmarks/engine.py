@@ -18,8 +18,9 @@ from functools import partial
 from typing import Any
 
 import torch
+from goals import goal
 from loops import PlainGAN, Step, bare_gan, bare_vae, pixels_in_memory
-from measure import Arm, Clock, Stretches, goal, in_turn, options, prepare, ratio, table
+from measure import Arm, Clock, Stretches, in_turn, options, prepare, ratio, table
 from step import random_batches, smallest_pruned
 from torch import Tensor, nn
 

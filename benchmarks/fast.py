@@ -18,8 +18,9 @@ from typing import Any
 
 import torch
 from engine import DCGAN, by_hand
+from goals import goal
 from loops import PlainGAN, PlainVAE, Step, pixels_in_memory
-from measure import Arm, Clock, Stretches, Times, goal, in_turn, options, prepare, ratio, table
+from measure import Arm, Clock, Stretches, Times, in_turn, options, prepare, ratio, table
 from step import random_batches
 
 from gentickets.tasks import VAE, Task

@@ -16,7 +16,7 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from measure import goal
+from goals import goal
 from torch import Tensor, nn
 
 from gentickets.masks import Mask, full_mask, hold

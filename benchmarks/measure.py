@@ -8,18 +8,17 @@ same time even that scatters: ``--clock cpu`` counts the process's own seconds i
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median, quantiles, stdev
 from time import perf_counter, process_time
 
 import torch
+from goals import TRY_AGAIN, Ratio
 from torch import Tensor
 
 from gentickets.accounting.clock import SLOW, slowness
@@ -38,10 +37,6 @@ Times = dict[str, list[float]]
 
 PARTS = 5
 """The spread of a ratio of medians is its range over this many consecutive parts of the run."""
-TRY_AGAIN = 75
-"""Exit status of a process that cannot measure (``EX_TEMPFAIL``)."""
-GOALS = "BENCHMARK_GOALS"
-"""The variable that names the file to which `goal` adds a line of JSON, where ``python -m benchmarks`` sets it."""
 
 
 def options(description: str, *, threads: bool = True) -> argparse.ArgumentParser:
@@ -131,19 +126,6 @@ def in_turn(arms: Mapping[str, Arm], rounds: int, *, warmup: int = 1) -> Times:
     return times
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of medians, with its range over consecutive parts of the run and twice its standard error."""
-
-    value: float
-    low: float
-    high: float
-    error: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
-
-
 def ratio(times: Times, arm: str, base: str) -> Ratio:
     """How many times as long one arm's step takes as another's."""
     pairs = zip(_parts(times[arm]), _parts(times[base]), strict=True)
@@ -161,19 +143,6 @@ def table(title: str, times: Times, base: str) -> None:
         quartiles = f"{low:.2f} to {high:.2f}"
         print(f"  {name:<34}{middle:>11.2f}  {quartiles:<19}{len(seconds):>6}  {ratio(times, name, base)}")
     sys.stdout.flush()
-
-
-def goal(what: str, figure: Ratio | float, most: float) -> None:
-    """Print a figure beside what it may be at most: reached, missed, or too near to tell."""
-    number, error = (figure.value, figure.error) if isinstance(figure, Ratio) else (figure, 0.0)
-    word = "unclear" if abs(number - most) < error else "reached" if number <= most else "MISSED"
-    spread = f" +- {error:.3f}" if error else ""
-    print(f"  {word:<8} {what}: {number:.3f}{spread}, at most {most:.4g}", flush=True)
-    if path := os.environ.get(GOALS):
-        scatter = error if math.isfinite(error) else None
-        found = {"name": what, "measured": float(number), "error": scatter, "most": most, "outcome": word.lower()}
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(found) + "\n")
 
 
 def _parts(seconds: Sequence[float]) -> list[Sequence[float]]:

@@ -13,7 +13,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
-from measure import Arm, Clock, goal, in_turn, options, prepare, ratio, table
+from goals import goal
+from measure import Arm, Clock, in_turn, options, prepare, ratio, table
 from torch import Tensor, nn
 
 from gentickets.tasks import GAN

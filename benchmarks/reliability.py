@@ -28,12 +28,12 @@ HERE = Path(__file__).resolve().parent
 HOME = HERE.parent
 sys.path.insert(0, str(HERE))
 
-from promises import commands, damage, kills, lists, signals, values  # noqa: E402
+from promises import commands, damage, headers, kills, lists, signals, values  # noqa: E402
 from promises.part import Part, World  # noqa: E402
 from promises.table import render  # noqa: E402
 
 PARTS: tuple[Part, ...] = (
-    kills.KILLS, kills.DISK, damage.FILES, damage.TENSORS, values.VALUES, signals.SIGNALS, signals.STARTED,
+    kills.KILLS, kills.DISK, damage.FILES, headers.TENSORS, values.VALUES, signals.SIGNALS, signals.STARTED,
     lists.BROKEN_RECIPES, lists.MASKS,
 )  # fmt: skip
 STATE = HOME / "build" / "reliability"

@@ -15,7 +15,8 @@ from functools import partial
 from statistics import median
 
 import torch
-from measure import Clock, Stretches, goal, in_turn, options, prepare, ratio, table
+from goals import goal
+from measure import Clock, Stretches, in_turn, options, prepare, ratio, table
 from torch.nn.utils import prune
 
 from gentickets.data import Batches, Images

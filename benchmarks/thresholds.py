@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 
 import torch
-from measure import goal
+from goals import goal
 from torch import Tensor, nn
 from torch.nn.utils import prune
 

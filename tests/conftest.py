@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from gentickets.data import Batches, Images, Splits, load
 from gentickets.experiment import options
 from gentickets.experiment.evaluation import Examiner
 from gentickets.experiment.options import Options
+from gentickets.quality import pictures
 from gentickets.tasks import FAMILIES
 
 
@@ -38,10 +40,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread_and_a_cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Threads on purpose; feature extractors are trained once a session, and the user's cache is left alone."""
+    """Threads on purpose; feature extractors are trained once for all workers, and the user's cache is left alone."""
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["GENTICKETS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    session = tmp_path_factory.getbasetemp()
+    shared = session.parent if "PYTEST_XDIST_WORKER" in os.environ else session
+    os.environ["GENTICKETS_CACHE"] = str(shared / "cache")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pictures_are_compressed_in_no_time() -> None:
+    """The same pixels: most of the time of a tiny run in this process went into packing them as tightly as can be."""
+    pictures.COMPRESSION = {"compress_level": 1}
 
 
 @pytest.fixture(scope="session")
@@ -84,4 +94,35 @@ def without_pictures() -> Iterator[None]:
     """Runs in this process draw no sheets of samples: they take longer than much else in a tiny run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Examiner, "pictures", lambda self, folder, task: None)
+        yield
+
+
+@contextmanager
+def _empty_plots() -> Iterator[None]:
+    from matplotlib.figure import Figure
+
+    with pytest.MonkeyPatch.context() as patch:
+        drawn = Figure.savefig
+
+        def save(figure: Figure, file: Any, **settings: Any) -> None:
+            if settings.get("format") == "svg":
+                file.write('<svg width="1pt" height="1pt"></svg>')
+            else:
+                drawn(figure, file, **settings)
+
+        patch.setattr(Figure, "savefig", save)
+        yield
+
+
+@pytest.fixture(scope="module")
+def without_plots() -> Iterator[None]:
+    """Pages that this process writes have empty plots: drawing them takes longer than all else of a page."""
+    with _empty_plots():
+        yield
+
+
+@pytest.fixture
+def plotless() -> Iterator[None]:
+    """The same for one test, in a file whose others look at the plots."""
+    with _empty_plots():
         yield

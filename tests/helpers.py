@@ -22,6 +22,7 @@ from gentickets_cli.main import cli
 from gentickets import disk
 from gentickets.experiment.options import Options
 from gentickets.optimizers import Schedule
+from gentickets.quality.pictures import COMPRESSION
 from gentickets.recipe import Recipe, load_recipe, read_recipe
 from gentickets.results import Result
 from gentickets.seeds import derive
@@ -34,6 +35,8 @@ HERE = Options(jobs=0, device="cpu")
 """A run without worker processes."""
 EVERY_STEP = Options(jobs=0, save_every=0.0, device="cpu", keep_all=True)
 """In this process, the state stored after every step: a crash can hit any moment of the writing."""
+TIGHT = dict(COMPRESSION)
+"""How pictures are packed outside the tests: see conftest."""
 PROGRAM = [sys.executable, "-m", "gentickets_cli"]
 STEPS = 10
 REWIND = 3

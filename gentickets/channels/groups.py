@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import nn
 from torch.nn.utils import parametrize, remove_spectral_norm
 from torch.nn.utils.spectral_norm import SpectralNorm
@@ -128,6 +126,9 @@ def _grouped(ties: Ties, component: str, layers: Mapping[str, _Layer]) -> list[G
 
 def _classes(ties: Ties) -> list[dict[int, list[int]]]:
     """Each class of tied channels that may go: slot of a layer -> places there, in order."""
+    from scipy.sparse import coo_array  # it takes as long to import as all of this package
+    from scipy.sparse.csgraph import connected_components
+
     left = np.concatenate([pair[0] for pair in ties.pairs])
     right = np.concatenate([pair[1] for pair in ties.pairs])
     ids, numbers = np.unique(np.concatenate([left, right]), return_inverse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import pickle
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,7 @@ def _held_out(name: str, pixels: Tensor, labels: Tensor, among: Tensor, valid: i
     return {"train": (pixels[kept], labels[kept]), "valid": (pixels[held], labels[held])}
 
 
+@cache
 def _digits_table() -> tuple[np.ndarray[Any, np.dtype[np.float64]], Tensor]:
     """Values (1797, 64) and labels, from the file that scikit-learn ships: importing it takes seconds."""
     spec = find_spec("sklearn")

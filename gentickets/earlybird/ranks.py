@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor
 
 from gentickets.seeds import derive
@@ -56,6 +55,8 @@ class Sample:
 
 def standardized(values: NDArray[np.float64]) -> Ranks:
     """Ranks of mean 0 and length 1, equal values sharing theirs; zeros where all are equal, as there is no order."""
+    from scipy.stats import rankdata  # it takes longer to import than all else of a worker but PyTorch
+
     ranks = rankdata(values)
     ranks -= ranks.mean()
     length = np.linalg.norm(ranks)

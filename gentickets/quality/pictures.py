@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ RECONSTRUCTIONS = 32
 _TILE = 48
 _GAP = 1
 _PAPER = 255
+COMPRESSION: dict[str, Any] = {"optimize": True}
+"""What Pillow is told of how hard to compress."""
 
 
 def grid_png(images: Tensor, columns: int = 8, scale: int | None = None) -> bytes:
@@ -41,7 +44,7 @@ def grid_png(images: Tensor, columns: int = 8, scale: int | None = None) -> byte
         top, left = (index // columns) * high + _GAP, (index % columns) * wide + _GAP
         sheet[top : top + high - _GAP, left : left + wide - _GAP] = tile.transpose(1, 2, 0)
     file = io.BytesIO()
-    Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet).save(file, format="PNG", optimize=True)
+    Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet).save(file, format="PNG", **COMPRESSION)
     return file.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -151,24 +151,30 @@ def early_bird(
     bird.begin()
     chosen: list[Mask] = []
     rewind_to = rewind_to if after == "rewind" else 0
-
-    def emerged(step: int, losses: Losses) -> bool:
-        if step % every == 0:
-            training.divergence.check()
-        if bird.look(step):
-            chosen.append(ranked.at(density, multiple))
-        return bird.done and step >= rewind_to
-
+    emerged = _emerged(training, bird, every, rewind_to, lambda: chosen.append(ranked.at(density, multiple)))
+    watch = [emerged, *watch]
     start = first_ticket(
-        training, batches, rewind_to=rewind_to, components=components, exempt=exempt, seed=seed,
-        watch=[emerged, *watch],
-    )  # fmt: skip
+        training, batches, rewind_to=rewind_to, components=components, exempt=exempt, seed=seed, watch=watch
+    )
     if not bird.done:
-        step = train(training, batches, range(rewind_to, training.plan.steps), seed=seed, watch=[emerged, *watch])
+        step = train(training, batches, range(rewind_to, training.plan.steps), seed=seed, watch=watch)
         start = dense_at(training.snapshot(step), start.mask, start.origin) if after == "continue" else start
     if not chosen:
         raise TicketError(bird.why_not(density), Status.FAILED)
     return cut(replace(start, origin=replace(start.origin, method=EARLY_BIRD, round=1)), chosen[0], ranked.groups)
+
+
+def _emerged(training: Training, bird: EarlyBird, every: int, rewind_to: int, choose: Callable[[], object]) -> Watcher:
+    """A watcher that has the ticket chosen at the step where it emerges, and ends a training no sooner than it may."""
+
+    def watcher(step: int, losses: Losses) -> bool:
+        if step % every == 0:
+            training.divergence.check()
+        if bird.look(step):
+            choose()
+        return bird.done and step >= rewind_to
+
+    return watcher
 
 
 def momentum_of(training: Training) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from gentickets.errors import TicketError
 from gentickets.seeds import derive
@@ -36,6 +35,8 @@ def bootstrap_interval(losses: ArrayLike, confidence: float = 0.95, seed: int = 
     middle, width = float(values.mean()), float(np.ptp(values))
     if width <= 1e-14 * np.abs(values).max():  # only rounding; SciPy would give no number, and warn
         return middle, middle
+    from scipy import stats  # it takes longer to import than the rest of a report
+
     found = stats.bootstrap(
         ((values - middle) / width,),  # powers of very small or large losses leave the range of floats
         np.mean,

@@ -13,7 +13,6 @@ from statistics import mean
 from typing import Any
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from gentickets.channels import groups_of, rearranged
@@ -153,6 +152,8 @@ def _at_initialization(task: Task, seed: int) -> Task:
 
 def _assignment(correlation: Tensor) -> Tensor:
     """For each channel of the target (a column) its own channel of the source (a row)."""
+    from scipy.optimize import linear_sum_assignment  # slow to import, and few runs need it
+
     return torch.from_numpy(linear_sum_assignment(correlation.T.numpy(), maximize=True)[1])
 
 

@@ -113,23 +113,10 @@ def carried(
     _require_prunable(givers, start, target)
     _require_tensors(ticket, values, start, givers, beside, moves)
 
-    masks = {name: _mask_of(ticket, giver).to(start.mask[name].device, copy=True) for name, giver in givers.items()}
-    left = Mask({name: kept for name, kept in start.mask.items() if name not in givers})
-    if rest is not None and left:
-        scores = Magnitudes({name: start.weights[name] for name in left})
-        left = keep_top(scores, dict.fromkeys(left, rest), within=left, seed=seed)
-    masks = {**left, **masks}
+    masks = _carried_masks(ticket, start, givers, rest, seed)
     mask = Mask({name: masks[name] for name in prunable(target) if name in masks})
-
     weights = {name: values[giver].detach().to(start.weights[name], copy=True) for name, giver in beside.items()}
-    for name, giver in () if moves == "mask" else givers.items():
-        fresh = start.weights[name]
-        if moves == "signs":
-            weights[name] = signed(
-                fresh, masks[name].to(fresh.device), positive_in(giver, values[giver]).to(fresh.device)
-            )
-        else:
-            weights[name] = values[giver].detach().to(fresh)
+    weights |= {} if moves == "mask" else _carried_weights(values, start, givers, masks if moves == "signs" else None)
     if noise and moves in ("weights", "trained"):
         moved = Mask({name: masks[name] for name in givers})
         weights = dict(perturbed(Ticket(moved, weights, start.origin), noise, derive(seed, "transfer")).weights)
@@ -137,6 +124,32 @@ def carried(
     origin = replace(start.origin, method="transfer", tied={})
     made = Ticket(mask, zeroed(whole, mask), origin, channels=start.channels, constants=start.constants)
     return made, _table(made, ticket, givers, pairing, moves, target)
+
+
+def _carried_masks(
+    ticket: Ticket, start: Ticket, givers: Mapping[str, str], rest: float | None, seed: int
+) -> dict[str, Tensor]:
+    """The source's mask of layers with a giver; all others' dense, or their largest at density ``rest``."""
+    masks = {name: _mask_of(ticket, giver).to(start.mask[name].device, copy=True) for name, giver in givers.items()}
+    left = Mask({name: kept for name, kept in start.mask.items() if name not in givers})
+    if rest is not None and left:
+        scores = Magnitudes({name: start.weights[name] for name in left})
+        left = keep_top(scores, dict.fromkeys(left, rest), within=left, seed=seed)
+    return {**left, **masks}
+
+
+def _carried_weights(
+    values: Tensors, start: Ticket, givers: Mapping[str, str], signs_within: Mapping[str, Tensor] | None
+) -> Tensors:
+    """The givers' weights; with masks ``signs_within``, nothing but their signs, on the target's own magnitudes."""
+    if signs_within is None:
+        return {name: values[giver].detach().to(start.weights[name]) for name, giver in givers.items()}
+    weights: dict[str, Tensor] = {}
+    for name, giver in givers.items():
+        fresh = start.weights[name]
+        positive = positive_in(giver, values[giver]).to(fresh.device)
+        weights[name] = signed(fresh, signs_within[name].to(fresh.device), positive)
+    return weights
 
 
 def _require(moves: str, trained: Tensors | None) -> None:

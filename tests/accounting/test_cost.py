@@ -30,7 +30,7 @@ from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket, write_ticket
 from gentickets.tickets import Ticket, state_of
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
+pytestmark = pytest.mark.usefixtures("without_pictures", "without_plots")
 
 RECIPE = recipe_text(
     task={"network": "conv", "width": 8, "latent": 2},

@@ -36,7 +36,7 @@ from gentickets.spectral import settle
 from gentickets.tasks import GAN, VAE, Draw, Task
 from gentickets.tickets import Snapshot, load_weights, state_of, zeroed
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
+pytestmark = pytest.mark.usefixtures("without_pictures", "without_plots")
 
 CASES = [*FAMILY_CASES, *OTHER_CASES]
 ABOUT = {"family": "x", "sparsity": 0.5}

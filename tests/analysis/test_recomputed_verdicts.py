@@ -15,6 +15,8 @@ from gentickets.analysis.judge import judge_run
 from gentickets.recipe.asked import complete
 from gentickets.report.pages.verdict_files import write_verdict
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 Told = Mapping[str, Any]
 PRAISE, BLAME, DECLARED = 0.8, 0.2, 0.8
 

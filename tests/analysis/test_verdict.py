@@ -28,6 +28,8 @@ from gentickets.results import Result, read_result
 from gentickets.runs.claims import log_claim
 from gentickets.runs.folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 LEVELS = {"dense": 103.0, "budget": 101.0, "dense-twice": 102.2, "ticket": 102.0}
 """What arms reach where nothing else is said; the controls 104, all of them one better when trained longer."""
 FLOOR = 85.94

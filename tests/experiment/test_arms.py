@@ -45,6 +45,8 @@ from gentickets.results import Result
 from gentickets.runs.folder import RunFolder
 from gentickets.scoring import SCORINGS
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 HERE = Options(jobs=0, device="cpu", keep_all=True)
 BASE = """
 [task]

@@ -40,7 +40,7 @@ from gentickets.tasks import Task
 from gentickets.tickets import Snapshot, copied, state_of
 from gentickets.training import train
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
+pytestmark = pytest.mark.usefixtures("without_pictures", "without_plots")
 
 RECIPE = recipe_text(
     task={"width": 12, "depth": 1, "latent": 3, "likelihood": "bernoulli"},

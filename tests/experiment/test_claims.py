@@ -30,7 +30,7 @@ from gentickets.runs.claims import LOG, claims_like, log_claim, read_log
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
+pytestmark = pytest.mark.usefixtures("without_pictures", "without_plots")
 
 HERE = Options(jobs=0, device="cpu", keep_all=True)
 SMALL = """\

@@ -22,7 +22,7 @@ from gentickets.report import read_run, table, write_report
 from gentickets.results import read_results
 from gentickets.sparsity import is_partial, of_all, removed_of_all, share_to_say
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
+pytestmark = pytest.mark.usefixtures("without_pictures", "without_plots")
 
 KINDS = "is no layer of the kinds that are pruned (Linear, Conv and ConvTranspose)"
 EMBEDDED = """

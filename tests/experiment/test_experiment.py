@@ -19,6 +19,8 @@ from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket
 from gentickets.search import iterative
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 EVERY_ARM = "seed = 0\n" + recipe_text(
     task={"width": 12, "depth": 1, "latent": 2, "likelihood": "bernoulli"},
     data={"batch_size": 32},

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from helpers import call, recipe_text
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 FAMILY = """
 import sys
 import torch

@@ -21,7 +21,7 @@ from gentickets.tasks import FAMILIES
 from gentickets.tickets import copied, state_of
 from gentickets.training import Training, train
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
+pytestmark = pytest.mark.usefixtures("without_pictures", "without_plots")
 
 BASE = recipe_text(
     task={"family": "gan", "width": 12, "depth": 1, "latent": 3},

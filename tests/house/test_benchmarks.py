@@ -14,7 +14,7 @@ from helpers import HOUSE
 MEASURES = f"""'''Measures two things.'''
 import sys
 sys.path.insert(0, {str(HOUSE / "benchmarks")!r})
-from measure import Ratio, goal
+from goals import Ratio, goal
 goal("halves", 0.5, 1.0)
 goal("noise", Ratio(1.1, 0.9, 1.3, 0.2), 1.0)
 """

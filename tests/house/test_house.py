@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers import HOUSE, MODULES
+from which_tests import imports
 
 FLOORS = [
     {"arms", "methods", "scoring", "datasets", "errors", "seeds", "disk", "heartbeat", "spectral", "effective"}
@@ -36,15 +37,8 @@ def room_of(path: Path) -> str:
 
 def imported_rooms(path: Path) -> set[str]:
     """The rooms that a module imports, wherever in it the import stands."""
-    rooms = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        rooms |= {name.split(".")[1] for name in names if name.startswith("gentickets.")}
-    return rooms & set(FLOOR)
+    names = [f"{module}.{name}" for module, name in imports(path)]
+    return {name.split(".")[1] for name in names if name.startswith("gentickets.")} & set(FLOOR)
 
 
 def test_every_room_has_a_floor() -> None:
@@ -52,13 +46,15 @@ def test_every_room_has_a_floor() -> None:
     assert rooms == set(FLOOR)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(HOUSE)))
-def test_imports_only_go_down(path: Path) -> None:
-    room = room_of(path)
-    if room == "__init__":
-        return
-    for other in imported_rooms(path) - {room}:
-        assert FLOOR[other] < FLOOR[room], f"{path.name} ({room}) imports {other}"
+def test_imports_only_go_down() -> None:
+    climbing = [
+        f"{path.relative_to(HOUSE)} imports {other}"
+        for path in MODULES
+        if (room := room_of(path)) != "__init__"
+        for other in imported_rooms(path) - {room}
+        if FLOOR[other] >= FLOOR[room]
+    ]
+    assert not climbing
 
 
 def test_a_climbing_import_would_be_seen(tmp_path: Path) -> None:
@@ -165,14 +161,10 @@ def class_files(paths: Iterable[Path]) -> dict[str, set[Path]]:
     return found
 
 
-def private_imports(code: str) -> list[str]:
+def private_imports(path: Path) -> list[str]:
     """The private names that a module takes from other modules of the house."""
-    found = []
-    for node in ast.walk(ast.parse(code)):
-        ours = isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("gentickets"))
-        if isinstance(node, ast.ImportFrom) and ours:
-            found += [alias.name for alias in node.names if alias.name.startswith("_") and alias.name != "__version__"]
-    return found
+    ours = [name for module, name in imports(path) if module.startswith("gentickets")]
+    return [name for name in ours if name.startswith("_") and name != "__version__"]
 
 
 def test_no_class_name_stands_in_more_than_two_files() -> None:
@@ -186,14 +178,41 @@ def test_a_third_class_of_one_name_would_be_seen(tmp_path: Path) -> None:
     assert class_files(paths) == {"Level": set(paths)}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(HOUSE)))
-def test_private_names_stay_in_their_file(path: Path) -> None:
-    assert not private_imports(path.read_text(encoding="utf-8"))
+def test_private_names_stay_in_their_file() -> None:
+    assert not {path: names for path in MODULES if (names := private_imports(path))}
 
 
-def test_a_private_import_would_be_seen() -> None:
-    assert private_imports("from gentickets.masks.mask import Mask, _bits\nfrom .kth import _cut\n") == [
-        "_bits",
-        "_cut",
-    ]
-    assert not private_imports("from torch.nn.utils.parametrizations import _SpectralNorm\n")
+def test_a_private_import_would_be_seen(tmp_path: Path) -> None:
+    ours, others = tmp_path / "ours.py", tmp_path / "others.py"
+    ours.write_text("from gentickets.masks.mask import Mask, _bits\nfrom gentickets_cli.options import _cut\n")
+    others.write_text("from torch.nn.utils.parametrizations import _SpectralNorm\n")
+    assert private_imports(ours) == ["_bits", "_cut"]
+    assert not private_imports(others)
+
+
+SLOW = {"scipy.stats", "scipy.sparse", "scipy.optimize", "scipy.linalg", "sklearn", "torchvision", "torch_fidelity"}
+"""Each takes longer to import than the whole house: where one is needed, it is imported in the function."""
+LATE = {"gentickets/quality/inception_network.py"}
+"""Modules that are imported late themselves."""
+
+
+def slow_imports(code: str) -> set[str]:
+    """What a module imports of those as soon as it is itself imported."""
+    found: set[str] = set()
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if any(f"{name}.".startswith(f"{slow}.") for slow in SLOW)}
+
+
+def test_nobody_waits_for_what_few_runs_need() -> None:
+    slow = {str(path.relative_to(HOUSE)): slow_imports(path.read_text(encoding="utf-8")) for path in MODULES}
+    assert {path for path, names in slow.items() if names} == LATE
+
+
+def test_a_slow_import_would_be_seen() -> None:
+    assert slow_imports("from scipy import special, stats\n") == {"scipy.stats"}
+    assert slow_imports("from scipy.sparse.csgraph import connected_components\n")
+    assert not slow_imports("def f():\n    from scipy import stats\n")

@@ -138,6 +138,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return write_report([make_run(tmp_path_factory.mktemp("runs") / "digits_vae")])
 
 
+@pytest.mark.usefixtures("plotless")
 def test_a_page_of_somebody_else_is_kept_in_the_run_too(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     (run / "report.html").write_text("mine")
@@ -251,12 +252,14 @@ def test_a_hostile_folder_name_stays_text(tmp_path: Path) -> None:
     assert "<script>alert(1)<script>" in page.text
 
 
+@pytest.mark.usefixtures("plotless")
 def test_only_png_files_are_shown(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     (run / "seed-0" / "ticket" / "round-00" / "samples.png").write_text("<svg onload='alert(1)'/>")
     assert page_of(run).count("img") == 9
 
 
+@pytest.mark.usefixtures("plotless")
 def test_an_unfinished_run_says_what_is_missing(tmp_path: Path) -> None:
     results = [r for r in results_of(2) if r.arm == "ticket" and r.round < 4]
     run = make_run(tmp_path / "half", results)
@@ -283,6 +286,7 @@ def test_a_finished_run_misses_nothing() -> None:
     assert summarize(results_of(), RECIPE).missing == ()
 
 
+@pytest.mark.usefixtures("plotless")
 def test_failed_cells_are_listed_with_their_reason(tmp_path: Path) -> None:
     results = [
         replace(r, status="failed", test={}, valid={}, why="the loss became NaN at step 31")
@@ -307,6 +311,7 @@ def broken(results: list[Result], arm: str, seed: int, round: int, status: str, 
     ]
 
 
+@pytest.mark.usefixtures("plotless")
 def test_troubles_name_arm_level_seeds_and_reason(tmp_path: Path) -> None:
     results = results_of()
     for seed in (0, 2):
@@ -341,6 +346,7 @@ def test_a_narrow_dense_model_is_as_small_as_its_ticket(tmp_path: Path) -> None:
     assert "narrow dense of equal FLOPs · as 67.2 %" in text
 
 
+@pytest.mark.usefixtures("plotless")
 def test_rounds_that_go_on_from_trained_weights_have_no_column_against_dense(tmp_path: Path) -> None:
     search = {**RECIPE["search"], "rewind": "lr", "controls": []}
     recipe = {**RECIPE, "search": search, "claim": None}
@@ -352,6 +358,7 @@ def test_rounds_that_go_on_from_trained_weights_have_no_column_against_dense(tmp
     assert page_of(make_run(tmp_path / "run", results, recipe)).text.count(note) == 2
 
 
+@pytest.mark.usefixtures("plotless")
 def test_a_narrowed_pruning_is_said_on_the_page(tmp_path: Path) -> None:
     recipe = {**RECIPE, "search": {**RECIPE["search"], "prune": ["decoder"]}}
     text = page_of(make_run(tmp_path / "run", recipe=recipe)).text.replace("\xa0", " ")
@@ -363,6 +370,7 @@ def test_a_narrowed_pruning_is_said_on_the_page(tmp_path: Path) -> None:
     assert said in text
 
 
+@pytest.mark.usefixtures("plotless")
 def test_a_divergence_is_called_no_merit(tmp_path: Path) -> None:
     results = [replace(r, test={**r.test, "kl": 12.0 + r.seed}) for r in results_of()]
     text = page_of(make_run(tmp_path / "run", results)).text
@@ -371,6 +379,7 @@ def test_a_divergence_is_called_no_merit(tmp_path: Path) -> None:
     assert "KL divergence" not in page_of(make_run(tmp_path / "other")).text
 
 
+@pytest.mark.usefixtures("plotless")
 def test_one_seed_is_not_called_seeds(tmp_path: Path) -> None:
     recipe = {**RECIPE, "search": {**RECIPE["search"], "seeds": 1}}
     assert "1 seeds" not in page_of(make_run(tmp_path / "run", results_of(1), recipe)).text
@@ -511,6 +520,7 @@ def test_report_json_is_plain_and_versioned(whole: Report) -> None:
     assert run["rows"][0]["test"]["negative_elbo"]["values"]["0"] == pytest.approx(102.54)
 
 
+@pytest.mark.usefixtures("plotless")
 def test_one_seed_gives_a_json_without_infinities(tmp_path: Path) -> None:
     recipe = {**RECIPE, "search": {**RECIPE["search"], "seeds": 1}}
     report = write_report([make_run(tmp_path / "run", results_of(1), recipe)])
@@ -525,6 +535,7 @@ def test_numbers_that_are_not_finite_become_null() -> None:
     assert json.loads(text)["rows"][0]["flops"] == {"dense": None}
 
 
+@pytest.mark.usefixtures("plotless")
 def test_several_runs_share_a_page_and_need_a_place(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "one"), make_run(tmp_path / "two", results_of(2))]
     with pytest.raises(TicketError, match="--out"):
@@ -537,6 +548,7 @@ def test_several_runs_share_a_page_and_need_a_place(tmp_path: Path) -> None:
     assert not (tmp_path / "one" / "report.html").exists()
 
 
+@pytest.mark.usefixtures("plotless")
 def test_a_run_without_a_claim_still_has_its_figures(tmp_path: Path) -> None:
     recipe = {name: value for name, value in RECIPE.items() if name != "claim"}
     report = write_report([make_run(tmp_path / "run", recipe=recipe)])
@@ -544,6 +556,7 @@ def test_a_run_without_a_claim_still_has_its_figures(tmp_path: Path) -> None:
     assert report.summaries[0].verdict.word == "no claim"
 
 
+@pytest.mark.usefixtures("plotless")
 def test_a_collapse_is_flagged_in_table_and_pictures(tmp_path: Path) -> None:
     flagged = [replace(r, collapsed="all alike") if r.arm == "reinit" and r.seed == 0 else r for r in results_of()]
     run = make_run(tmp_path / "run", flagged)
@@ -559,6 +572,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
         write_report([])
 
 
+@pytest.mark.usefixtures("plotless")
 def test_damaged_files_are_named(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     (run / "seed-1" / "ticket" / "round-03" / "result.json").write_text('{"format": 1, "arm"')
@@ -570,6 +584,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         write_report([run])
 
 
+@pytest.mark.usefixtures("plotless")
 def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     (tmp_path / "file").write_text("")

@@ -32,6 +32,8 @@ from gentickets.results import Result, parse_result, read_result, read_results
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_snapshot, read_ticket, write_ticket
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 QUICK = ["quality.frechet=false", "search.budget=false", "search.rounds=2", "claim.level=0.75", "search.seeds=2",
          'search.controls=["shuffle"]']  # fmt: skip
 

@@ -23,6 +23,8 @@ from gentickets.report import write_report
 from gentickets.report.pages.matrix import check_folder
 from gentickets.runs.folder import RunFolder, locked
 
+pytestmark = pytest.mark.usefixtures("without_plots")
+
 NO_DATA = ["data.name=mnist"]
 
 

@@ -36,7 +36,7 @@ from gentickets.tensorfile import pack
 from gentickets.tickets import Origin, Ticket, copied, state_of
 from gentickets.training import grow, train
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
+pytestmark = pytest.mark.usefixtures("without_pictures", "without_plots")
 
 ORIGIN = Origin("iterative", 3, 4, 5)
 STORED = (

@@ -13,7 +13,7 @@ from collections.abc import Collection
 
 import pytest
 import torch
-from helpers import FAMILY_CASES, REWIND, STEPS, diagonal, make_training
+from helpers import FAMILY_CASES, REWIND, STEPS, diagonal, make_training, product
 from torch import Tensor
 
 from gentickets.criteria import CRITERIA
@@ -190,24 +190,18 @@ def test_promises_over_the_product(row: Row, batches: Batches) -> None:
     check_that_it_repeats(row, batches)
 
 
-@pytest.mark.parametrize("case", FAMILY_CASES)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("case", "optimizer"), product(FAMILY_CASES, OPTIMIZERS))
 def test_resuming_in_the_middle_gives_the_same_bits(case: str, optimizer: str, batches: Batches) -> None:
     ema = {"decoder" if case.startswith(("ae", "vae", "tied")) else "generator": 0.9}
 
-    def start() -> tuple[Training, Ticket]:
-        training = make_training(case, optimizer=optimizer, ema=ema)
-        dense = first_ticket(training, batches, rewind_to=REWIND)
-        grow(training, dense, batches, seed=0)
-        return training, next_ticket(training, dense, density=0.4)
-
-    training, ticket = start()
+    training = make_training(case, optimizer=optimizer, ema=ema)
+    dense = first_ticket(training, batches, rewind_to=REWIND)
+    grow(training, dense, batches, seed=0)
+    ticket = next_ticket(training, dense, density=0.4)
     grow(training, ticket, batches, seed=0)
     whole = training.snapshot(STEPS)
-
-    interrupted, _ = start()
-    reached = grow(interrupted, ticket, batches, seed=0, watch=[lambda step, losses: step == 6])
-    middle = interrupted.snapshot(reached)
+    reached = grow(training, ticket, batches, seed=0, watch=[lambda step, losses: step == 6])
+    middle = training.snapshot(reached)
     fresh = make_training(case, seed=99, optimizer=optimizer, ema=ema)
     grow(fresh, ticket, batches, seed=0, since=middle)
     resumed = fresh.snapshot(STEPS)

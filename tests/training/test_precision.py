@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import FAMILY_CASES, REWIND, STEPS, make_task, make_training
+from helpers import FAMILY_CASES, REWIND, STEPS, make_task, make_training, product
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 from torch.nn.utils import parametrize
@@ -186,8 +186,9 @@ def test_a_device_without_bf16_is_told() -> None:
 
 
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("case", ["vae-conv", "vae-resnet18", "gan-conv", "wgan-gp-conv"])
+@pytest.mark.parametrize(
+    ("precision", "case"), product(["fp32", "bf16"], ["vae-resnet18", "vae-conv", "wgan-gp-conv", "gan-conv"])
+)
 def test_compiled_losses_are_the_eager_ones(case: str, precision: str, batches: Batches) -> None:
     training = any_training(case, precision=precision, compile=True)
     names = list(training.task.state_dict())

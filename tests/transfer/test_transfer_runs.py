@@ -38,7 +38,7 @@ from gentickets.seeds import derive
 from gentickets.tickets import load_weights
 from gentickets.transfer import aligned, alignment, movable_groups
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
+pytestmark = pytest.mark.usefixtures("without_pictures", "without_plots")
 
 HERE = Options(jobs=0, device="cpu", keep_all=True)
 VAE = "seed = 0\n" + recipe_text(

@@ -54,15 +54,16 @@ def cost(
 
     with as_plugin_errors(plugins):
         from gentickets.actions import cost as costs
+        from gentickets.actions.names import find_run, find_ticket, kind_of
         from gentickets.actions.train_ticket import Environment
 
-        kind, environment = costs.kind_of(what), Environment(root, device, threads, plugins, download)
+        kind, environment = kind_of(what), Environment(root, device, threads, plugins, download)
         _check(kind, what, every, channels, multiple)
         note("measuring ...")
         if kind == "run":
-            found = costs.cost_of_run(Path(what), environment, seconds=seconds, every=every)
+            found = costs.cost_of_run(find_run(what), environment, seconds=seconds, every=every)
         elif kind == "ticket":
-            found = costs.cost_of_ticket(Path(what), environment, seconds=seconds)
+            found = costs.cost_of_ticket(find_ticket(what), environment, seconds=seconds)
         else:
             found = costs.cost_of_recipe(what, environment, seconds=seconds, channels=channels, multiple=multiple or 1)
     if as_json:

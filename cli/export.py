@@ -56,12 +56,12 @@ def export(
     TICKET is a ticket file, the folder of its round, or the folder of its training. It needs trained.safetensors in
     the same folder.
     """
-    from gentickets.actions.locate import ticket_at
+    from gentickets.actions.names import find_ticket
     from gentickets.disk import write_whole
     from gentickets.experiment.plugin_errors import as_plugin_errors
 
     form, folder, stem = _target(out, form, component)
-    given, changes = ticket_at(ticket), other_data(on)
+    given, changes = find_ticket(ticket), other_data(on)
     _check_early(folder, form, component, stem, force)
     with as_plugin_errors(plugins):
         from gentickets.actions.export import exported

@@ -81,6 +81,7 @@ def find(
     rounds and the verdict on the recipe's claim, and writes a report into the run folder. The same command resumes
     a run that was stopped.
     """
+    from gentickets.actions.names import default_out
     from gentickets.actions.next_steps import next_steps
     from gentickets.actions.portable import check_portable, write_portables
     from gentickets.experiment.options import Options
@@ -97,7 +98,7 @@ def find(
     if loaded.transfer is not None:
         raise TicketError(f"{recipe} carries a ticket over from another model: {loaded.command} {recipe}")
     loaded = loaded.exploring() if explore else loaded
-    folder = claim_folder(loaded, out or Path("runs") / loaded.name, new_claim)
+    folder = claim_folder(loaded, out or default_out(loaded), new_claim)
     options = Options(root, device, threads, jobs, plugins, download, keep == "all", checkpoint, stall)
     needed = options
     if portable:

@@ -62,12 +62,12 @@ def show(path: Path, plugins: tuple[Path, ...], as_json: bool) -> None:
 
     PATH is a run folder, a ticket file (a portable one too), or the folder of a round.
     """
-    from gentickets.actions.locate import ticket_at
+    from gentickets.actions.names import find_ticket, run_at
 
-    if (path / "run.json").is_file():
-        _show_run(path, as_json)
+    if (run := run_at(path)) is not None:
+        _show_run(run, as_json)
         return
-    given = ticket_at(path)
+    given = find_ticket(path)
     from gentickets.runs.portable import is_portable
 
     if is_portable(given):
@@ -219,8 +219,10 @@ def _show_portable(path: Path, as_json: bool) -> None:
 def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Write report.html and report.json of a run, finished or not, or compare several runs in one report."""
     settle_matplotlib()
+    from gentickets.actions.names import find_run
     from gentickets.report import write_report
 
+    runs = tuple(map(find_run, runs))
     seen: set[Path] = set()
     for run in runs:
         if run.resolve() in seen:
@@ -256,14 +258,14 @@ def sample(
     TICKET is a ticket file, the folder of its round, or the folder of its training. It needs trained.safetensors in
     the same folder. An autoencoder has no prior, so its reconstructions of test images are drawn instead.
     """
-    from gentickets.actions.locate import ticket_at
+    from gentickets.actions.names import find_ticket
     from gentickets.disk import write_whole
     from gentickets.experiment.plugin_errors import as_plugin_errors
 
     if out.suffix.lower() != ".png":
         raise TicketError(f"--out {out}: samples are written as a .png file")
     check_new(out, force)
-    given, changes = ticket_at(ticket), other_data(on)
+    given, changes = find_ticket(ticket), other_data(on)
     with as_plugin_errors(plugins):
         from gentickets.actions.train_ticket import pictures
 

@@ -54,11 +54,12 @@ def train(
     into a folder. A portable ticket is first applied to a newly initialized network. The same command resumes a
     training that was stopped.
     """
-    from gentickets.actions.locate import planting_folder, ticket_at, training_folder
+    from gentickets.actions.locate import planting_folder, training_folder
+    from gentickets.actions.names import find_ticket
     from gentickets.actions.train_ticket import Environment
     from gentickets.runs.portable import is_portable
 
-    given = ticket_at(ticket)
+    given = find_ticket(ticket)
     if portable := is_portable(given):
         from gentickets.actions.portable import seed_of_planting
 

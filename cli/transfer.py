@@ -93,6 +93,8 @@ def transfer(source: str | None, to: str | None, matrix: str | None, out: Path |
         return _resumed(out, options, given)
     if to is None:
         raise TicketError("what should the ticket be carried into? Give --to RECIPE, or --matrix RECIPES")
+    from gentickets.actions.locate import RUNS
+    from gentickets.actions.names import default_out
     from gentickets.actions.transfer_target import default_folder, load_target, started
 
     target = load_target(to, _section(given), overrides=_overrides(given), plugins=options.plugins)
@@ -100,8 +102,8 @@ def transfer(source: str | None, to: str | None, matrix: str | None, out: Path |
     wanted = source or declared
     if wanted is None:
         raise TicketError(f"{to} names no source in its [transfer]: gentickets transfer SOURCE --to {to}")
-    folder = out or (None if source else Path("runs") / target.recipe.name)
-    with resumable(folder or Path("runs")):
+    folder = out or (None if source else default_out(target.recipe))
+    with resumable(folder or RUNS):
         path = _source(wanted, options, given)
         gathered = _gathered(path, target, options)
     _show(gathered, given["as_json"] and not given["dry_run"], given["as_json"])
@@ -136,20 +138,23 @@ def _overrides(given: dict[str, Any]) -> list[str]:
 
 def _source(wanted: str, options: Options, given: dict[str, Any]) -> Path:
     """The path of the source; a recipe's run is found first, or gone on with."""
-    path = Path(wanted)
-    if path.suffix != ".toml" and path.exists():
-        return path
+    from gentickets.actions.names import default_out, find_run, is_recipe, run_at
     from gentickets.experiment.run import find
     from gentickets.recipe import load_recipe
 
     from .progress import showing
 
+    path = Path(wanted)
+    if path.suffix != ".toml" and path.exists():
+        return path
+    if not is_recipe(wanted) and run_at(wanted) is not None:
+        return find_run(wanted)
     recipe = load_recipe(wanted, plugins=options.plugins)
     if recipe.transfer is not None:
         raise TicketError(
             f"{wanted} is the recipe of a transfer itself; name a run, a ticket or a recipe that finds one"
         )
-    folder = Path("runs") / recipe.name
+    folder = default_out(recipe)
     if given["dry_run"] and not (folder / "run.json").is_file():
         raise TicketError(f"--dry-run: {wanted} has no run yet to look at; first: gentickets find {wanted}")
     if given["dry_run"]:

@@ -108,11 +108,12 @@ def _asked(
     target: str, out: Path | None, overrides: tuple[str, ...], plugins: tuple[Path, ...], seeds: int | None
 ) -> VerdictTarget:
     from gentickets.actions.locate import recipe_of
+    from gentickets.actions.names import default_out, is_recipe, run_at
     from gentickets.recipe import load_recipe
     from gentickets.recipe.declared import has_explored
     from gentickets.runs.folder import RunFolder
 
-    run = RunFolder(Path(target))
+    run = RunFolder(Path(target) if is_recipe(target) else run_at(target) or Path(target))
     if run.record.is_file():
         if has_explored(run.read_record()):
             how = f"claim what it has shown, with new seeds: gentickets verdict --from {target}"
@@ -124,7 +125,7 @@ def _asked(
     if seeds is not None:
         overrides = (*overrides, f"search.seeds={json.dumps(seeds)}")
     loaded = load_recipe(target, overrides=overrides, plugins=plugins)
-    return VerdictTarget(loaded, out or Path("runs") / loaded.name, False)
+    return VerdictTarget(loaded, out or default_out(loaded), False)
 
 
 def _claimed(
@@ -133,9 +134,11 @@ def _claimed(
 ) -> VerdictTarget:  # fmt: skip
     """A new claim on what an explored run has chosen."""
     from gentickets.actions.claim_from import claimed_from
+    from gentickets.actions.names import find_run
 
     if target is not None:
         raise TicketError(f"--from {explored} takes the recipe of that run; leave {target} out")
+    explored = find_run(explored)
     recipe = claimed_from(explored, seeds=seeds, overrides=overrides, plugins=plugins)
     return VerdictTarget(recipe, out or explored.with_name(f"{explored.resolve().name}-claim"), False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -14,12 +14,12 @@ from gentickets.actions.locate import place_in_run, progress_of, recipe_of, resu
 from gentickets.actions.measure import Contender, Measured, measure
 from gentickets.actions.train_ticket import Environment, networks_of, open_ticket
 from gentickets.channels import compact, full_channels, groups_of, keep_channels, random_channels, without_dead
-from gentickets.errors import Status, TicketError, nearest
+from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.plugin_errors import check_family
 from gentickets.experiment.run import results_of
 from gentickets.ledger import LevelCost, levels_of, lower_bound
-from gentickets.recipe import load_recipe, shipped_recipes
+from gentickets.recipe import load_recipe
 from gentickets.recipe.meaning import seeds_of
 from gentickets.runs.folder import RunFolder
 from gentickets.runs.formats import read_ticket
@@ -51,18 +51,6 @@ class Costs:
             "levels": [spent.as_dict() for spent in self.spent],
             "notes": list(self.notes),
         }
-
-
-def kind_of(what: str) -> Literal["run", "ticket", "recipe"]:
-    """Whether a path or name means a run, a ticket or a recipe; TicketError where it means none of them."""
-    path = Path(what)
-    if (path / "run.json").is_file():
-        return "run"
-    if path.is_dir() or (path.is_file() and path.suffix != ".toml"):
-        return "ticket"
-    if not path.is_file() and what.removesuffix(".toml") not in (shipped := shipped_recipes()):
-        raise TicketError(f"'{what}' is no run, no ticket and no recipe. {nearest(what, shipped)}")
-    return "recipe"
 
 
 def cost_of_recipe(

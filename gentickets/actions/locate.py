@@ -18,6 +18,8 @@ from gentickets.recipe.declared import recipe_of_record
 from gentickets.results import outcome, read_result
 from gentickets.runs.folder import RunFolder
 
+RUNS = Path("runs")
+"""Where runs and trainings are made unless a folder is given."""
 _LEVELS = (TICKET, f"round-*/{TICKET}", f"*/round-*/{TICKET}", f"seed-*/*/round-*/{TICKET}")
 
 
@@ -66,16 +68,16 @@ def definitions_at(ticket: Path) -> Definitions:
 def training_folder(ticket: Path) -> Path:
     """Where a ticket is trained by default: named after its run, seed, arm and round, or after its file."""
     if (place := place_in_run(ticket)) is None:
-        return Path("runs") / f"{ticket.stem}-train"
+        return RUNS / f"{ticket.stem}-train"
     run, *names = place
-    return Path("runs") / f"{'-'.join([run.name, *names])}-train"
+    return RUNS / f"{'-'.join([run.name, *names])}-train"
 
 
 def planting_folder(portable: Path, seed: int, control: str | None) -> Path:
     """Where a portable ticket, or a control of it, is trained by default: each seed has a folder of its own."""
     trained = training_folder(portable).name.removesuffix("-train")
     own = trained if trained.endswith("portable") else f"{trained}-portable"
-    return Path("runs") / "-".join([own, *([control] if control else []), f"seed-{seed}", "train"])
+    return RUNS / "-".join([own, *([control] if control else []), f"seed-{seed}", "train"])
 
 
 def portable_refusal(portable: Path) -> str:

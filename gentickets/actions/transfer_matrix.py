@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gentickets.actions.locate import RUNS
 from gentickets.errors import TicketError
 from gentickets.recipe import Recipe, load_recipe, shipped_recipes
 from gentickets.recipe.meaning import claim_hash, random_seeds
@@ -74,4 +75,4 @@ def cells_of(models: Sequence[Model], out: Path) -> Iterator[MatrixCell]:
 def default_folder(models: str) -> Path:
     """Where a matrix is stored by default."""
     names = [Path(name.strip()).stem for name in models.split(",") if name.strip()]
-    return Path("runs") / "-".join(["matrix", *names])
+    return RUNS / "-".join(["matrix", *names])

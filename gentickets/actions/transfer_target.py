@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gentickets.actions.locate import recipe_of
+from gentickets.actions.locate import RUNS, recipe_of
+from gentickets.actions.names import is_recipe, run_at
 from gentickets.errors import TicketError
 from gentickets.recipe import Recipe, load_recipe, recipe_from
 from gentickets.runs.folder import RunFolder
@@ -30,7 +31,8 @@ def load_target(
 
     Raises TicketError as `load_recipe` does, and for overrides of a run's recipe.
     """
-    run = RunFolder(Path(to))
+    named = Path(to) if is_recipe(to) else run_at(to) or Path(to)
+    run = RunFolder(named)
     if not run.record.is_file():
         return Target(load_recipe(to, overrides=overrides, plugins=plugins, transfer=section))
     if overrides:
@@ -56,4 +58,4 @@ def started(out: Path) -> Recipe:
 
 def default_folder(source: str, target: Recipe) -> Path:
     """Where the transfer of a named source runs by default: ``runs/SOURCE-to-TARGET``."""
-    return Path("runs") / f"{source}-to-{Path(target.name).name}"
+    return RUNS / f"{source}-to-{Path(target.name).name}"

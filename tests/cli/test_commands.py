@@ -84,12 +84,19 @@ def test_a_round_and_its_trained_network_mean_its_ticket(small_run: Path) -> Non
     assert "{}" not in call("show", round).stdout
 
 
-def test_a_run_is_no_ticket_and_names_one(small_run: Path) -> None:
+def test_a_folder_of_several_tickets_is_no_ticket_and_names_one(small_run: Path) -> None:
     for command in ("train", "sample"):
-        ran = call(command, small_run)
+        ran = call(command, small_run / "seed-0")
         assert ran.exit_code == 2
         named = ran.stderr.strip().rpartition("as in ")[2]
         assert named == str(small_run / "seed-0/ticket/round-02/ticket.safetensors")
+
+
+def test_a_run_means_its_ticket(small_run: Path, tmp_path: Path) -> None:
+    ran = call("sample", small_run, "--out", tmp_path / "one.png")
+    assert ran.exit_code == 0, ran.output
+    assert call("sample", small_run / "seed-0/ticket/round-02", "--out", tmp_path / "two.png").exit_code == 0
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
 def test_train_says_what_to_do_next_and_it_works(

@@ -12,6 +12,7 @@ from gentickets.errors import TicketError
 from gentickets.sparsity import in_brackets
 from gentickets.table import Table
 
+from .completion import completing
 from .console import emit, json_option, note, paragraph, table
 from .help import Command
 from .options import PLUGIN, on_data_and_device
@@ -28,7 +29,7 @@ TIMES = {"s": 1.0, "ms": 1e-3, "\N{MICRO SIGN}s": 1e-6}
     cls=Command, subject="What is measured",
     examples=["gentickets cost runs/digits_vae", "gentickets cost digits_vae --channels 0.5"],
 )  # fmt: skip
-@click.argument("what", metavar="RUN|TICKET|RECIPE")
+@click.argument("what", metavar="RUN|TICKET|RECIPE", shell_complete=completing("run", "ticket", "recipe"))
 @click.option("--all", "every", is_flag=True, help="Measure every level of a run, not only the claimed one.")
 @click.option("--channels", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="FRACTION",
               help="Also measure a recipe's networks with this fraction of their channels.")  # fmt: skip

@@ -11,6 +11,7 @@ import click
 from gentickets.errors import TicketError
 from gentickets.table import Table
 
+from .completion import completing
 from .console import emit, json_option, note, table
 from .help import Command
 from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data
@@ -30,7 +31,7 @@ OF_RUNS = {
         "gentickets export TICKET --component decoder --out decoder.onnx",
     ],
 )  # fmt: skip
-@click.argument("ticket", type=click.Path(path_type=Path))
+@click.argument("ticket", type=click.Path(path_type=Path), shell_complete=completing("ticket"))
 @click.option("--format", "form", type=click.Choice(list(FORMS.values())),
               help="File format (default: onnx, or the suffix of --out).")  # fmt: skip
 @click.option("--component", metavar="NAME",

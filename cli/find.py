@@ -16,6 +16,7 @@ import click
 from gentickets.errors import Status, TicketError
 from gentickets.sparsity import not_pruned
 
+from .completion import completing
 from .console import emit, json_option, note, table
 from .help import Command
 from .options import (
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     cls=Command, subject="What is searched",
     examples=["gentickets find digits_vae", "gentickets find my.toml --set train.steps=500 --dry-run"],
 )  # fmt: skip
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=completing("recipe"))
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER",
               help="The run folder (default: runs/RECIPE).")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0),

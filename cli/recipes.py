@@ -10,6 +10,7 @@ import click
 
 from gentickets.errors import Status, TicketError
 
+from .completion import completing
 from .console import emit, json_option, listing, note
 from .group import NearestGroup
 from .options import FORCE, OVERRIDE, PLUGIN, check_new
@@ -58,7 +59,7 @@ def ls(model: str | None, data: str | None, method: str | None, time: float | No
 
 
 @recipes.command("show", examples=["gentickets recipes show digits_vae"])
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=completing("recipe"))
 @json_option
 def show(recipe: str, as_json: bool) -> None:
     """Print RECIPE, a TOML file or the name of a shipped recipe. With --json all defaults are filled in."""
@@ -71,7 +72,7 @@ def show(recipe: str, as_json: bool) -> None:
 
 
 @recipes.command("cp", examples=["gentickets recipes cp digits_vae my.toml"])
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=completing("recipe"))
 @click.argument("to", required=False, type=click.Path(path_type=Path))
 @FORCE
 @json_option
@@ -96,7 +97,7 @@ def cp(recipe: str, to: Path | None, force: bool, as_json: bool) -> None:
 
 
 @recipes.command("validate", subject="What is checked", examples=["gentickets recipes validate my.toml"])
-@click.argument("recipe", nargs=-1, required=True)
+@click.argument("recipe", nargs=-1, required=True, shell_complete=completing("recipe"))
 @OVERRIDE
 @PLUGIN
 @json_option

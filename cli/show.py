@@ -13,6 +13,7 @@ from gentickets.errors import TicketError
 from gentickets.sparsity import not_pruned, share_to_say
 from gentickets.table import Table
 
+from .completion import completing
 from .console import emit, json_option, note, paragraph, table
 from .help import Command
 from .options import FORCE, ON, PLUGIN, check_new, on_data_and_device, other_data, settle_matplotlib
@@ -54,7 +55,7 @@ def _print_troubles(summary: Any) -> None:
     cls=Command, subject="What is shown",
     examples=["gentickets show runs/tiny", "gentickets show runs/tiny/seed-0/ticket/round-02"],
 )  # fmt: skip
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path), shell_complete=completing("run", "ticket"))
 @PLUGIN
 @json_option
 def show(path: Path, plugins: tuple[Path, ...], as_json: bool) -> None:
@@ -213,7 +214,7 @@ def _show_portable(path: Path, as_json: bool) -> None:
 
 
 @click.command(cls=Command, subject="What is reported", examples=["gentickets report runs/digits_vae runs/digits_gan"])
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=completing("run"))
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write here (default: into the run).")
 @json_option
 def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
@@ -237,7 +238,7 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     cls=Command, subject="What is drawn",
     examples=["gentickets sample runs/tiny/seed-0/ticket/round-02 --out tiny.png"],
 )  # fmt: skip
-@click.argument("ticket", type=click.Path(path_type=Path))
+@click.argument("ticket", type=click.Path(path_type=Path), shell_complete=completing("ticket"))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("samples.png"), show_default=True,
               metavar="FILE", help="The PNG file to write.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from gentickets.errors import Status, TicketError
 from gentickets.sparsity import share_to_say
 
+from .completion import completing
 from .console import emit, json_option, note
 from .help import Command
 from .options import ON, PLUGIN, arithmetic, on_data_and_device, other_data, with_arithmetic
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     cls=Command, subject="What is trained",
     examples=["gentickets train runs/tiny/seed-0/ticket/round-02", "gentickets train TICKET --on mnist --seed 7"],
 )  # fmt: skip
-@click.argument("ticket", type=click.Path(path_type=Path))
+@click.argument("ticket", type=click.Path(path_type=Path), shell_complete=completing("ticket"))
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Write here (default: runs/RUN-seed-S-ticket-round-RR-train).")  # fmt: skip
 @click.option(

@@ -13,6 +13,7 @@ from gentickets.errors import TicketError
 from gentickets.sparsity import of_all, share_to_say
 from gentickets.table import Table
 
+from .completion import completing
 from .console import emit, note, table
 from .find import resumable
 from .help import Command
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     cls=Command, subject="What moves, and how",
     examples=["gentickets transfer runs/digits_vae --to digits_gan", "gentickets transfer --matrix ae,vae,gan"],
 )  # fmt: skip
-@click.argument("source", required=False)
-@click.option("--to", "to", metavar="RECIPE|RUN",
+@click.argument("source", required=False, shell_complete=completing("run", "ticket", "recipe"))
+@click.option("--to", "to", metavar="RECIPE|RUN", shell_complete=completing("recipe", "run"),
               help="The target model. If it is a run, its finished rounds are reused.")  # fmt: skip
 @click.option("--matrix", metavar="RECIPES", help="Transfer between every pair of these recipes, such as ae,vae,gan.")
 @click.option("--route", "routes", multiple=True, metavar="FROM=TO",

@@ -11,6 +11,7 @@ import click
 
 from gentickets.errors import Status, TicketError
 
+from .completion import completing
 from .console import emit, json_option, note, paragraph, table
 from .find import claim_folder, resumable, show_plan
 from .help import Command
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     cls=Command, subject="What is judged",
     examples=["gentickets verdict digits_vae", "gentickets verdict runs/digits_vae --more"],
 )  # fmt: skip
-@click.argument("target", metavar="[RUN|RECIPE]", required=False)
-@click.option("--from", "explored", type=click.Path(path_type=Path), metavar="RUN",
+@click.argument("target", metavar="[RUN|RECIPE]", required=False, shell_complete=completing("run", "recipe"))
+@click.option("--from", "explored", type=click.Path(path_type=Path), metavar="RUN", shell_complete=completing("run"),
               help="Claim what an explored RUN suggests, and test it with new seeds.")  # fmt: skip
 @NEW_CLAIM
 @click.option(

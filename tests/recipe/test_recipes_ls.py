@@ -49,7 +49,9 @@ def test_recipes_are_grouped_by_folder_and_start_with_those_of_the_top() -> None
 def test_json_has_everything() -> None:
     rows = json.loads(listed("--json"))
     assert {row["recipe"] for row in rows} == set(shipped_recipes())
-    assert all(row["about"] and row["takes"] for row in rows)
+    assert all(row["about"] for row in rows)
+    # What nobody has run has no time: an estimate would be a guess.
+    assert all(bool(row["takes"]) != row["recipe"].startswith("paper/") for row in rows)
     tiny = next(row for row in rows if row["recipe"] == "tiny")
     assert (tiny["data"], tiny["size"], tiny["seeds"], tiny["rounds"], tiny["method"]) == (
         "digits",

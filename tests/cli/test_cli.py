@@ -19,9 +19,10 @@ from click.testing import CliRunner, Result
 from gentickets_cli.colour import COLOURS
 from gentickets_cli.console import emit, table
 from gentickets_cli.failures import explain
-from gentickets_cli.main import COMMANDS, cli
+from gentickets_cli.main import COMMANDS, cli, main
 from helpers import PROGRAM, in_terminal
 
+from gentickets import __main__ as as_module
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.statistics.tree import FAILED, VERDICTS
 from gentickets.statistics.worth import NOT_WORTH, OPEN, WORTH
@@ -450,6 +451,7 @@ def test_every_verdict_has_a_colour() -> None:
 
 
 def test_the_module_is_the_command() -> None:
+    assert as_module.main is main
     done = subprocess.run(
         [sys.executable, "-m", "gentickets", "--version"], capture_output=True, text=True, check=False
     )

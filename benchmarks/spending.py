@@ -135,7 +135,7 @@ def nominal(n: int, size: float, analyses: int, kind: str) -> list[float]:
         own = budget[place] - budget[place - 1]
 
         def excess(tried: float, place: int = place, own: float = own) -> float:
-            alone = second_alone(n, *found, tried) if place == 1 else third_alone(n, *found, tried)
+            alone = second_alone(n, found[0], tried) if place == 1 else third_alone(n, found[0], found[1], tried)
             return alone / own - 1
 
         high = min(0.999 * 0.5, budget[place]) if place == 1 else min(0.499, budget[place])

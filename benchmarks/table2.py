@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="does it run, in a minute; its figures mean nothing")
     chosen = parser.parse_args()
     print(machine(), flush=True)
-    lines, reference = [], (0.0, 0.0)
+    lines, reference = list[str](), (0.0, 0.0)
     for method in METHODS:
         out = run(method, chosen)
         results = read_results(out)

@@ -168,6 +168,7 @@ def report(size: int, options: argparse.Namespace) -> None:
     ratio, best = statistics.median(slow) / statistics.median(fast), min(slow) / min(fast)
     print(f"  {'ratio':42} median {ratio:8.1f} x   best {best:8.1f} x   as torch.kthvalue: {times['exact']}")
     goal(f"{size / 1e6:,.0f} M: ours / global_unstructured, for {FASTER} x", 1 / ratio, 1 / FASTER)
+    assert isinstance(memory["ours"], int)
     goal(f"{size / 1e6:,.0f} M: extra memory / weights", memory["ours"] / (4 * size), EXTRA)
     goal(f"{size / 1e6:,.0f} M: masks unlike torch.kthvalue's", float(not times["exact"]), 0)
 

@@ -13,6 +13,7 @@ from gentickets.definitions import definitions_of
 from gentickets.disk import clear_drafts, write_whole
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.extend import as_begun, extended, may_extend, results_so_far, settled_results
+from gentickets.experiment.logged import Logged
 from gentickets.experiment.lost_jobs import LostJobs
 from gentickets.experiment.new_claim import require_same_claim
 from gentickets.experiment.options import Listener, Options, Silent
@@ -47,7 +48,7 @@ def find(
     Raises TicketError: ``resume`` without a run there, a run of another recipe there (with the difference), another
     process at it (status 6), or what a worker could not go on from.
     """
-    listener = listener or Silent()
+    listener = Logged(listener or Silent())
     run = RunFolder(out)
     if resume and not run.record.is_file():
         raise TicketError(f"no run to resume at {out}; without --resume it would start there")

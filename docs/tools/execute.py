@@ -33,7 +33,7 @@ def made_with() -> dict[str, str | int]:
         "torch": version("torch"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count() or 1,
+        "cores": len(os.sched_getaffinity(0)),
     }
 
 
@@ -44,6 +44,8 @@ def executed(path: Path) -> nbformat.NotebookNode:
         NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": folder}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of day
+        if cell.cell_type == "code":  # progress goes to stderr, and differs each time
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     notebook.metadata["gentickets"] = made_with()
     notebook.metadata["language_info"] = {"name": "python"}
     return notebook

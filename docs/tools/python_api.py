@@ -16,7 +16,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Tasks: your own model": ("tasks",),
     "Data": ("data",),
     "Training": ("training", "optimizers"),
-    "Searching": ("search",),
+    "Searching": ("search", "loops"),
     "Criteria": ("criteria",),
     "Masks": ("masks",),
     "Tickets": ("tickets", "runs"),

@@ -226,10 +226,10 @@ def test_a_model_of_0_1_0_runs_unchanged(tmp_path: Path) -> None:
     assert all(result.test["velocity_error"] > 0 for result in results)
 
 
-def test_the_readmes_three_lines_prune_any_module() -> None:
-    block = next(block for block in python_of("README.md") if "gentickets.hold(" in block)
+def test_three_lines_prune_any_module() -> None:
+    block = next(block for block in python_of("docs/how-to/own-loop.md") if "gentickets.hold(" in block)
     scope: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), scope)
+    exec(compile(block, "own-loop.md", "exec"), scope)
     model, mask = scope["model"], scope["mask"]
     weights = dict(model.named_parameters())  # type: ignore[attr-defined]
     assert 0 < mask.density < 1  # type: ignore[attr-defined]

@@ -26,9 +26,9 @@ def page(path: Path) -> tuple[str, dict[str, bytes]]:
 
 
 def _made(by: Mapping[str, Any]) -> str:
-    """With what the outputs were made; nothing where there are none."""
+    """With what the outputs were made."""
     if not by:
-        return ""
+        return "It is shown without outputs."
     return (
         f"Its outputs were made on {by['date']} with gentickets {by['gentickets']} (commit {by['commit']}), PyTorch "
         f"{by['torch']} and Python {by['python']} on {by['system']} with {by['cores']} cores."

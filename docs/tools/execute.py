@@ -37,6 +37,17 @@ def made_with() -> dict[str, str | int]:
     }
 
 
+def joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """The same outputs, neighbouring prints as one: a kernel sends them in pieces that end anywhere."""
+    found: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if found and output.output_type == found[-1].output_type == "stream":
+            found[-1].text += output.text
+        else:
+            found.append(output)
+    return found
+
+
 def executed(path: Path) -> nbformat.NotebookNode:
     """The notebook with fresh outputs; an error in a cell is raised."""
     notebook = nbformat.read(path, as_version=4)
@@ -45,7 +56,7 @@ def executed(path: Path) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of day
         if cell.cell_type == "code":  # progress goes to stderr, and differs each time
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = joined([output for output in cell.outputs if output.get("name") != "stderr"])
     notebook.metadata["gentickets"] = made_with()
     notebook.metadata["language_info"] = {"name": "python"}
     return notebook

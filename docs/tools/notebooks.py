@@ -31,5 +31,5 @@ def _made(by: Mapping[str, Any]) -> str:
         return "It is shown without outputs."
     return (
         f"Its outputs were made on {by['date']} with gentickets {by['gentickets']} (commit {by['commit']}), PyTorch "
-        f"{by['torch']} and Python {by['python']} on {by['system']} with {by['cores']} cores."
+        f"{by['torch']} and Python {by['python']} on {by['system']} ({by['cores']} core{'s' * (by['cores'] > 1)})."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -156,3 +157,11 @@ def test_commands_of_the_documents_run(title: str, tmp_path: Path) -> None:
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900,
             )  # fmt: skip
             assert ran.returncode == 0, f"{small(block.text)}\n{ran.stdout[-3000:]}"
+
+
+def test_readmes_verdict_is_the_stored_one() -> None:
+    text = (HOUSE / "README.md").read_text(encoding="utf-8")
+    quoted = " ".join(line[2:] for line in text.splitlines() if line.startswith("> ")).removesuffix(".")
+    stored = json.loads((HOUSE / "docs/results/digits_vae/verdict.json").read_text(encoding="utf-8"))
+    assert len(quoted) > 200
+    assert stored["sentence"].startswith(quoted)

@@ -23,6 +23,7 @@ from .options import (
     CHECKPOINT,
     DRY_RUN,
     JOBS,
+    LOG,
     NEW_CLAIM,
     OVERRIDE,
     PLUGIN,
@@ -69,12 +70,13 @@ if TYPE_CHECKING:
 @CHECKPOINT
 @STALL
 @DRY_RUN
+@LOG
 @json_option
 def find(
     recipe: str, out: Path | None, seed: int | None, explore: bool, new_claim: bool, overrides: tuple[str, ...],
     precision: str | None, compiled: bool | None, root: Path, download: bool, device: str, threads: int | None,
     jobs: int | None, plugins: tuple[Path, ...], resume: bool, keep: str, portable: bool, checkpoint: float,
-    stall: float, dry_run: bool, as_json: bool,
+    stall: float, dry_run: bool, logs: tuple[str, ...], as_json: bool,
 ) -> int:  # fmt: skip
     """Find tickets as RECIPE describes, or resume its run.
 
@@ -88,6 +90,7 @@ def find(
     from gentickets.experiment.options import Options
     from gentickets.experiment.run import failed, results_of
     from gentickets.experiment.run import find as run_recipe
+    from gentickets.experiment.sinks import sink_of
     from gentickets.recipe import load_recipe
     from gentickets.runs.folder import RunFolder
 
@@ -100,7 +103,8 @@ def find(
         raise TicketError(f"{recipe} carries a ticket over from another model: {loaded.command} {recipe}")
     loaded = loaded.exploring() if explore else loaded
     folder = claim_folder(loaded, out or default_out(loaded), new_claim)
-    options = Options(root, device, threads, jobs, plugins, download, keep == "all", checkpoint, stall)
+    sinks = [sink_of(name) for name in logs]
+    options = Options(root, device, threads, jobs, plugins, download, keep == "all", checkpoint, stall, sinks)
     needed = options
     if portable:
         check_portable(loaded)

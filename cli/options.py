@@ -72,6 +72,10 @@ CHECKPOINT = click.option(
     "--checkpoint", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS",
     help="Store the state of unfinished rounds this often.",
 )  # fmt: skip
+LOG = click.option(
+    "--log", "logs", multiple=True, metavar="NAME",
+    help="Also write metrics to tensorboard, csv, or your own MODULE:CLASS. Repeatable.",
+)  # fmt: skip
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Print what would run, its disk use and time. Write nothing.")
 
 

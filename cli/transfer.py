@@ -19,6 +19,7 @@ from .find import resumable
 from .help import Command
 from .options import (
     JOBS,
+    LOG,
     OVERRIDE,
     PLUGIN,
     STALL,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 @JOBS
 @PLUGIN
 @STALL
+@LOG
 @click.option("--resume", is_flag=True, help="Only resume a transfer; never start one.")
 @click.option("--dry-run", is_flag=True, help="Show what every layer would receive. Write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -78,10 +80,11 @@ def transfer(source: str | None, to: str | None, matrix: str | None, out: Path |
     are trained over the same seeds.
     """
     from gentickets.experiment.options import Options
+    from gentickets.experiment.sinks import sink_of
 
     options = Options(
         given["root"], given["device"], given["threads"], given["jobs"], given["plugins"], given["download"],
-        stall=given["stall"],
+        stall=given["stall"], sinks=[sink_of(name) for name in given["logs"]],
     )  # fmt: skip
     if matrix is not None:
         from .matrix import run_matrix

@@ -19,6 +19,7 @@ from .options import (
     CHECKPOINT,
     DRY_RUN,
     JOBS,
+    LOG,
     NEW_CLAIM,
     OVERRIDE,
     PLUGIN,
@@ -59,12 +60,13 @@ if TYPE_CHECKING:
 @click.option("--require", type=click.Choice(["wins", "equal-steps", "matches-dense"]),
               help="Exit with status 7 unless the verdict says at least this.")  # fmt: skip
 @DRY_RUN
+@LOG
 @json_option
 def verdict(
     target: str | None, explored: Path | None, new_claim: bool, out: Path | None, runs: bool, more: bool,
     seeds: int | None, overrides: tuple[str, ...], root: Path, download: bool, device: str, threads: int | None,
     jobs: int | None, plugins: tuple[Path, ...], checkpoint: float, stall: float, require: str | None,
-    dry_run: bool, as_json: bool,
+    dry_run: bool, logs: tuple[str, ...], as_json: bool,
 ) -> int:  # fmt: skip
     """Test at every sparsity whether the ticket matches the dense model and beats its controls.
 
@@ -75,6 +77,7 @@ def verdict(
     The exit status is 0 whatever the verdict is. With --require it is 7 if the verdict falls short.
     """
     from gentickets.experiment.options import Options
+    from gentickets.experiment.sinks import sink_of
 
     if explored is not None:
         asked = _claimed(target, explored, out, overrides, plugins, seeds)
@@ -84,7 +87,8 @@ def verdict(
         asked = _asked(target, out, overrides, plugins, seeds)
     if new_claim:
         asked = replace(asked, folder=claim_folder(asked.recipe, asked.folder, True))
-    options = Options(root, device, threads, jobs, plugins, download, False, checkpoint, stall)
+    sinks = [sink_of(name) for name in logs]
+    options = Options(root, device, threads, jobs, plugins, download, False, checkpoint, stall, sinks)
     if asked.is_run and not (runs or more or seeds):
         if dry_run:
             raise TicketError(f"{target} is a run, judged as it is; --dry-run goes with --run, --more or --seeds")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gentickets.experiment.plan import Key, Unit
 from gentickets.experiment.pool import STALL_SECONDS
+
+if TYPE_CHECKING:
+    from gentickets.experiment.sinks import Sink
 
 
 class Listener(Protocol):
@@ -55,3 +58,5 @@ class Options:
     """Seconds between stored states of an unfinished round."""
     stall: float = STALL_SECONDS
     """Seconds after which a worker without a new step or phase is ended, and its unit tried once more."""
+    sinks: Sequence[Sink] = ()
+    """What else receives the metrics of units as they end; none of it changes a bit of the run."""

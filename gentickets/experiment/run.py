@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from gentickets.experiment.options import Listener, Options, Silent
 from gentickets.experiment.ownership import claimed_folder, require_free
 from gentickets.experiment.plan import Unit, plan_units
 from gentickets.experiment.pool import Pool
+from gentickets.experiment.sinks import Feed
 from gentickets.experiment.start_record import available_cores, continued_record, record_of
 from gentickets.experiment.worker import BEAT_SECONDS
 from gentickets.files import MOST_TEXT, bounded
@@ -54,7 +56,7 @@ def find(
         raise TicketError(f"no run to resume at {out}; without --resume it would start there")
     require_free(out, run.record.name, "run", run.read_record)
     record = record_of(recipe, options)
-    with claimed_folder(out, run.record, run.record_text(record)):
+    with claimed_folder(out, run.record, run.record_text(record)), ExitStack() as stack:
         clear_drafts(out)
         record = _settle(run, recipe, options, record, listener.note)
         # what is there may have grown beyond what is asked
@@ -63,6 +65,8 @@ def find(
         units = plan_units(recipe)
         done = set(settled_results(run, units))
         listener.begin(units, done)
+        feed = Feed(run, options.sinks, listener.note)
+        stack.enter_context(feed.feeding(record["recipe"]))
 
         begun = log_when_begun(run, record, listener.note)
 
@@ -71,6 +75,8 @@ def find(
             if message is not None and not options.keep_all:
                 drop_trained(run, recipe, unit)
             listener.report(unit, steps, message)
+            if message is not None:
+                feed.finished(unit)
 
         setup, lost = _setup(run, record, options), LostJobs(run)
         left, jobs = [unit for unit in units if unit.key not in done], jobs_for(record, options)

@@ -304,7 +304,7 @@ def test_figures_carry_their_direction_and_stand_in_a_telling_order(tmp_path: Pa
     assert summary.better["recall"] == "higher"
     assert (summary.better["kid"], summary.better["kl"]) == ("lower", None)
     text = on_page(tmp_path / "run", results, {"search": SEARCH})
-    for part in ("Inception Score ↑", "higher is better", "says nothing of quality by itself", "Every figure"):
+    for part in ("Inception Score ↑", "higher is better", "says nothing of quality by itself", "Every metric"):
         assert part in text
     assert text.count(HOW) >= len(MANY)
 

@@ -718,7 +718,7 @@ def test_a_matrix_on_disk_is_data_picture_and_page(tmp_path: Path) -> None:
     for pair in matrix.pairs:
         assert " ".join(pair.sentence.split()) in page.text
     assert "Nothing is carried over: no layer of the two fits." in page.text
-    assert "How to read the words" in page.text
+    assert "How to read the verdicts" in page.text
     with pytest.raises(TicketError, match="cannot write") as caught:
         write_matrix(matrix, path / "below")
     assert caught.value.status == Status.STORAGE

@@ -163,7 +163,7 @@ def test_a_whole_run_becomes_one_page_and_one_json(whole: Report) -> None:
     page = Page(report.page.read_text(encoding="utf-8"))
     assert report.sentence.replace(" ", "") in page.text.replace("\xa0", "").replace(" ", "")
     assert report.sentence.startswith("WINS AT EQUAL STEPS at 67.2 % sparsity")
-    for title in ("Sparsity against quality", "All arms", "Further figures", "Samples", "Reconstructions",
+    for title in ("Sparsity against quality", "All arms", "Other metrics", "Samples", "Reconstructions",
                   "What each layer keeps", "Training", "Where the time went", "Size and cost",
                   "How each number was measured", "Machine, versions, command"):  # fmt: skip
         assert title in page.text

@@ -204,7 +204,7 @@ def test_the_page_tells_verdict_then_plot_then_table_then_the_rest() -> None:
         "gentickets verdict digits_vae --more",
         "What was declared beforehand",
         "ab12" * 16,
-        "Beside the verdict",
+        "Diagnostics",
         "Instability",
         "Arms that were not run",
         "SynFlow and longer training of all arms",

@@ -58,7 +58,7 @@ def other_metrics(summary: Summary, name: str = "further") -> str:
             axes.set_title(heading(figure) + (f" (a control lies {beyond})" if beyond else ""))
             axes.set_xlabel(axis_label(summary))
             axes.set_xticks(axes.get_xticks()[::2])
-        return to_svg(canvas, "Further figures against sparsity", name)
+        return to_svg(canvas, "Other metrics against sparsity", name)
 
 
 def when_longer(summary: Summary, name: str = "longer") -> str:

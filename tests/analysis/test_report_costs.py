@@ -511,7 +511,7 @@ def test_the_page_tells_all_of_it(page: Page) -> None:
     for text in (
         "When early birds emerged", "step 100 (25.0 %)", "'encoder' has 6 units to rank, too few.", "theoretical",
         "Quality against cost", "Where the time went", "early-bird search", "What each group of channels keeps",
-        "whose cells ran side by side on this machine", "gentickets cost", "Pareto front", "50.0 % of channels",
+        "whose jobs ran side by side on this machine", "gentickets cost", "Pareto front", "50.0 % of channels",
         "50.0 % of them carry 75.0 % of the prunable weights", "700 steps", "search cost", "ticket: an early bird",
         "Random channels and lowest-scored channels: as many of each group", "cost in dense trainings",
     ):  # fmt: skip

@@ -30,7 +30,7 @@ from gentickets.analysis.text.format import Spread, decimals, metric_name, numbe
 from gentickets.analysis.text.level import level_text
 from gentickets.analysis.text.recipe import how_found
 from gentickets.analysis.text.sentence import Setting, sentence
-from gentickets.analysis.text.verdict import convergence_text
+from gentickets.analysis.text.verdict import untrained_text
 from gentickets.analysis.verdict import NO_CLAIM, NO_VERDICT, LevelVerdict, Verdict
 from gentickets.analysis.width_sweep import sweep_sentence
 from gentickets.arms import BUDGET, TICKET, kind_of
@@ -147,7 +147,7 @@ class _Judge:
         found = list(collapses(self.run, verdict.round or 0))
         trained = convergence_of(self.run, self.terms, verdict.round or 0)
         if trained is not None and trained.trained is False and verdict.word in PRAISED:
-            found.append(convergence_text(trained, self.terms.metric))
+            found.append(untrained_text(trained))
         if verdict.explained_by:
             found.append(explained_sentence(verdict.explained_by, self.terms.metric))
         if verdict.short is not None and verdict.short.matched is not None:
@@ -190,6 +190,7 @@ class _Judge:
             analysis="; ".join(filter(None, [*which, self.coming])),
             images=_images(self.run, self.terms.metric),
             exploratory=self.by_hand,
+            sample=self.terms.terms.images == "sample",
             hollow=self._hollow(level.round),
         )
 

@@ -67,9 +67,9 @@ class Contrast:
 
     @property
     def outcome(self) -> str:
-        """``better``, ``worse``, or ``not told apart``, by the 95 % interval."""
+        """``better``, ``worse``, or ``no clear difference``, by the 95 % interval."""
         if self.n < LEAST_SEEDS or self.low <= 0 <= self.high:
-            return "not told apart"
+            return "no clear difference"
         return "better" if self.high < 0 else "worse"
 
 

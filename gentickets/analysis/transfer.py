@@ -221,7 +221,7 @@ def _undecided(results: RunResults, level: TransferLevel, metric: str | None, op
     if broken := [cell for place in both for cell in results.of(*place) if cell.status != "done"]:
         return f"{say.broken(broken)}."
     if metric is None:
-        return "No figure that says something of quality is there."
+        return "There is no metric of quality."
     if apart := sorted({seed for place in both for seed in results.not_comparable(*place, metric)}):
         return say.measured_differently(metric, apart)
     waiting = [seed for seed in results.seeds if any(results.get(*place, seed) is None for place in both)]
@@ -233,4 +233,4 @@ def _undecided(results: RunResults, level: TransferLevel, metric: str | None, op
     if alone or both_collapsed:
         # A collapsed generator can score better than a healthy one, so that the figure alone proves nothing.
         return say.collapsed(TICKET, alone) if alone else say.both_collapsed(both_collapsed, name=TICKET)
-    return "" if opponents else "No sparse random ticket was run beside it, so that there is nothing to judge it by."
+    return "" if opponents else "No sparse random ticket was trained, so there is nothing to compare it with."

@@ -18,18 +18,18 @@ from gentickets.results import Result
 judge = reading(judge)
 
 NUMBER = r"−?\d+(?:\.\d+)?"  # noqa: RUF001 - the true minus sign of our texts
-DENSE = re.compile(rf"(better|worse) than dense by ({NUMBER})|equal to dense")
-AT_MOST = re.compile(rf"worse than dense by ({NUMBER}) \(at most ({NUMBER}); margin ({NUMBER})\)")
-AT_MOST_WORSE = re.compile(rf"dense(?: by {NUMBER})? \(at most ({NUMBER}) worse; margin ({NUMBER})\)")
-BETTER = re.compile(rf"better than dense by ({NUMBER}) \(at least ({NUMBER}); margin ({NUMBER})\)")
-WORSE = re.compile(rf"worse than dense by ({NUMBER}) \(at least ({NUMBER}); margin ({NUMBER})\)")
-AHEAD = re.compile(rf"ahead of [^()]*? by ({NUMBER}) \(at least ({NUMBER})(?:; a lead counts from ({NUMBER}))?\)")
-NOT_AHEAD = re.compile(rf"\(ahead by at most ({NUMBER})(?:; a lead counts from ({NUMBER}))?\)")
-BETWEEN = re.compile(rf"(?:loss|lead) between ({NUMBER}) and ({NUMBER})")
-PRAISE = ("MATCHES DENSE", "NO BETTER THAN A CONTROL", "WINS AT EQUAL STEPS", "HEAD START ONLY", "WINS")
-AHEAD_OF_ALL = ("WINS AT EQUAL STEPS", "HEAD START ONLY", "WINS")
+AT_MOST = re.compile(rf"at most ({NUMBER}) worse than dense \(margin ({NUMBER})\)")
+BETTER = re.compile(rf"at least ({NUMBER}) better than dense")
+WORSE = re.compile(rf"at least ({NUMBER}) worse than dense \(margin ({NUMBER})\)")
+OPEN = re.compile(rf"between ({NUMBER}) (better )?and ({NUMBER}) (worse|better) than dense \(margin ({NUMBER})\)")
+EVERY_SEED = re.compile(rf"{NUMBER} (?:worse|better) than dense in every seed")
+AHEAD = re.compile(rf"at least ({NUMBER}) better than (?!dense)")
+LEADS = re.compile(r"leads (?:every|its) control")
+NOT_AHEAD = re.compile(rf"at most ({NUMBER}) better than [^.]*?, where more than ({NUMBER}) would be a lead")
+BEHIND = re.compile(rf"at least ({NUMBER}) worse than (?!dense)")
+MOST_NUMBERS = 3
 METRICS = (("negative_elbo", 1.0), ("kid", 1.0), ("coverage", -1.0), ("accuracy_on_samples", -1.0))
-BANNED = re.compile(r"\blooks?\b|\bword\b|\bp of\b|not under the margin|nan|inf\b|None")
+BANNED = re.compile(r"\b(looks?|figures?|word|told|beside)\b|held against|\bp of\b|\bnan\b|\binf\b|None|  ")
 
 
 def number(text: str | None) -> float:
@@ -95,49 +95,56 @@ def contradictions(level: LevelVerdict | Verdict, said: str) -> list[str]:
         found.append("does not begin with the verdict")
     if match := BANNED.search(said):
         found.append(f"has '{match[0]}'")
-    found += _bounds(said)
-    within = AT_MOST.search(said) or AT_MOST_WORSE.search(said) or BETTER.search(said)
-    if bool(within) != (word in PRAISE):
-        found.append("the margin's bound and the verdict")
-    if bool(WORSE.search(said)) and word not in ("WORSE THAN DENSE", "HEAD START ONLY"):
-        found.append("beyond the margin")
-    if bool(AHEAD.search(said)) != (word in AHEAD_OF_ALL):
-        found.append("ahead of controls")
-    if bool(NOT_AHEAD.search(said)) and word not in ("NO BETTER THAN A CONTROL", "HEAD START ONLY"):
+    found += [*_bounds(said), *_misplaced(word, said)]
+    behind = bool(NOT_AHEAD.search(said) or BEHIND.search(said))
+    if behind and word not in ("NO BETTER THAN A CONTROL", "HEAD START ONLY"):
         found.append("not ahead of a control")
-    for text, own in (("That lasts:", "WINS"), ("does not last:", "HEAD START ONLY")):
-        if (text in said) != (word == own):
-            found.append(text)
-    if word in ("FAILED", "UNDECIDED") and ("ahead of every" in said or "and ahead" in said):
-        found.append("praise")
-    if word == "FAILED" and DENSE.search(said):
-        found.append("compares what has failed")
+    if not behind and word == "NO BETTER THAN A CONTROL":
+        found.append("which control is as good")
+    if len(re.findall(NUMBER, said.partition("):")[2].partition(". ")[0])) > MOST_NUMBERS:
+        found.append("too many numbers before the first full stop")
     return found
 
 
+def _misplaced(word: str, said: str) -> Iterator[str]:
+    """Texts of which each belongs to some verdicts, and must be in those."""
+    within = ("MATCHES DENSE", "WINS AT EQUAL STEPS", "WINS")
+    for what, there, words in (
+        ("within the margin", AT_MOST.search(said) or BETTER.search(said), within),
+        ("ahead of controls", AHEAD.search(said), ("WINS AT EQUAL STEPS", "WINS")),
+        ("leads the controls", LEADS.search(said), ("HEAD START ONLY", "WINS")),
+        ("lasts", "This lasts:" in said, ("WINS",)),
+        ("does not last", "does not last." in said, ("HEAD START ONLY",)),
+    ):
+        if bool(there) != (word in words):
+            yield what
+    if WORSE.search(said) and word not in ("WORSE THAN DENSE", "HEAD START ONLY"):
+        yield "beyond the margin"
+    if not WORSE.search(said) and word == "WORSE THAN DENSE":
+        yield "by how much it is worse"
+    if (OPEN.search(said) or EVERY_SEED.search(said)) and word != "UNDECIDED":
+        yield "open against dense"
+
+
 def _bounds(said: str) -> Iterator[str]:
-    """Bounds on the wrong side of a mean, of the margin, or of what counts as a lead."""
-    for mean, bound, margin in map(re.Match.groups, AT_MOST.finditer(said)):
-        if not number(mean) <= number(bound) <= number(margin):
-            yield f"worse by {mean}, at most {bound}, margin {margin}"
-    for bound, margin in map(re.Match.groups, AT_MOST_WORSE.finditer(said)):
-        if not number(bound) <= number(margin):
+    """Bounds on the wrong side of the margin, of what counts as a lead, or of 0."""
+    for bound, margin in map(re.Match.groups, AT_MOST.finditer(said)):
+        if not 0 <= number(bound) <= number(margin):
             yield f"at most {bound} worse, margin {margin}"
-    for mean, bound, _ in map(re.Match.groups, BETTER.finditer(said)):
-        if not number(mean) >= number(bound) > 0:
-            yield f"better by {mean}, at least {bound}"
-    for mean, bound, margin in map(re.Match.groups, WORSE.finditer(said)):
-        if not number(mean) >= number(bound) >= number(margin):
-            yield f"worse by {mean}, at least {bound}, margin {margin}"
-    for mean, bound, lead in map(re.Match.groups, AHEAD.finditer(said)):
-        if not number(mean) >= number(bound) >= number(lead):
-            yield f"ahead by {mean}, at least {bound}, counts from {lead}"
+    for match in (*BETTER.finditer(said), *AHEAD.finditer(said), *BEHIND.finditer(said)):
+        if number(match[1]) < 0:
+            yield f"a bound below 0: {match[0]}"
+    for bound, margin in map(re.Match.groups, WORSE.finditer(said)):
+        if not number(bound) >= number(margin):
+            yield f"at least {bound} worse, margin {margin}"
     for bound, lead in map(re.Match.groups, NOT_AHEAD.finditer(said)):
-        if not number(bound) <= number(lead):
-            yield f"ahead by at most {bound}, counts from {lead}"
-    for low, high in map(re.Match.groups, BETWEEN.finditer(said)):
-        if number(low) > number(high):
+        if not 0 <= number(bound) <= number(lead):
+            yield f"at most {bound} better, a lead from {lead}"
+    for low, better, high, way, _ in map(re.Match.groups, OPEN.finditer(said)):
+        if number(low) < 0 or number(high) < 0 or (not better and number(low) > number(high)):
             yield f"between {low} and {high}"
+        if better and way != "worse":
+            yield "between better and better"
 
 
 def deepest(level: LevelVerdict) -> str:
@@ -181,12 +188,27 @@ def test_no_sentence_contradicts_its_verdict(part: int) -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("WINS", "WINS AT EQUAL STEPS at 36.0 % sparsity: it is better than dense by 1.0 (at least 0.5; margin 1.0)."),
-        ("MATCHES DENSE", "MATCHES DENSE at 36.0 %: worse than dense by 1.0 (at most 1.2; margin 1.1)."),
-        ("MATCHES DENSE", "MATCHES DENSE at 36.0 %: better than dense by 0.4 (at least 0.5; margin 1.1)."),
-        ("UNDECIDED", "UNDECIDED at 36.0 %: better than dense by 1.0 (at least 0.5; margin 1.0)."),
-        ("WORSE THAN DENSE", "WORSE THAN DENSE at 36.0 %: worse than dense by 3.0 (at least 0.5; margin 1.0)."),
-        ("FAILED", "FAILED at 36.0 %: worse than dense by 3.0 (loss between 1 and 4; margin 1.0)."),
+        ("WINS", "WINS AT EQUAL STEPS at 36.0 % sparsity: the ticket is at least 0.5 better than dense."),
+        (
+            "WINS",
+            "WINS at 36.0 %: the ticket is at least 1 better than dense, and 2 than every control.",
+        ),
+        ("WINS AT EQUAL STEPS", "WINS AT EQUAL STEPS at 36.0 %: the ticket is at least 0.5 better than dense."),
+        ("MATCHES DENSE", "MATCHES DENSE at 36.0 %: the ticket is at most 1.2 worse than dense (margin 1.1)."),
+        (
+            "MATCHES DENSE",
+            "MATCHES DENSE at 36.0 %: the ticket is between 0 better and 0.5 worse than dense (margin 1).",
+        ),
+        ("UNDECIDED", "UNDECIDED at 36.0 %: the ticket is at least 0.5 better than dense."),
+        ("UNDECIDED", "UNDECIDED at 36.0 %: the ticket is between 0.5 and 0.3 worse than dense (margin 1)."),
+        ("WORSE THAN DENSE", "WORSE THAN DENSE at 36.0 %: the ticket is at least 0.5 worse than dense (margin 1.0)."),
+        (
+            "NO BETTER THAN A CONTROL",
+            "NO BETTER THAN A CONTROL at 36.0 %: the ticket is at least 0.5 better than dense.",
+        ),
+        ("HEAD START ONLY", "HEAD START ONLY at 36.0 %: the lead does not last. It leads all."),
+        ("FAILED", "FAILED at 36.0 %: the ticket is at least 3.0 worse than dense (margin 1.0)."),
+        ("UNDECIDED", "UNDECIDED at 36.0 % (5 seeds): 1 2 3 4 numbers."),
         ("UNDECIDED", "UNDECIDED at look 1."),
     ],
 )

@@ -402,5 +402,5 @@ def test_ties_are_noted_in_the_row_and_on_the_page(tmp_path: Path) -> None:
     summary = summarize(results, recipe)
     assert [line[-1] for line in table(summary).rows] == ["", *["critic 61.0 % tied at the cut"] * 2]
     text = on_page(tmp_path / "run", results, recipe)
-    assert "Up to 61.0 % of the weights of 'critic' tie at the cut, so that SNIP says little there" in text
+    assert "Up to 61.0 % of the weights of 'critic' tie at the cut, so SNIP says little there" in text
     assert "generator' tie" not in text

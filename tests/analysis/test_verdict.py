@@ -15,6 +15,7 @@ from helpers import call, unlike
 from gentickets.actions.locate import recipe_of
 from gentickets.analysis.interim_analyses import interim_analysis_of, with_seeds_for
 from gentickets.analysis.judge import judge_run
+from gentickets.analysis.text.verdict import convergence_text
 from gentickets.arms import reported_as
 from gentickets.errors import TicketError
 from gentickets.experiment.options import Options
@@ -366,10 +367,14 @@ def test_a_missing_dense_model_trained_twice_as_long_is_said_and_decides_nothing
 
 
 def test_a_dense_model_that_is_not_trained_is_a_caution_of_every_praise(tmp_path: Path) -> None:
-    caution = "The dense model is not trained to its end, so that a ticket ahead of it may only be quicker"
+    caution = (
+        "The dense model is not fully trained: twice its steps gain more than the ticket's lead, so the ticket may"
+    )
     path = make_run(tmp_path / "run", complete(recipe(5)), dense_twice=95.0)
     assert caution in judge_run(path).sentence
-    assert "that is more than the ticket's lead, 1" in judge_run(path).sentence
+    trained = judge_run(path).trained
+    assert trained is not None
+    assert "that is more than the ticket's lead, 1" in convergence_text(trained, "negative_elbo")
     assert caution not in judge_run(make_run(tmp_path / "trained", complete(recipe(5)))).sentence
     assert caution not in judge_run(make_run(tmp_path / "worse", complete(recipe(5)), ticket=110.0)).sentence
 
@@ -424,8 +429,8 @@ def test_three_seeds_at_least_are_declared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "means", "said"),
     [
-        ("WORTH ITS SEARCH", {}, "better than dense by"),
-        ("NOT WORTH ITS SEARCH", {"dense_whole": 95.0}, "worse than dense by"),
+        ("WORTH ITS SEARCH", {}, "the ticket is at least"),
+        ("NOT WORTH ITS SEARCH", {"dense_whole": 95.0}, " worse than dense (margin "),
     ],
 )
 def test_the_second_verdict_is_against_equal_total_compute(
@@ -435,9 +440,11 @@ def test_the_second_verdict_is_against_equal_total_compute(
     assert judged.second is not None
     assert (judged.word, judged.second.word) == ("WINS", word), "the first verdict does not hang on it"
     assert judged.second.steps == 2750, "a warm-up of 50, five trainings of 450, and the ticket's own 450"
-    assert judged.second_sentence.startswith(f"{word} (second verdict, at an alpha of its own)")
+    assert judged.second_sentence.startswith(
+        f"{word} (second verdict): against the arms that spend the same 2,750 steps on"
+    )
     assert said in judged.second_sentence
-    assert judged.second_sentence.endswith("Dynamic sparse training: not tried.")
+    assert judged.second_sentence.endswith("Dynamic sparse training was not tried.")
     flops = {"reinit-whole": {"steps": 2750.0, "executed": 1e9, "masked": 1e8}}
     told = replace(judged, second=replace(judged.second, flops=flops))
     page = write_verdict(told, tmp_path / "run").read_text(encoding="utf-8")

@@ -501,15 +501,16 @@ def test_what_more_seeds_would_say_is_told_by_three_cases() -> None:
     assert words.outlook_text(Outlook(True)) == "Decided: no further analysis is needed, and none is made."
     chances = {"HEAD START ONLY": 0.91, "WINS AT EQUAL STEPS": 0.088, "WINS": 0.002}
     assert words.outlook_text(Outlook(False, 10, 9.2, "", ((10, chances),))) == (
-        "The next interim analysis has 10 seeds in all, about 9 minutes: HEAD START ONLY 91 %, WINS AT EQUAL STEPS 9 %."
+        "The next interim analysis has 10 seeds in all and takes about 9 minutes. Its chances: HEAD START ONLY 91 %, "
+        "WINS AT EQUAL STEPS 9 %."
     )
-    assert words.outlook_text(Outlook(False)) == "The claim's interim analyses are spent."
+    assert words.outlook_text(Outlook(False)) == "No declared interim analysis is left."
     assert words.outlook_text(Outlook(False, chances=((20, {"WINS": 0.7, "MATCHES DENSE": 0.3}),))) == (
-        "The claim's interim analyses are spent; a new claim, with 20 new seeds, would say WINS 70 %, "
+        "No declared interim analysis is left. The chances of a new claim with 20 new seeds: WINS 70 %, "
         "MATCHES DENSE 30 %."
     )
     close = words.outlook_text(Outlook(False, chances=((40, {"WINS": 0.3, "MATCHES DENSE": 0.7}),)))
-    assert close.endswith("The truth is probably close to a boundary, where more seeds are no cure.")
+    assert close.endswith("close to the boundary between two verdicts, where more seeds hardly help.")
     for open_ in (Outlook(False, 10), Outlook(False), Outlook(False, 10, chances=((10, chances),))):
         assert "no further" not in words.outlook_text(open_), "where another verdict is likely"
     assert [words.duration(minutes) for minutes in (0.4, 1.2, 210)] == [
@@ -519,7 +520,7 @@ def test_what_more_seeds_would_say_is_told_by_three_cases() -> None:
 
 def test_whether_dense_is_trained_is_told() -> None:
     assert words.convergence_text(Convergence(estimate(-0.3), -0.003, 0.002, False, 0.2, True), "negative_elbo") == (
-        "The dense model is not trained to its end, so that a ticket ahead of it may only be quicker: one trained "
+        "The dense model is not fully trained, so a ticket that is ahead of it may only learn faster: one trained "
         "twice as long is better by 0.3 % of its mean (3 seeds); that is more than the ticket's lead, 0.2; over the "
         "last quarter of its training it lost 0.2 %."
     )
@@ -540,7 +541,7 @@ def test_copies_and_classes_are_told() -> None:
 
 def test_connected_trainings_are_told() -> None:
     beside = judged().beside or Diagnostics()
-    assert "from step 50 on; looked at: 0 and 50. The ticket is rewound to step 50." in words.connected_text(beside)
+    assert "from step 50 on; tried: 0 and 50. The ticket is rewound to step 50." in words.connected_text(beside)
     assert "from no step on" in words.connected_text(replace(beside, connected=None))
     assert words.connected_text(Diagnostics()) == ""
 

@@ -52,7 +52,7 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
 def captions(summary: Summary) -> list[str]:
     """What must be known to read the table, sentence by sentence."""
     where = "" if summary.is_sweep else "Test split. "
-    found = [f"{where}Mean ± standard deviation over (n) finished seeds; an arrow says which way a figure is good."]
+    found = [f"{where}Mean ± standard deviation over (n) finished seeds; an arrow says which way a metric is good."]
     found += [row.remark for figure in summary.figures if (row := known(figure)) and row.remark]
     if summary.of_channels:
         found.append(_of_channels(summary))

@@ -8,11 +8,11 @@ from gentickets.analysis.text.controls import budget_against_ticket
 from gentickets.analysis.text.format import (
     arm_name,
     decimals,
+    fixed,
     higher_is_better,
     listed,
     metric_name,
     percent,
-    plus_minus,
 )
 from gentickets.analysis.verdict import Verdict
 from gentickets.results import Result
@@ -25,7 +25,7 @@ def budget_sentence(verdict: Verdict, decided: bool = True) -> str:
     if budget is None:
         return ""
     places = decimals([trial.ticket, trial.dense, budget] if trial else [budget])
-    text = f"A dense model given the whole search's compute reaches {plus_minus(budget, places)}"
+    text = f"A dense model trained with the whole search's compute reaches {fixed(budget.mean, places)}"
     if trial is None:
         return f"{text}."
     return f"{text}{budget_against_ticket(budget, trial.ticket, decided, higher_is_better(verdict.metric))}."
@@ -35,18 +35,18 @@ def more_steps(way: str) -> str:
     """Why rounds that continue from trained weights are not compared with the dense run."""
     if way == "trained":
         return (
-            "With other = 'trained' the components that are not pruned go on from their trained weights, so that they "
-            "have more steps behind them than in the dense model, and no round is held against it."
+            "With other = 'trained' the components that are not pruned go on from their trained weights, so they "
+            "have trained for more steps than in the dense model, and no round is compared with it."
         )
     return (
-        f"With rewind = '{way}' a round goes on from the trained weights of the last, so that it has more steps behind "
-        "it than the dense model and is not held against it."
+        f"With rewind = '{way}' a round goes on from the trained weights of the last, so it has trained for more "
+        "steps than the dense model and is not compared with it."
     )
 
 
 def failed(results: Sequence[Result]) -> str:
     """A ticket that failed in a seed has failed, however good it is in the others."""
-    return f"{broken(results)}, and a ticket that fails in a seed is none."
+    return f"{broken(results)}; a ticket has to work in every seed."
 
 
 def broken(results: Sequence[Result]) -> str:
@@ -86,7 +86,7 @@ def seeds_missing(seeds: Sequence[int], started: int, wanted: int) -> str:
     if started < wanted:
         return f"{started} of {wanted} seeds have started."
     if not seeds:
-        return "The metric is not there for every seed."
+        return "Some seeds have no value of the metric."
     return f"The run is not finished: {seeds_of(seeds)} still {'has' if len(seeds) == 1 else 'have'} rounds to go."
 
 
@@ -116,7 +116,7 @@ def under_way(judged: int, size: int, complete: int) -> str:
     """The next interim analysis has begun."""
     return (
         f"The verdict is that of the first {judged} seeds. The interim analysis of {size} seeds is under way: "
-        f"{complete} of {size} seeds are complete, and the others' results are not looked at before all are."
+        f"{complete} of {size} seeds are complete, and results are not read before all of them are."
     )
 
 
@@ -129,7 +129,7 @@ def both_collapsed(seeds: Sequence[int], longer: bool = False, name: str = "the 
     """Where both collapsed, neither metric says anything."""
     start = "Trained longer, the" if longer else "The"
     text = f"{start} samples of both {name} and the dense model collapsed in {seeds_of(seeds)}"
-    return f"{text}: their figures of samples mean nothing there."
+    return f"{text}, where metrics of samples mean nothing."
 
 
 def not_compared(unfinished: Mapping[str, str]) -> list[str]:
@@ -148,7 +148,7 @@ def incomparable(metric: str, arms: Sequence[str]) -> str:
 
 def not_comparable(seeds: Sequence[int]) -> str:
     """Why a control is not compared: its metric was measured in another way."""
-    return f"its figure was measured in another way in {seeds_of(seeds)} (see provenance)"
+    return f"its metric was measured in another way in {seeds_of(seeds)} (see provenance)"
 
 
 def measured_differently(metric: str, seeds: Sequence[int]) -> str:
@@ -161,7 +161,7 @@ def tied(group: str, fraction: float, scores: str) -> str:
     """What ties at the cut mean (Trap 11a)."""
     whose = group if group.startswith("the ") else f"'{group}'"
     return (
-        f"Up to {percent(fraction)} of the weights of {whose} tie at the cut, so that {scores} little "
+        f"Up to {percent(fraction)} of the weights of {whose} tie at the cut, so {scores} little "
         "there and a seeded hash decides which of them stay. Weight clipping does this."
     )
 

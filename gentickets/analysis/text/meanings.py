@@ -15,7 +15,7 @@ from gentickets.statistics import (
 
 MEANINGS: dict[str, tuple[str, str]] = {
     UNDECIDED: (
-        "nothing is shown about the ticket, neither good nor bad",
+        "nothing is shown about the ticket, good or bad",
         "Run the next interim analysis, or declare a new claim with more seeds.",
     ),
     WORSE: (
@@ -23,21 +23,21 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "Do not use this ticket: prune less, or search in another way.",
     ),
     MATCHES: (
-        "the ticket is as good as the dense model, within the margin; whether it is better than its controls is open",
+        "the ticket is as good as the dense model, within the margin; whether it beats its controls is open",
         "Use it as a smaller model of the same quality (a mask alone makes nothing faster); to learn whether the "
         "search was needed, run the controls and the next interim analysis.",
     ),
     NO_BETTER: (
-        "the ticket is as good as dense, and some control, which needs no search, is not behind by what counts",
+        "the ticket is as good as dense, but a control that needs no search is about as good as the ticket",
         "Take that control: it is as good, and nothing has to be searched for it.",
     ),
     EQUAL_STEPS: (
         "trained for the recipe's steps, the ticket is as good as dense and ahead of every control",
-        "Use it where trainings are as short as these; whether the lead lasts, longer training of all arms decides.",
+        "Use it where training is as short as here; longer training of all arms would show whether the lead lasts.",
     ),
     HEAD_START: (
-        "the ticket is ahead after the recipe's steps, and longer training takes that away",
-        "Use it to learn quickly; where there is time for longer training, take dense or the control.",
+        "the ticket is ahead after the recipe's steps, but no longer after longer training",
+        "Use it where training must be short; with time for longer training, take dense or the control.",
     ),
     WINS: (
         "the ticket is as good as dense and ahead of every control, also where all are trained longer",
@@ -45,7 +45,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     FAILED: (
         "a seed's ticket failed, diverged or collapsed where its dense model did not",
-        "Look at that seed's training: a ticket that fails is none, however good the others are.",
+        "Inspect that seed's training: a ticket has to work in every seed.",
     ),
 }  # fmt: skip
 """Verdict -> (what it means, what to do now)."""

@@ -14,10 +14,10 @@ from gentickets.statistics import (
     seeds_without_disaster,
 )
 
-NOT_LONGER = "Whether the lead lasts in longer training was not tried."
+NOT_LONGER = "Whether this lasts in longer training was not tried."
 UNSTEADY = (
-    "The ticket's seeds scatter more than 3 times as far as those of dense and controls, so that nothing good is said "
-    "of it: a few seeds of such a ticket seem better than it is."
+    "The ticket's seeds vary more than 3 times as much as those of dense and controls; few seeds flatter such a "
+    "ticket, so nothing good is concluded."
 )
 
 
@@ -29,7 +29,7 @@ def dense_broke(results: Sequence[Result]) -> str:
 def no_share(why: str, *, longer: bool = False) -> str:
     """A margin that is a share of next to nothing."""
     where = "Trained longer, " if longer else ""
-    text = f"{where}{why}, so that the margin, a share of that distance, means nothing"
+    text = f"{where}{why}, so the margin, a share of that distance, means nothing"
     return f"{text[:1].upper()}{text[1:]}: declare it in absolute units."
 
 
@@ -44,7 +44,7 @@ def no_images(arms: Sequence[str]) -> str:
 
 def longer_broke(results: Sequence[Result]) -> str:
     """Longer arms that failed."""
-    return f"{broken(results)}, so that nothing is said of longer training."
+    return f"{broken(results)}, so nothing is concluded about longer training."
 
 
 def longer_collapsed(seeds: Sequence[int]) -> str:
@@ -60,19 +60,19 @@ def missing(unfinished: Mapping[str, str], declared: Sequence[str], path: str, l
     reasons = dict.fromkeys(lacking.values())
     groups = [f"{listed([arm_name(arm) for arm, own in lacking.items() if own == why])} ({why})" for why in reasons]
     deepest = EQUAL_STEPS if longer else MATCHES
-    text = f"Declared controls are missing, so that no more than {deepest} is said: {'; '.join(groups)}."
-    return f"{text} To train them: {shlex.join(['gentickets', 'verdict', path, '--run'])}."
+    text = f"Declared controls are missing, so the verdict cannot go beyond {deepest}: {'; '.join(groups)}."
+    return f"{text} This trains them: {shlex.join(['gentickets', 'verdict', path, '--run'])}."
 
 
 def not_beaten_yet(unfinished: Mapping[str, str], declared: Sequence[str]) -> str:
     """Controls beyond the declared ones that were asked for and are not there."""
     others = [f"{arm_name(arm)} ({why})" for arm, why in unfinished.items() if arm not in declared]
-    return f"Not compared, and so not beaten: {listed(others)}." if others else ""
+    return f"Not compared yet, so not beaten: {listed(others)}." if others else ""
 
 
 def contradiction(good: str, bad: str) -> str:
     """Both sides of a fork are shown, at different interim analyses."""
-    return f"Of {good} and {bad} both are shown, at different interim analyses, so that neither is said."
+    return f"Both {good} and {bad} are shown, at different interim analyses, so neither is concluded."
 
 
 def disasters(share: float, seeds: int) -> str:

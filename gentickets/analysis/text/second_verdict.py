@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gentickets.analysis.second_verdict import SecondVerdict
 from gentickets.analysis.tested import LevelPart
-from gentickets.analysis.text.bounds import against_dense, ahead_of
+from gentickets.analysis.text.bounds import ahead_of, matches_dense, not_ahead_of, open_to_dense, worse_than_dense
 from gentickets.analysis.text.format import decimals, numbered
+from gentickets.arms import ArmName
 from gentickets.statistics import (
     NOT_WORTH,
     WORTH,
@@ -14,11 +15,10 @@ from gentickets.statistics import (
 
 def second_text(value: SecondVerdict) -> str:
     """The whole of it, for terminal and page."""
-    head = (
-        f"{value.word} (second verdict, at an alpha of its own): held against {value.steps:,.0f} steps spent otherwise"
-    )
-    parts = [f"{head}, {_compared(value)}." if value.part is not None else f"{head}: those arms are not there yet."]
-    return " ".join([*parts, _pays(value), "Dynamic sparse training: not tried."])
+    head = f"{value.word} (second verdict): "
+    arms = f"the arms that spend the same {value.steps:,.0f} steps on training alone"
+    shown = f"against {arms}, the ticket is {_compared(value)}." if value.part else f"{arms} are not there yet."
+    return " ".join(filter(None, [head + shown, _pays(value), "Dynamic sparse training was not tried."]))
 
 
 def _compared(value: SecondVerdict) -> str:
@@ -26,23 +26,30 @@ def _compared(value: SecondVerdict) -> str:
     if part is None:
         return ""
     places = decimals([part.ticket, part.dense, *(one.spread for one in part.controls)])
+    several = len(part.controls) > 1
     if value.word == WORTH:
         nearest = part.nearest
-        more = f", and {ahead_of(nearest, part, 'good', places)}" if nearest is not None else ""
-        return f"the ticket, trained {value.own:,.0f} steps, is {against_dense(part, 'good', places)}{more}"
+        more = (
+            f" and {ahead_of(nearest, part, places, every='every other arm' if several else '')}"
+            if nearest is not None
+            else ""
+        )
+        return f"{matches_dense(part, places)}{more}"
     if value.word == NOT_WORTH:
-        return f"the ticket, trained {value.own:,.0f} steps, is {_false(part, places)}"
+        return _false(part, places)
     hardest = part.hardest
-    more = f", and {ahead_of(hardest, part, 'both', places)}" if hardest is not None else ""
-    return f"the ticket, trained {value.own:,.0f} steps, is {against_dense(part, 'both', places)}{more}"
+    if hardest is None or hardest.shown:
+        return open_to_dense(part, places)
+    name = ArmName.of(hardest.arm).title
+    whom = f"all of them, least of all {name}" if several else name
+    return f"{open_to_dense(part, places)}, and it is not shown to lead {whom}"
 
 
 def _false(part: LevelPart, places: int) -> str:
     """What is shown to be false of it."""
     if part.against.refuted:
-        return against_dense(part, "bad", places)
-    least = min(part.controls, key=lambda one: one.bad.repeated if one.bad else 1.0)
-    return ahead_of(least, part, "bad", places)
+        return worse_than_dense(part, places)
+    return not_ahead_of(min(part.controls, key=lambda one: one.bad.repeated if one.bad else 1.0), part, places)
 
 
 def _pays(value: SecondVerdict) -> str:
@@ -51,6 +58,6 @@ def _pays(value: SecondVerdict) -> str:
         if unit in value.reuses:
             count = value.reuses[unit]
             if count is None:
-                return f"By {name} the search never pays, however often the ticket is trained."
-            return f"By {name} the search pays from {numbered(count, 'training')} of the ticket on."
+                return f"Counted in {name}, the search never pays off, however often the ticket is trained."
+            return f"Counted in {name}, the search pays off once the ticket is trained {numbered(count, 'time')}."
     return ""

@@ -6,9 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gentickets.analysis.tested import LevelPart, Tested
-from gentickets.analysis.text.bounds import against_dense, ahead_of
-from gentickets.analysis.text.format import decimals, listed, metric_name, numbered, plus_minus
+from gentickets.analysis.text.bounds import (
+    ahead_of,
+    matches_dense,
+    needed_lead,
+    not_ahead_of,
+    open_to_dense,
+    worse_than_dense,
+)
+from gentickets.analysis.text.format import decimals, metric_name, numbered, plus_minus
 from gentickets.analysis.verdict import LevelVerdict
+from gentickets.arms import ArmName
 from gentickets.statistics import (
     EQUAL_STEPS,
     FAILED,
@@ -37,6 +45,8 @@ class Setting:
     """Number of test images."""
     exploratory: bool = False
     """Whether seeds were chosen by hand."""
+    sample: bool = False
+    """Whether test images count as a sample."""
     hollow: bool = False
     """Whether the ticket's samples collapsed, so that its metric means nothing."""
 
@@ -47,7 +57,8 @@ def sentence(level: LevelVerdict, setting: Setting, cautions: Sequence[str] = ()
     body = [*_body(level, setting)]
     if not body and said:
         said = [f"{said[0][:1].lower()}{said[0][1:]}", *said[1:]]
-    return " ".join(filter(None, [_head(level, setting), *body, *said, *cautions, _scope(level, setting)]))
+    parts = [_head(level, setting), *body, *said, _so_far(level, setting), *cautions, _scope(level, setting)]
+    return " ".join(filter(None, parts))
 
 
 def _head(level: LevelVerdict, setting: Setting) -> str:
@@ -61,37 +72,45 @@ def _head(level: LevelVerdict, setting: Setting) -> str:
 
 def _body(level: LevelVerdict, setting: Setting) -> Iterator[str]:
     part = level.short
-    if level.word == FAILED or setting.hollow or part is None:
+    if level.word == FAILED or setting.hollow or part is None or not level.tested:
         yield from ()
-    elif not level.tested:
-        places = decimals([part.ticket, part.dense])
-        there = f"{plus_minus(part.ticket, places)} against {plus_minus(part.dense, places)} for dense"
-        yield f"the {metric_name(setting.metric)} is {there}, which is not tested."
     else:
         yield from _shown(level, part, setting)
 
 
+def _so_far(level: LevelVerdict, setting: Setting) -> str:
+    """The means of a level that is not tested."""
+    part = level.short
+    if level.tested or level.word == FAILED or setting.hollow or part is None:
+        return ""
+    places = decimals([part.ticket, part.dense])
+    values = f"{plus_minus(part.ticket, places)} against {plus_minus(part.dense, places)} for dense"
+    return f"So far the ticket's {metric_name(setting.metric)} is {values}; nothing is tested."
+
+
 def _shown(level: LevelVerdict, part: LevelPart, setting: Setting) -> Iterator[str]:
     """What is shown of the ticket, and at the first fork that is open, what is not."""
-    name, places = metric_name(setting.metric), _places(part)
+    by, places = f"by {metric_name(setting.metric)} the ticket is", _places(part)
     if level.word == UNDECIDED:
-        yield f"{name} {against_dense(part, 'both', places)}{_undecided(level)}"
+        yield f"{by} {open_to_dense(part, places)}{_undecided(level)}"
     elif level.word == WORSE:
-        yield f"{name} {against_dense(part, 'bad', places)}."
+        yield f"{by} {worse_than_dense(part, places)}."
     elif level.word == MATCHES:
-        yield f"{name} {against_dense(part, 'good', places)}. {_open_controls(level, part, places)}".strip()
+        yield f"{by} {matches_dense(part, places)}. {_open_controls(level, part, places)}".strip()
     elif level.word == NO_BETTER:
-        yield f"{name} {against_dense(part, 'good', places)}, but {_not_ahead(part, places)}."
+        yield f"by {metric_name(setting.metric)} the ticket matches dense, but it is {_as_good(part, places)}."
+    elif level.word == HEAD_START:
+        yield f"the lead does not last. {_lost(level.longer, setting)}"
+        yield f"After equal steps it matches dense and leads {_every(part)}."
     else:
-        yield f"{name} {against_dense(part, 'good', places)}, and {_ahead(part, places)}."
-        if level.longer is not None:
-            yield _when_longer(level, level.longer, setting)
+        yield f"{by} {matches_dense(part, places)}{_ahead(part, places)}."
+        yield _when_longer(level, setting)
 
 
 def _undecided(level: LevelVerdict) -> str:
     if level.unsteady or _contradicts(level):
         return "."
-    return ", which leaves open whether it is within the margin."
+    return ", so whether it matches dense is open."
 
 
 def _contradicts(level: LevelVerdict) -> bool:
@@ -100,20 +119,23 @@ def _contradicts(level: LevelVerdict) -> bool:
 
 
 def _open_controls(level: LevelVerdict, part: LevelPart, places: int) -> str:
-    """Of the control over which a lead is least surely shown; nothing where some are missing or contradict."""
+    """Which control leaves it open whether the ticket wins; nothing where some are missing or contradict."""
     hardest = part.hardest
     if hardest is None or part.unfinished or _contradicts(level):
         return ""
-    return f"Whether it is ahead of every control is open: it is {ahead_of(hardest, part, 'both', places)}."
+    whom = _title(hardest) if len(part.controls) == 1 else f"every control, least of all over {_title(hardest)}"
+    return f"It is not shown to have {needed_lead(part, places)} over {whom}."
 
 
-def _not_ahead(part: LevelPart, places: int) -> str:
+def _title(one: Tested) -> str:
+    return ArmName.of(one.arm).of_length(longer=False).title
+
+
+def _as_good(part: LevelPart, places: int) -> str:
+    """The control that is shown to be as good, and how many others are."""
     even = [one for one in part.controls if one.refuted] or [_least(part.controls)]
-    return f"it is {listed([ahead_of(one, part, 'bad', places) for one in even[:1]])}{_also(even[1:])}"
-
-
-def _also(others: Sequence[Tested]) -> str:
-    return f"; the same is shown of {numbered(len(others), 'other control')}" if others else ""
+    others = f"; the same is shown for {numbered(len(even) - 1, 'other control')}" if len(even) > 1 else ""
+    return f"{not_ahead_of(even[0], part, places)}{others}"
 
 
 def _least(controls: Sequence[Tested]) -> Tested:
@@ -121,34 +143,49 @@ def _least(controls: Sequence[Tested]) -> Tested:
 
 
 def _ahead(part: LevelPart, places: int) -> str:
-    nearest = part.nearest
-    if nearest is None:
-        return "ahead of every control"
-    least = "" if len(part.controls) == 1 else "every control; of the closest, "
-    return ahead_of(nearest, part, "good", places, least)
+    """Of all controls, by the bound of the closest."""
+    nearest, every = part.nearest, "every control" if len(part.controls) > 1 else ""
+    return "" if nearest is None else f" and {ahead_of(nearest, part, places, every)}"
 
 
-def _when_longer(level: LevelVerdict, part: LevelPart, setting: Setting) -> str:
-    places = _places(part)
-    length = f"trained {setting.times} times as long" if setting.times > 1 else "trained longer"
-    if level.word == WINS:
-        return f"That lasts: {length}, it is {against_dense(part, 'good', places)}, and {_ahead(part, places)}."
-    if level.word == HEAD_START:
-        return f"But that does not last: {length}, it is {_lost(part, places)}."
-    if part.against.good is None:
+def _every(part: LevelPart) -> str:
+    return "every control" if len(part.controls) != 1 else "its control"
+
+
+def _when_longer(level: LevelVerdict, setting: Setting) -> str:
+    part = level.longer
+    if part is None:
         return ""
+    if level.word == WINS:
+        return f"This lasts: {_length(setting)}, it still matches dense and leads {_every(part)}."
     hardest = part.hardest
-    told = f"it is {against_dense(part, 'both', places)}"
-    if hardest is not None:
-        told += f", and {ahead_of(hardest, part, 'both', places)}"
-    return f"Whether that lasts is open: {length}, {told}."
+    if part.against.good is None or hardest is None:
+        return ""
+    return f"Whether this lasts is open: {_length(setting)}, it is not shown to {_what_lasts(part, hardest)}."
 
 
-def _lost(part: LevelPart, places: int) -> str:
+def _what_lasts(part: LevelPart, hardest: Tested) -> str:
+    """What of the longer trained arms is not shown."""
+    if hardest.shown:
+        return "match dense"
+    whom = _title(hardest) if len(part.controls) == 1 else f"every control, least of all {_title(hardest)}"
+    return f"lead {whom}" if part.against.shown else f"match dense, nor to lead {whom}"
+
+
+def _length(setting: Setting) -> str:
+    return f"trained {setting.times} times as long" if setting.times > 1 else "trained longer"
+
+
+def _lost(part: LevelPart | None, setting: Setting) -> str:
+    """What longer training takes away."""
+    if part is None:
+        return ""
+    places, length = _places(part), _length(setting)
+    start = f"{length[:1].upper()}{length[1:]}, the ticket is"
     if part.against.refuted:
-        return against_dense(part, "bad", places)
+        return f"{start} {worse_than_dense(part, places)}."
     gone = [one for one in part.controls if one.refuted] or [_least(part.controls)]
-    return ahead_of(gone[0], part, "bad", places)
+    return f"{start} {not_ahead_of(gone[0], part, places)}."
 
 
 def _scope(level: LevelVerdict, setting: Setting) -> str:
@@ -157,10 +194,10 @@ def _scope(level: LevelVerdict, setting: Setting) -> str:
         return ""
     seeds = level.short.against.n
     count = f"{setting.images:,} " if setting.images else ""
+    about = f"images like these {count}test images" if setting.sample else f"these {count}test images"
     unseen = f"{100 * unseen_disasters(seeds):.0f} %"
-    return (
-        f"On these {count}test images; no disaster in {numbered(seeds, 'seed')}: up to {unseen} of seeds could be one."
-    )
+    text = f"This is about {about}; {numbered(seeds, 'seed')} cannot rule out that up to {unseen} of seeds go badly"
+    return f"{text} wrong."
 
 
 def _places(part: LevelPart) -> int:

@@ -26,6 +26,7 @@ EXPECTED_COPIES = 0.01
 """Share of samples that would lie nearer to a training image than 99 % of test images do, were they test images."""
 LIKELY, WORTH_SAYING = 0.5, 0.01
 """From which chance on a verdict is said to be likely, and from which on it is said at all."""
+UNTRAINED = "The dense model is not fully trained"
 COPYING = 5 * EXPECTED_COPIES
 """From this share on samples are said to lie close to training images."""
 
@@ -55,16 +56,16 @@ def outlook_text(value: Outlook) -> str:
         return "Decided: no further analysis is needed, and none is made."
     if value.next is not None:
         chances = dict(value.chances).get(value.next)
-        said = f": {_chances(chances)}" if chances else ""
-        time = f", {duration(value.minutes)}" if value.minutes is not None else ""
-        return f"The next interim analysis has {numbered(value.next, 'seed')} in all{time}{said}."
-    text = "The claim's interim analyses are spent"
+        said = f" Its chances: {_chances(chances)}." if chances else ""
+        time = f" and takes {duration(value.minutes)}" if value.minutes is not None else ""
+        return f"The next interim analysis has {numbered(value.next, 'seed')} in all{time}.{said}"
+    text = "No declared interim analysis is left."
     if not value.chances:
-        return f"{text}."
+        return text
     seeds, chances = value.chances[-1]
-    again = f"{text}; a new claim, with {seeds} new seeds, would say {_chances(chances)}."
+    again = f"{text} The chances of a new claim with {seeds} new seeds: {_chances(chances)}."
     if max((chance for verdict, chance in chances.items() if verdict in LEAVES), default=0.0) < LIKELY:
-        again += " The truth is probably close to a boundary, where more seeds are no cure."
+        again += " The truth is probably close to the boundary between two verdicts, where more seeds hardly help."
     return again
 
 
@@ -86,12 +87,19 @@ def duration(minutes: float) -> str:
 def convergence_text(value: Convergence, metric: str | None) -> str:
     """Whether the dense model has converged: compared with one trained twice as long, and by its last quarter."""
     heads = {
-        True: "The dense model is trained to its end",
-        False: "The dense model is not trained to its end, so that a ticket ahead of it may only be quicker",
-        None: "Whether the dense model is itself trained is not known",
+        True: "The dense model is fully trained",
+        False: f"{UNTRAINED}, so a ticket that is ahead of it may only learn faster",
+        None: "Whether the dense model is fully trained is not known",
     }
     found = [*_twice(value, metric), *_held_against(value), *_slope(value)]
     return f"{heads[value.trained]}{': ' if found else ''}{'; '.join(found)}."
+
+
+def untrained_text(value: Convergence) -> str:
+    """The same in a verdict's sentence, where the dense model is not fully trained."""
+    lead = "the ticket's lead" if value.has_lead else "what counts as a lead"
+    gain = f": twice its steps gain more than {lead}" if value.better_by is not None else ""
+    return f"{UNTRAINED}{gain}, so the ticket may only learn faster."
 
 
 def _twice(value: Convergence, metric: str | None) -> list[str]:
@@ -161,7 +169,7 @@ def connected_text(value: Diagnostics) -> str:
     if not value.paths:
         return ""
     tried = listed([str(step) for step in sorted({path.step for path in value.paths})])
-    end = f"looked at: {tried}."
+    end = f"tried: {tried}."
     if value.rewind_to is not None:
         end += f" The ticket is rewound to step {value.rewind_to}."
     text = f"Two trainings of the ticket's mask in two orders of data are connected (a barrier under {rate(CONNECTED)})"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from helpers import HOUSE
 from scipy import stats
 
 from gentickets.analysis import tested
@@ -26,6 +27,7 @@ from gentickets.statistics import (
     Judgement,
     Margin,
     Terms,
+    contrasts,
     judge,
 )
 
@@ -129,3 +131,24 @@ def recomputed(short: tested.LevelPart, longer: tested.LevelPart | None) -> str:
     every = [longer.against, *longer.controls]
     wins, gone = good(every), bad(every)
     return EQUAL_STEPS if wins == gone else WINS if wins else HEAD_START
+
+
+def test_the_verdict_by_hand_in_the_documents_is_what_the_program_says() -> None:
+    """Its table of seeds, its contrasts, and the bounds of its last lines."""
+    text = (HOUSE / "docs" / "verdict.md").read_text(encoding="utf-8")
+    own = text[text.index("### A verdict by hand") : text.index("### Limits")]
+    lines = [line.split("|")[2:7] for line in own.splitlines() if line.startswith("| ") and line[2].isdigit()]
+    dense, ticket, control, loss, lead = np.array(lines, dtype=float).T
+    terms = Terms(Margin(0.05, "share", 85.94), seeds=5)
+    arms = Arms(ticket, dense, {"reinit": control})
+    found = contrasts(arms, terms.margin)
+    np.testing.assert_allclose([found["dense"], found["reinit"]], [loss, lead], atol=6e-5)
+    judged = judge([arms], terms)
+    assert str(judged.verdicts[0]) == EQUAL_STEPS
+    assert EQUAL_STEPS in own
+    record = part_of(arms, terms, judged, judged.levels[0], 0, longer=False)
+    (other,) = record.controls
+    assert record.against.good is not None
+    assert other.good is not None
+    bounds = -record.against.good.limit, other.good.limit
+    assert [f"= {bound:.2f}" in " ".join(own.split()) for bound in bounds] == [True, True], bounds

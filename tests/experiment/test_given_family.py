@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import call, recipe_text
@@ -65,10 +66,12 @@ WRONG = {
 }  # fmt: skip
 
 
-def tried(folder: Path, method: str) -> tuple[int, str]:
+def tried(folder: Path, method: str, **sections: Any) -> tuple[int, str]:
     """The status and the errors of a dry run with a family that has that method."""
     (folder / "own.py").write_text(f"{FAMILY}class Own(Base):\n    {method}\n")
-    own = recipe_text(task={"family": "Own", "width": 4}, data={"size": 8}, train={"steps": 4}, quality=None)
+    own = recipe_text(
+        task={"family": "Own", "width": 4}, data={"size": 8}, train={"steps": 4}, quality=None, **sections
+    )
     (folder / "recipe.toml").write_text(own)
     done = call("find", folder / "recipe.toml", "--plugin", folder / "own.py", "--dry-run")
     return done.exit_code, done.stderr
@@ -87,3 +90,14 @@ def test_a_figure_that_is_no_number_before_training_is_a_note(tmp_path: Path) ->
     status, told = tried(tmp_path, "def figures(self, batch, draw): return {'mse': self.errors(batch) / 0}")
     assert status == 0
     assert "the figure 'mse' is not finite before training" in told
+
+
+@pytest.mark.parametrize(("figure", "status"), [("mse", 0), ("mean_gap", 2)])
+def test_test_images_are_a_sample_only_for_means_over_images(tmp_path: Path, figure: str, status: int) -> None:
+    """A family's own figures are; a name that gentickets has keeps its meaning there."""
+    claim = {"metric": figure, "unit": "absolute", "margin": 0.1, "level": "validation", "images": "sample"}
+    method = f"def figures(self, batch, draw): return {{'{figure}': self.errors(batch)}}"
+    found, told = tried(tmp_path, method, claim=claim)
+    assert found == status
+    said = f"claim.images: 'sample' needs a metric that is a mean over images, and '{figure}' is none"
+    assert (said in told) == bool(status)

@@ -384,7 +384,7 @@ def test_arms_of_a_verdict_that_keep_dying_end_with_the_same_bytes(
     for round in (0, 2):
         place = again.round(0, "ticket", round)
         place.path.mkdir(parents=True)
-        for name in ("ticket.safetensors", "trained.safetensors", "result.json"):
+        for name in ("ticket.safetensors", "trained.safetensors", "images.safetensors", "result.json"):
             (place.path / name).write_bytes((run.round(0, "ticket", round).path / name).read_bytes())
     some = ("dense-twice", "fork-1", "fork-9-other", "fork-4-other", "snip")
     units = [unit for unit in planned(recipe) if unit.seed == 0 and unit.arm in some]

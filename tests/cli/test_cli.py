@@ -134,9 +134,9 @@ def test_a_command_ends_with_the_status_that_it_returns_or_exits_with(
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["fnd"], "no command 'fnd'. Did you mean 'find'? ('gentickets --help' tells more)"),
-        (["recipes", "lst"], "no command 'lst'. Did you mean 'ls'? ('gentickets recipes --help' tells more)"),
-        (["recipes", "ls", "--jsn"], "Did you mean '--json'? ('gentickets recipes ls --help' tells more)"),
+        (["fnd"], "no command 'fnd'. Did you mean 'find'? ('gentickets --help' shows the options)"),
+        (["recipes", "lst"], "no command 'lst'. Did you mean 'ls'? ('gentickets recipes --help' shows the options)"),
+        (["recipes", "ls", "--jsn"], "Did you mean '--json'? ('gentickets recipes ls --help' shows the options)"),
         (["recipes", "show"], "Missing argument 'RECIPE'."),
         (["--debgu"], "--debug"),
     ],
@@ -253,7 +253,9 @@ def test_ls_lists_every_shipped_recipe_with_its_time() -> None:
         "digits_ae",
         "digits_vae_longer",
     }
-    assert all(row["takes"] and row["about"] and row["seconds"] for row in rows)
+    assert all(row["about"] for row in rows)
+    assert {bool(row["seconds"]) for row in rows if row["takes"]} == {True}
+    assert {row["group"] for row in rows if not row["takes"]} <= {"paper"}, "whose hours nobody has measured"
 
 
 @pytest.mark.parametrize(
@@ -267,9 +269,9 @@ def test_ls_lists_every_shipped_recipe_with_its_time() -> None:
         ),
         (["--method", "one_shot"], lambda row: row["method"] == "one_shot"),
         (["--method", "snip"], lambda row: row["criterion"] == "snip"),
-        (["--time", "90s"], lambda row: row["seconds"] <= 90),
-        (["--time", "1.5"], lambda row: row["seconds"] <= 90),
-        (["--time", "20h", "--data", "celeba"], lambda row: row["seconds"] <= 72_000 and row["data"] == "celeba"),
+        (["--time", "90s"], lambda row: (row["seconds"] or 1e9) <= 90),
+        (["--time", "1.5"], lambda row: (row["seconds"] or 1e9) <= 90),
+        (["--time", "0.1h", "--model", "gan"], lambda row: (row["seconds"] or 1e9) <= 360 and row["family"] == "gan"),
     ],
     ids=str,
 )

@@ -98,7 +98,7 @@ def _explain_click(error: click.ClickException) -> tuple[int, list[str]]:
         return Status.REQUEST, [f"{ERROR}{sentence}"]
     if type(error).__name__ == "NoArgsIsHelpError":
         return Status.REQUEST, error.format_message().splitlines()
-    return Status.REQUEST, [f"{ERROR}{sentence} ('{error.ctx.command_path} --help' tells more)"]
+    return Status.REQUEST, [f"{ERROR}{sentence} ('{error.ctx.command_path} --help' shows the options)"]
 
 
 def _reader_gone(stream: TextIO) -> bool:

@@ -104,7 +104,7 @@ class Progress:
         self.taken = self.before = sum(unit.steps for unit in units if unit.key in done)
         self.left, self.told = TimeLeft(self.steps - self.before), time.monotonic()
         if done and len(done) < len(units):
-            click.echo(f"going on: {len(done)} of {len(units)} rounds are done", err=True)
+            click.echo(f"resuming: {len(done)} of {len(units)} rounds are done", err=True)
         if self.terminal and len(done) < len(units):
             self.bar = Bar(self.steps, self.before)
 

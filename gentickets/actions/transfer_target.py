@@ -52,7 +52,7 @@ def started(out: Path) -> Recipe:
         raise TicketError(f"no transfer to resume at {out}; without --resume it would start there")
     recipe = recipe_of(run)
     if recipe.transfer is None:
-        raise TicketError(f"{out} is a run of 'gentickets find', not a transfer; go on with it by that")
+        raise TicketError(f"{out} is a run of 'gentickets find', not a transfer; resume it with that command")
     return recipe
 
 

@@ -62,7 +62,7 @@ def find_source(path: Path) -> TransferSource:
         if not levels and not recipe_of(RunFolder(path)).prunes:
             raise TicketError(f"{path} is a sweep of widths, which finds no tickets")
         if not levels:
-            raise TicketError(f"{path} is a run without a finished ticket to carry over; go on with it first")
+            raise TicketError(f"{path} is a run that has no finished ticket to transfer; resume it first")
         return TransferSource(path.resolve().name, path, levels, _identity(path))
     file = ticket_at(path)
     if is_portable(file):

@@ -99,7 +99,7 @@ class _Looks:
     def path_to(self, arm: str) -> dict[str, Any]:
         """The path that ends in the fork of another order of data."""
         if (claim := self.assembly.recipe.claim) is None:
-            raise TicketError("there is no [claim], whose figure a path would be looked at with")
+            raise TicketError("there is no [claim], and so no metric to interpolate")
         step = ArmName.of(arm).fork
         start = "ticket" if step == self.assembly.recipe.search.rewind_to else str(ArmName(FORK, fork=step))
         one, recipe, first = self._grown(start)

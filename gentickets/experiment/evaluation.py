@@ -163,7 +163,7 @@ class Examiner:
             classifier=assembly.classifier(self.run.path) if task.can("reconstruct") or downstream else None,
         )  # fmt: skip
         if not found.figures:
-            raise TicketError("nothing to measure: the family has no figures of its own, and no Frechet distance")
+            raise TicketError("nothing to measure: the family has no metrics of its own, and no Frechet distance")
         if not self.training.ema:
             return found
         named = ", ".join(f"{component} {decay}" for component, decay in self.training.plan.ema.items())
@@ -219,7 +219,7 @@ class Examiner:
         telling = [name for name in figures if better(name)] or list(figures)
         metric = claim.metric if claim else telling[0]
         if metric not in figures:
-            raise TicketError(f"claim.metric '{metric}' is not among the figures: {', '.join(figures)}")
+            raise TicketError(f"claim.metric '{metric}' is not among the metrics: {', '.join(figures)}")
         return metric
 
 

@@ -86,5 +86,5 @@ def _value(examiner: Examiner, metric: str) -> float | None:
             return None
         raise
     if metric not in figures:
-        raise TicketError(f"'{metric}' is not among the figures: {', '.join(figures)}")
+        raise TicketError(f"'{metric}' is not among the metrics: {', '.join(figures)}")
     return figures[metric]

@@ -36,5 +36,7 @@ class LostJobs:
         if not self.units:
             return
         told = "; ".join(f"{unit}: the worker {why}" for unit, why in self.units.items())
-        message = f"lost after two tries: {told}. What needs none of it is done; the same command tries it again"
+        message = (
+            f"lost after two tries: {told}. Everything that does not need it is done; the same command tries again"
+        )
         raise TicketError(message, Status.FAILED)

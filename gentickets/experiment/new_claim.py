@@ -59,7 +59,7 @@ def free_folder(recipe: Recipe, folder: Path) -> Path:
         place = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
         if not place.exists() or _is_of(recipe, RunFolder(place)):
             return place
-    raise TicketError(f"{folder} has {MOST} claims beside it; choose another --out")
+    raise TicketError(f"{folder} already has {MOST} claims; choose another --out")
 
 
 def _is_of(recipe: Recipe, run: RunFolder) -> bool:
@@ -74,7 +74,7 @@ def _of_another_kind(run: RunFolder, recipe: Recipe) -> str:
     if recipe.explores:
         return f"{run.path} is a run that declared a claim; to explore without one, choose another --out"
     how = f"gentickets verdict --from {run.path}"
-    return f"{run.path} was begun with --explore, and claims nothing: go on with it by --explore, or claim by {how}"
+    return f"{run.path} was begun with --explore, and claims nothing: resume it with --explore, or claim with {how}"
 
 
 def _spent(run: RunFolder) -> str:

@@ -213,7 +213,7 @@ class Pool:
             self.note(f"the worker at {unit} {how}; the round is tried once more")
             self.schedule.put_back(unit)
         else:
-            self.note(f"the worker at {unit} {how} again; the round is lost, and the rest goes on")
+            self.note(f"the worker at {unit} {how} again; the round is lost; the rest of the run continues")
             self.lose(unit, how)
         self.owed += 1
 

@@ -236,7 +236,7 @@ class _Trial:
         if odd := [name for name, values in own.items() if not torch.isfinite(values).all()]:
             self.found.notes.append(f"the figure '{odd[0]}' is not finite before training: check figures()")
         if not figures:
-            raise TicketError("nothing to measure: the family has no figures of its own, and no Frechet distance")
+            raise TicketError("nothing to measure: the family has no metrics of its own, and no Frechet distance")
         claim = self.recipe.claim
         if claim and claim.metric not in figures:
             raise TicketError(f"claim.metric '{claim.metric}' is not among them: {', '.join(figures)}")

@@ -135,7 +135,7 @@ def _settle(
             raise TicketError(f"{message}; leave --{key} out, or choose another --out")
     record, differences = continued_record(before, record, len([*run.path.glob("seed-*/*/round-*/result.json")]))
     if differences:
-        note(f"this run goes on with {', '.join(differences)}: its next rounds may differ in their last digits")
+        note(f"this run resumes with {', '.join(differences)}: its next rounds may differ in their last digits")
     if not has_checksums(record):
         note(f"{run.path} was {WITHOUT_CHECKSUMS}")
     if changes:

@@ -66,7 +66,7 @@ def evaluate(
     """
     if split not in get_args(Split):
         hint = nearest(split, get_args(Split))
-        raise TicketError(f"figures are taken on the split 'train', 'valid' or 'test', not on '{split}'. {hint}")
+        raise TicketError(f"metrics are computed on the split 'train', 'valid' or 'test', not on '{split}'. {hint}")
     if classifier is None and isinstance(extractor, OwnFeatures) and extractor.classifies:
         classifier = extractor
     of = _Evaluated(task, splits, split, seed, classifier)
@@ -78,7 +78,7 @@ def evaluate(
     elif downstream:
         raise TicketError(f"accuracy_on_samples needs samples, and {_why_none(task)}")
     elif figures and extractor is not None:
-        raise TicketError(f"{figures[0]} is a figure of samples, and {_why_none(task)}")
+        raise TicketError(f"{figures[0]} is a metric of samples, and {_why_none(task)}")
     return of.evaluation
 
 

@@ -140,7 +140,9 @@ def parse_extractor(data: bytes, where: Path, splits: Splits) -> OwnFeatures:
     except TicketError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise TicketError(f"{where} is damaged: {error}; remove it to make it anew", Status.TICKET) from error
+        raise TicketError(
+            f"{where} is damaged: {error}; remove it, and it will be made again", Status.TICKET
+        ) from error
     return OwnFeatures(network, facts)
 
 
@@ -181,7 +183,9 @@ def _require_fit(facts: Facts, splits: Splits, where: Path) -> None:
     ours = (splits.name, splits.fingerprint, splits.image, RECIPE)
     for what, found, wanted in zip(("data", "fingerprint", "image", "recipe"), theirs, ours, strict=True):
         if found != wanted:
-            message = f"{where} was made for {what} {found}, not {wanted}: figures of both do not compare"
+            message = (
+                f"{where} was made for {what} {found}, not {wanted}: metrics computed with the two are not comparable"
+            )
             raise TicketError(message, Status.TICKET)
 
 

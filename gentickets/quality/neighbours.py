@@ -38,7 +38,7 @@ def neighbours(
     fakes, reals = checked_pair(fake, real)
     for figure in figures:
         if figure not in NEIGHBOURS:
-            raise TicketError(f"'{figure}' is no figure of neighbours. {nearest(figure, NEIGHBOURS)}")
+            raise TicketError(f"'{figure}' is no metric of neighbours. {nearest(figure, NEIGHBOURS)}")
         require(figure, len(fakes), len(reals))
     if reach is None and (ks := [k for name, k in NEIGHBOURS.items() if name in figures and name != "recall"]):
         reach = radii(reals, max(ks))

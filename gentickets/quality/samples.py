@@ -27,7 +27,7 @@ def chosen(asked: Sequence[str] | None, extractor: Extractor) -> list[str]:
         return [extractor.distance if name == "frechet" else name for name in names]
     for name in asked:
         if (row := known(name)) is None or not row.compares:
-            raise TicketError(f"'{name}' is no figure of samples. {nearest(name, COMPARED)}")
+            raise TicketError(f"'{name}' is no metric of samples. {nearest(name, COMPARED)}")
         if "inception" in row.needs and extractor.distance != name:
             called = f"in {extractor.name} it is called '{row.alias_of}'"
             raise TicketError(f"'{name}' needs the original Inception weights; {called}")

@@ -155,7 +155,7 @@ def _metric(recipe: Recipe) -> Iterator[Problem]:
             yield Problem("claim.metric", f"'{metric}' alone says nothing of quality, {row.silent}; {own}")
         else:
             hint = "" if elsewhere else did_you_mean(metric, known)
-            yield Problem("claim.metric", f"'{metric}' is no figure of merit here; {own}{hint}")
+            yield Problem("claim.metric", f"'{metric}' is no metric here; {own}{hint}")
     elif row is None:
         return
     elif "inception" in row.needs and recipe.quality.features != "inception":

@@ -29,7 +29,7 @@ def sparsities(recipe: Recipe) -> Iterator[Problem]:
         message = "claim.level = 'validation' chooses among all rounds, so that all of them share the chance of error"
         yield Problem("claim.sparsities", f"{message}; remove it")
     if claim.sparsities and recipe.claim_round is not None and recipe.claim_round not in found:
-        yield Problem("claim.sparsities", f"lacks claim.level = {claim.level}, which gets a word in any case; add it")
+        yield Problem("claim.sparsities", f"lacks claim.level = {claim.level}, which always gets a verdict; add it")
 
 
 def arms(recipe: Recipe) -> Iterator[Problem]:

@@ -149,11 +149,11 @@ class Task(nn.Module):
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """n images from the model's own prior, (n, c, h, w) in [-1, 1]."""
-        raise TicketError(f"{type(self).__name__} has no prior to sample from; look at its reconstructions")
+        raise TicketError(f"{type(self).__name__} has no prior to sample from; use its reconstructions")
 
     def reconstruct(self, batch: Batch) -> Tensor:
         """The images as the model rebuilds them, without noise, (n, c, h, w) in [-1, 1]."""
-        raise TicketError(f"{type(self).__name__} does not reconstruct; look at its samples")
+        raise TicketError(f"{type(self).__name__} does not reconstruct; use its samples")
 
     def can(self, ability: str) -> bool:
         """Whether the family overrides `sample` or `reconstruct`."""

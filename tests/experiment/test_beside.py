@@ -214,7 +214,7 @@ def test_a_place_that_is_not_finite_leaves_no_barrier_to_tell(few: Images) -> No
 
 
 def test_a_figure_that_is_not_taken_is_told_by_name(few: Images) -> None:
-    with pytest.raises(TicketError, match="'frechet' is not among the figures: reconstruction, recall"):
+    with pytest.raises(TicketError, match="'frechet' is not among the metrics: reconstruction, recall"):
         between([1], [2], lambda w: w, few, metric="frechet")
 
 

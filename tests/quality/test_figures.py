@@ -367,7 +367,7 @@ def test_figures_that_cannot_be_had_are_refused_in_words(digits: Splits, found: 
             {"figures": ["fid"]} | digits_features,
         ),
         ("needs a classifier, and random-conv64", (task, digits), {"figures": ["inception_score"]} | random_features),
-        ("kid is a figure of samples, and Autoencoder has no", (plain, digits), {"figures": ["kid"]} | digits_features),
+        ("kid is a metric of samples, and Autoencoder has no", (plain, digits), {"figures": ["kid"]} | digits_features),
         ("needs samples, and Autoencoder has no prior", (plain, digits), {"downstream": True} | digits_features),
         ("accuracy_on_samples needs samples, and no features are given", (task, digits), {"downstream": True}),
         ("needs labelled images, and 'digits' has no", (task, unlabelled), {"downstream": True} | random_features),

@@ -264,7 +264,7 @@ decodr = 0.5
         ("claim.level=0.8", "near it: 0.750 (round 2), 0.875 (round 3), 0.938 (round 4)"),
         ("claim.level=validaton", "must be a number above 0 and below 1 or 'validation'"),
         ("claim.metric=kl", "'kl' alone says nothing of quality, a collapsed encoder has none"),
-        ("claim.metric=freche", "'freche' is no figure of merit here; family 'vae' can claim"),
+        ("claim.metric=freche", "'freche' is no metric here; family 'vae' can claim"),
         ("claim.margin=-0.1", "-0.1 is not allowed; must be a number of at least 0"),
         ("claim.margin=1.0", "1.0 is not allowed; must be a number of at least 0 and below 1"),
         ("claim={}", "claim.level: is missing"),
@@ -279,7 +279,7 @@ def test_an_impossible_value_is_refused_with_what_would_be_right(override: str, 
     [
         (
             ["task.family=ae"],
-            "'negative_elbo' is no figure of merit here; family 'ae' can claim 'reconstruction'",
+            "'negative_elbo' is no metric here; family 'ae' can claim 'reconstruction'",
         ),
         (["task.family=gan", "claim.metric=reconstruction"], "family 'gan' can claim 'frechet'"),
         (["claim.metric=frechet", "quality.frechet=false"], "is not measured with quality.frechet = false"),

@@ -86,35 +86,28 @@ def find(
     """
     from gentickets.actions.names import default_out
     from gentickets.actions.next_steps import next_steps
-    from gentickets.actions.portable import check_portable, write_portables
+    from gentickets.actions.portable import check_portable
     from gentickets.experiment.options import Options
     from gentickets.experiment.run import failed, results_of
-    from gentickets.experiment.run import find as run_recipe
     from gentickets.experiment.sinks import sink_of
-    from gentickets.recipe import load_recipe
     from gentickets.runs.folder import RunFolder
+    from gentickets.verbs.find import planned, run_into
 
     from .progress import showing
 
     wanted = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
     wanted += [f"train.{key}={json.dumps(value)}" for key, value in arithmetic(precision, compiled).items()]
-    loaded = load_recipe(recipe, overrides=wanted, plugins=plugins)
-    if loaded.transfer is not None:
-        raise TicketError(f"{recipe} carries a ticket over from another model: {loaded.command} {recipe}")
-    loaded = loaded.exploring() if explore else loaded
+    loaded = planned(recipe, overrides=wanted, plugins=plugins, explore=explore)
     folder = claim_folder(loaded, out or default_out(loaded), new_claim)
     sinks = [sink_of(name) for name in logs]
     options = Options(root, device, threads, jobs, plugins, download, keep == "all", checkpoint, stall, sinks)
-    needed = options
     if portable:
         check_portable(loaded)
-        options = replace(options, keep_all=True)  # until portable tickets are written
     if dry_run:
-        return show_plan(loaded, folder, options, as_json)
+        return show_plan(loaded, folder, replace(options, keep_all=options.keep_all or portable), as_json)
     with resumable(folder):
         with showing() as progress:
-            run_recipe(loaded, folder, options, resume=resume, listener=progress)
-        made = write_portables(folder, loaded, needed) if portable else None
+            made = run_into(folder, loaded, options, resume=resume, portable=portable, listener=progress)
         settle_matplotlib()
         from gentickets.report import read_run, write_report  # matplotlib, which no error before should wait for
 
@@ -132,13 +125,11 @@ def find(
 
 def claim_folder(recipe: Recipe, folder: Path, anew: bool) -> Path:
     """The folder of a run: with ``--new-claim`` a fresh one beside it, where its run has declared another claim."""
-    from gentickets.experiment.new_claim import free_folder
+    from gentickets.verbs.find import claim_folder as fresh_folder
 
     if not anew:
         return folder
-    if recipe.claim is None or recipe.explores:
-        raise TicketError("--new-claim declares a claim, and there is none; leave it out, or --explore")
-    if (place := free_folder(recipe, folder)) != folder:
+    if (place := fresh_folder(recipe, folder)) != folder:
         note(f"the new claim is in {place}; {folder} stays as it is")
     return place
 

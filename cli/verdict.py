@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,13 +77,9 @@ def verdict(
     """
     from gentickets.experiment.options import Options
     from gentickets.experiment.sinks import sink_of
+    from gentickets.verbs.verdict import target_of, to_run
 
-    if explored is not None:
-        asked = _claimed(target, explored, out, overrides, plugins, seeds)
-    elif target is None:
-        raise TicketError("what should be judged? Give a RUN or a RECIPE, or --from an explored RUN")
-    else:
-        asked = _asked(target, out, overrides, plugins, seeds)
+    asked = target_of(target, explored=explored, out=out, overrides=overrides, plugins=plugins, seeds=seeds)
     if new_claim:
         asked = replace(asked, folder=claim_folder(asked.recipe, asked.folder, True))
     sinks = [sink_of(name) for name in logs]
@@ -93,86 +88,11 @@ def verdict(
         if dry_run:
             raise TicketError(f"{target} is a run, judged as it is; --dry-run goes with --run, --more or --seeds")
         return _tell(asked.folder, as_json, require)
-    wanted = _wanted(asked, more, seeds)
+    wanted = to_run(asked, more, seeds)
     if dry_run:
         return show_plan(wanted, asked.folder, options, as_json)
     _run(wanted, asked.folder, options)
     return _tell(asked.folder, as_json, require)
-
-
-@dataclass(frozen=True)
-class VerdictTarget:
-    """What TARGET means."""
-
-    recipe: Recipe
-    folder: Path
-    is_run: bool
-
-
-def _asked(
-    target: str, out: Path | None, overrides: tuple[str, ...], plugins: tuple[Path, ...], seeds: int | None
-) -> VerdictTarget:
-    from gentickets.actions.locate import recipe_of
-    from gentickets.actions.names import default_out, is_recipe, run_at
-    from gentickets.recipe import load_recipe
-    from gentickets.recipe.declared import has_explored
-    from gentickets.runs.folder import RunFolder
-
-    run = RunFolder(Path(target) if is_recipe(target) else run_at(target) or Path(target))
-    if run.record.is_file():
-        if has_explored(run.read_record()):
-            how = f"claim what it has shown, with new seeds: gentickets verdict --from {target}"
-            raise TicketError(f"{target} was explored, and gets no verdict; {how}")
-        if out is not None or overrides:
-            message = "--out and --set go with a recipe"
-            raise TicketError(f"{target} is a run, with a folder and a recipe of its own; {message}")
-        return VerdictTarget(recipe_of(run), run.path, True)
-    if seeds is not None:
-        overrides = (*overrides, f"search.seeds={json.dumps(seeds)}")
-    loaded = load_recipe(target, overrides=overrides, plugins=plugins)
-    return VerdictTarget(loaded, out or default_out(loaded), False)
-
-
-def _claimed(
-    target: str | None, explored: Path, out: Path | None, overrides: tuple[str, ...], plugins: tuple[Path, ...],
-    seeds: int | None,
-) -> VerdictTarget:  # fmt: skip
-    """A new claim on what an explored run has chosen."""
-    from gentickets.actions.claim_from import claimed_from
-    from gentickets.actions.names import find_run
-
-    if target is not None:
-        raise TicketError(f"--from {explored} takes the recipe of that run; leave {target} out")
-    explored = find_run(explored)
-    recipe = claimed_from(explored, seeds=seeds, overrides=overrides, plugins=plugins)
-    return VerdictTarget(recipe, out or explored.with_name(f"{explored.resolve().name}-claim"), False)
-
-
-def _wanted(asked: VerdictTarget, more: bool, seeds: int | None) -> Recipe:
-    """The recipe with everything that a verdict asks for, and with the seeds of the analysis that is asked for."""
-    from gentickets.actions.locate import recipe_of
-    from gentickets.analysis.interim_analyses import interim_analysis_of, with_seeds_for
-    from gentickets.experiment.extend import as_begun, unfinished
-    from gentickets.experiment.new_claim import require_same_claim
-    from gentickets.recipe.asked import complete
-    from gentickets.runs.folder import RunFolder
-    from gentickets.statistics import LEAST_SEEDS
-
-    run = RunFolder(asked.folder)
-    if not run.record.is_file():
-        if more:
-            raise TicketError(f"there is no run at {asked.folder} yet to run more seeds of; leave --more out")
-        if asked.recipe.search.seeds < LEAST_SEEDS:
-            message = f"{asked.recipe.search.seeds} seeds decide nothing; declare {LEAST_SEEDS} at least"
-            raise TicketError(f"{message}: --seeds {LEAST_SEEDS}")
-        return complete(asked.recipe)
-    record = run.read_record()
-    stored = recipe_of(run)
-    require_same_claim(run, asked.recipe, record)
-    have, analysis = stored.search.seeds, interim_analysis_of(stored, record)
-    # an analysis that was begun and stopped comes before the next one: the same command goes on
-    more = more and not (have > analysis.seeds[0] and unfinished(run, stored))
-    return with_seeds_for(complete(as_begun(asked.recipe, stored)), analysis, have, more=more, seeds=seeds)
 
 
 def _run(recipe: Recipe, folder: Path, options: Options) -> None:
@@ -186,19 +106,16 @@ def _run(recipe: Recipe, folder: Path, options: Options) -> None:
 
 def _tell(folder: Path, as_json: bool, require: str | None) -> int:
     settle_matplotlib()
-    from gentickets.analysis.judge import judge_run
-    from gentickets.report import write_report
-    from gentickets.report.pages.verdict_files import document, write_verdict
+    from gentickets.report.pages.verdict_files import document
+    from gentickets.verbs.verdict import judged
 
-    judged = judge_run(folder)
-    write_report([folder])
-    page = write_verdict(judged, folder)
+    found, page = judged(folder)
     if as_json:
-        emit({"page": page, **document(judged)}, True)
+        emit({"page": page, **document(found)}, True)
     else:
-        _print(judged)
+        _print(found)
     note(f"verdict: {page}")
-    return int(Status.DONE if judged.meets(require) else Status.VERDICT)
+    return int(Status.DONE if found.meets(require) else Status.VERDICT)
 
 
 def _print(judged: RunVerdict) -> None:

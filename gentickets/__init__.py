@@ -23,11 +23,15 @@ if TYPE_CHECKING:
         prunable,
     )
     from gentickets.optimizers import Schedule
+    from gentickets.recipe import Recipe, load_recipe
     from gentickets.runs.formats import read_ticket, write_ticket
     from gentickets.search import iterative
     from gentickets.tasks import GAN, VAE, Autoencoder, Draw, Objective, Optim, Task
     from gentickets.tickets import Origin, Snapshot, Ticket
     from gentickets.training import Plan, Training, train
+    from gentickets.verbs.find import find
+    from gentickets.verbs.run import Run, load_run
+    from gentickets.verbs.verdict import verdict
 
 _HOMES = {
     "gentickets.criteria": (
@@ -37,7 +41,7 @@ _HOMES = {
     "gentickets.errors": ("Status", "TicketError"),
     "gentickets.loops": ("Search",),
     "gentickets.masks": (
-        "Mask", "from_torch_prune", "full_mask", "hold", "keep_top", "masked_state_dict", "prunable",
+        "Mask", "find", "from_torch_prune", "full_mask", "hold", "keep_top", "masked_state_dict", "prunable",
     ),
     "gentickets.optimizers": ("Schedule",),
     "gentickets.runs.formats": ("read_ticket", "write_ticket"),
@@ -45,14 +49,19 @@ _HOMES = {
     "gentickets.tasks": ("GAN", "VAE", "Autoencoder", "Draw", "Objective", "Optim", "Task"),
     "gentickets.tickets": ("Origin", "Snapshot", "Ticket"),
     "gentickets.training": ("Plan", "Training", "train"),
+    "gentickets.recipe": ("Recipe", "load_recipe"),
+    "gentickets.verbs.find": ("find",),
+    "gentickets.verbs.run": ("Run", "load_run"),
+    "gentickets.verbs.verdict": ("verdict",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "GAN", "VAE", "Autoencoder", "Batches", "Draw", "Mask", "Objective", "Optim", "Origin", "Plan", "Schedule",
-    "Search", "Snapshot", "Splits", "Status", "Task", "Ticket", "TicketError", "Training",
+    "GAN", "VAE", "Autoencoder", "Batches", "Draw", "Mask", "Objective", "Optim", "Origin", "Plan", "Recipe", "Run",
+    "Schedule", "Search", "Snapshot", "Splits", "Status", "Task", "Ticket", "TicketError", "Training", "find",
     "from_torch_prune", "full_mask", "gradient", "grasp", "grasp_abs", "hold", "iterative", "keep_top", "lamp",
-    "magnitude", "masked_state_dict", "prunable", "random", "read_ticket", "snip", "synflow", "train", "write_ticket",
+    "load_recipe", "load_run", "magnitude", "masked_state_dict", "prunable", "random", "read_ticket", "snip", "synflow",
+    "train", "verdict", "write_ticket",
 ]  # fmt: skip
 
 

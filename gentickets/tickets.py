@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from types import MappingProxyType
 
 import torch
@@ -50,6 +51,10 @@ class Snapshot:
     constants: frozenset[str] = frozenset()
     """Buffers and frozen weights that hold infinities by design, as masks of attention do."""
 
+    def __repr__(self) -> str:
+        numbers = sum(value.numel() for value in self.weights.values())
+        return f"Snapshot(step {self.step}: {len(self.weights)} tensors of {numbers:,} numbers)"
+
 
 @dataclass(frozen=True)
 class Ticket:
@@ -68,6 +73,15 @@ class Ticket:
     ema: Tensors = field(default_factory=dict)
     channels: Channels | None = None
     constants: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        at = self.origin
+        where = f"{at.method}, arm {at.arm}, round {at.round}, seed {at.seed}, from step {at.rewind_to}"
+        return f"Ticket({where}; {self.mask if self.channels is None else self.channels})"
+
+    def _repr_html_(self) -> str:
+        shown = self.mask if self.channels is None else self.channels
+        return f"<p><b>{escape(repr(self))}</b></p>{shown._repr_html_()}"
 
     def load_into(self, task: nn.Module) -> None:
         """Copy the masked starting weights into a network, in place; checked whole before the first copy.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 from gentickets.analysis.contrast import Contrast
@@ -20,6 +21,7 @@ from gentickets.statistics import (
     NO_BETTER,
     WINS,
 )
+from gentickets.table import Table
 
 REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "wins": (WINS,),
@@ -169,6 +171,14 @@ class RunVerdict:
     """Declared arms that were not run."""
     facts: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"RunVerdict({self.name!r}: {self.word}, {len(self.levels)} levels)"
+
+    def _repr_html_(self) -> str:
+        rows = [[f"{level.sparsity:.1%}", level.word, level.sentence] for level in self.levels]
+        shown = Table(["sparsity", "verdict", "in words"], rows)._repr_html_()
+        return f"<p><b>{escape(self.word)}</b></p><p>{escape(self.sentence)}</p>{shown}"
 
     def meets(self, requirement: str | None) -> bool:
         """Whether the declared level's verdict is what is required: a key of `REQUIREMENTS`, or nothing."""

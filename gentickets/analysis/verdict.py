@@ -102,6 +102,9 @@ class Verdict:
     edition: int = 2
     """Of the rule that the verdict is by."""
 
+    def __repr__(self) -> str:
+        return f"Verdict({self.word}, {len(self.levels)} levels)"
+
     @property
     def wins(self) -> bool:
         """Whether it is a win, at equal steps at least."""

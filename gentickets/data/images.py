@@ -143,6 +143,10 @@ class Splits:
             if (shape := getattr(self, part).shape) != self.train.shape:
                 raise TicketError(f"{self.name}: {part} images are {shape}, training images {self.train.shape}")
 
+    def __repr__(self) -> str:
+        sizes = f"{self.train.n:,} training, {self.valid.n:,} validation and {self.test.n:,} test images"
+        return f"Splits({self.name!r}: {sizes} of {'x'.join(map(str, self.image))})"
+
     @property
     def image(self) -> tuple[int, int, int]:
         """(channels, height, width) of an image."""

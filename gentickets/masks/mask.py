@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gentickets.effective import raw_weight
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.storage import LAZY, lazy_in, memory_of, overlapping, repeats
+from gentickets.table import Table
 
 PRUNABLE = (
     nn.Linear,
@@ -45,6 +46,13 @@ class Mask(Mapping[str, Tensor]):
 
     def __repr__(self) -> str:
         return f"Mask({len(self)} tensors, {self.kept:,} of {self.total:,} weights kept)"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [name, "x".join(map(str, kept.shape)), f"{self.kept_in(name):,}", f"{kept.numel():,}"]
+            for name, kept in self.items()
+        ]
+        return Table(["tensor", "shape", "kept", "of"], rows, title=repr(self))._repr_html_()
 
     def kept_in(self, name: str) -> int:
         """How many weights of one tensor are kept (counted once, then remembered)."""

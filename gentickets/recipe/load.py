@@ -12,6 +12,7 @@ from gentickets.errors import Status, TicketError, nearest
 from gentickets.recipe.bounds import LARGEST, LONGEST, PROBLEMS
 from gentickets.recipe.checks import OWN, check
 from gentickets.recipe.families import FAMILIES, PluginKeywords
+from gentickets.recipe.given import Overrides, as_overrides, as_toml
 from gentickets.recipe.schema import Recipe
 from gentickets.recipe.sections import OPTIONAL, SECTIONS, TaskChoice
 from gentickets.recipe.shipped import recipe_text
@@ -35,19 +36,33 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_recipe(
-    path_or_name: str | Path,
+    recipe: str | Path | Mapping[str, Any] | Recipe,
     *,
-    overrides: Sequence[str] = (),
-    plugins: Sequence[Path] = (),
+    overrides: Overrides = (),
+    plugins: Sequence[str | Path] = (),
     transfer: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    """The checked recipe of a path, or of a bare name: a shipped one.
+    """The checked recipe of a path, of a bare name (a shipped one), or of a dict of sections; a `Recipe` as it is.
 
-    ``overrides`` are ``section.key=value`` texts; ``transfer`` is laid over [transfer]. With ``plugins`` the family,
-    dataset and criterion may be theirs. Every error stands on a line of its own in one TicketError.
+    ``overrides`` are ``{"section.key": value}``, or texts ``section.key=value``; ``transfer`` is laid over [transfer].
+    With ``plugins`` the family, dataset and criterion may be theirs. Every error stands on a line of its own in one
+    TicketError.
+
+    Example:
+        >>> load_recipe("tiny", overrides={"train.steps": 40}).train.steps
+        40
     """
-    text, where, name = recipe_text(path_or_name)
-    return parse_recipe(text, name=name, where=where, overrides=overrides, plugins=plugins, transfer=transfer)
+    laid = as_overrides(overrides)
+    if isinstance(recipe, Recipe):
+        if not laid and transfer is None:
+            return recipe
+        text, where, name = as_toml(recipe.resolved()), recipe.name, recipe.name
+    elif isinstance(recipe, Mapping):
+        text, where, name = as_toml(recipe), "recipe", "recipe"
+    else:
+        text, where, name = recipe_text(recipe)
+    files = [Path(plugin) for plugin in plugins]
+    return parse_recipe(text, name=name, where=where, overrides=laid, plugins=files, transfer=transfer)
 
 
 def parse_recipe(

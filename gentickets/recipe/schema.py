@@ -26,6 +26,12 @@ class Recipe(Sections):
     _claimed: Mapping[str, Any] = PrivateAttr({})
     _explores: bool = PrivateAttr(False)
 
+    def __repr__(self) -> str:
+        size = f"{self.search.seeds} seeds of {self.train.steps} steps"
+        return f"Recipe({self.name!r}: {self.task.family} on {self.data.name}, {self.search.method}, {size})"
+
+    __str__ = __repr__
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Recipe:
         """A copy, with other sections where told; what the original was read from is not what the copy says."""
         copy = super().model_copy(update=update, deep=deep)

@@ -20,9 +20,13 @@ from gentickets.tensorfile import pack, read_tensors
 from gentickets.tickets import Origin, Snapshot, Tensors, Ticket
 
 
-def write_ticket(path: Path, ticket: Ticket, recipe: Mapping[str, Any] | None = None) -> None:
-    """Store a ticket as `pack_ticket` makes it."""
-    write_whole(path, pack_ticket(ticket, recipe))
+def write_ticket(path: str | Path, ticket: Ticket, recipe: Mapping[str, Any] | None = None) -> None:
+    """Store a ticket as `pack_ticket` makes it.
+
+    Example:
+        ``write_ticket("ticket.safetensors", ticket)``
+    """
+    write_whole(Path(path), pack_ticket(ticket, recipe))
 
 
 def pack_ticket(ticket: Ticket, recipe: Mapping[str, Any] | None = None) -> bytes:
@@ -52,8 +56,13 @@ def pack_ticket(ticket: Ticket, recipe: Mapping[str, Any] | None = None) -> byte
     return pack("ticket", tensors, header)
 
 
-def read_ticket(path: Path) -> tuple[Ticket, dict[str, Any] | None]:
-    """A ticket and the recipe stored with it; TicketError (status 3) where the file is damaged or is none."""
+def read_ticket(path: str | Path) -> tuple[Ticket, dict[str, Any] | None]:
+    """A ticket and the recipe stored with it; TicketError (status 3) where the file is damaged or is none.
+
+    Example:
+        ``ticket, recipe = read_ticket("runs/tiny/seed-0/ticket/round-02/ticket.safetensors")``
+    """
+    path = Path(path)
     tensors, header = read_tensors(path, "ticket")
     try:
         masks = {name: unpacked_bits(tensors[f"mask/{name}"], shape) for name, shape in header["shapes"].items()}

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from gentickets_cli.verdict import VerdictTarget, _wanted
 from helpers import EVERY_STEP, PROGRAM, SMALL, small_recipe, wait_for
 
 from gentickets.actions.locate import recipe_of
@@ -18,6 +17,7 @@ from gentickets.errors import Status, TicketError
 from gentickets.experiment.run import find
 from gentickets.recipe import Recipe
 from gentickets.runs.folder import RunFolder
+from gentickets.verbs.verdict import VerdictTarget, to_run
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -143,7 +143,7 @@ def test_a_look_that_was_stopped_goes_on_by_the_same_command(tmp_path: Path, mon
     monkeypatch.setattr("gentickets.recipe.asked.complete", lambda recipe: recipe)  # no more arms: seeds alone
 
     def more() -> Recipe:
-        return _wanted(VerdictTarget(recipe_of(RunFolder(run)), run, True), True, None)
+        return to_run(VerdictTarget(recipe_of(RunFolder(run)), run, True), True, None)
 
     wanted = more()
     assert wanted.search.seeds == 6

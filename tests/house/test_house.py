@@ -25,6 +25,7 @@ FLOORS = [
     {"analysis", "simulation", "loops"},
     {"experiment", "report"},
     {"actions"},
+    {"verbs"},
     {"cli", "__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -68,6 +69,7 @@ def test_a_climbing_import_would_be_seen(tmp_path: Path) -> None:
     [
         "import gentickets",
         "import gentickets.recipe, gentickets.report, gentickets.experiment.run, gentickets.experiment.pool",
+        "import gentickets.verbs.find, gentickets.verbs.run, gentickets.verbs.verdict",
         "import gentickets_cli.main, gentickets_cli.find, gentickets_cli.show, gentickets_cli.train",
         "import gentickets_cli.cost, gentickets_cli.export, gentickets_cli.transfer, gentickets_cli.matrix",
         "import gentickets.actions.transfer_target, gentickets.actions.transfer_matrix, gentickets.actions.portable",

@@ -56,7 +56,7 @@ PROGRAMS = {
     "early_bird_null": Program(),
     "alignment": Program(),
     "verdicts": Program(by_name_only="15 minutes, and writes docs/error_rates.md"),
-    "spending": Program(quick=()),
+    "spending": Program(),
     "habits": Program(),
     "planted": Program(),
     "cold_start": Program(),

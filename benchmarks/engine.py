@@ -165,7 +165,7 @@ def main() -> None:
     chosen = options("Time of the engine's whole step.").parse_args()
     clock = prepare(chosen.threads, chosen.clock)
     torch.manual_seed(0)
-    tiny, few = (4, 3) if chosen.quick else (20, 25)
+    tiny, few = (2, 2) if chosen.quick else (20, 25)
     digits = Batches(load("digits", size=16).train, BATCH["digits"], seed=0)
     noise = random_batches((3, 32, 32), BATCH["DCGAN"])
 

@@ -102,7 +102,7 @@ def main() -> None:
     clock = prepare(chosen.threads, chosen.clock)
     for name, case in CASES.items():
         for sparsity in SPARSITIES if chosen.only in (None, name) else ():
-            compare(case, sparsity, 5 if chosen.quick else case.rounds, clock)
+            compare(case, sparsity, 3 if chosen.quick else case.rounds, clock)
 
 
 if __name__ == "__main__":

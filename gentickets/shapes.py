@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from gentickets.counted import LEFT, count_in, full_runs, is_counted
 from gentickets.errors import Status, TicketError, nearest
 from gentickets.storage import memory_of
 
 _Conv = nn.modules.conv._ConvNd
-_Norm = nn.modules.batchnorm._BatchNorm
+_Norm = nn.modules.batchnorm._NormBase | nn.GroupNorm | nn.LayerNorm | nn.RMSNorm
 _SCALES = {"weight": "scale", "bias": "shift", "running_mean": "statistic", "running_var": "statistic"}
 
 
@@ -39,20 +40,23 @@ class Axis:
 def axes_of(layer: nn.Module) -> tuple[Axis, ...] | None:
     """The axes of a layer that may lose channels; None for every other module.
 
-    Known are linear layers, convolutions (transposed ones too; grouped ones only where each channel is a group), batch
-    norms and PReLUs, plain or under spectral norm in either of PyTorch's forms. A layer that holds any
-    other tensor (another parametrization, a pruning mask) is not known.
+    Known are linear layers, convolutions (transposed ones too, which may be depthwise; grouped ones have one side, as
+    they lose whole groups), norms (a layer norm's over one dimension) and PReLUs, plain or under spectral norm in
+    either of PyTorch's forms. A layer that holds any other tensor (another parametrization, a pruning mask) is not
+    known.
     """
     if isinstance(layer, nn.Linear | _Conv):
         axes = _weighted(layer)
     elif isinstance(layer, _Norm):
         present = {**layer._parameters, **layer._buffers}
+        if isinstance(layer, nn.LayerNorm | nn.RMSNorm) and len(layer.normalized_shape) > 1:
+            return None
         axes = [Axis(name, 0, "out", part) for name, part in _SCALES.items() if present.get(name) is not None]
     elif isinstance(layer, nn.PReLU):
         axes = [Axis("weight", 0, "out", "slope")] if layer.num_parameters > 1 else []
     else:
         return None
-    known = {axis.tensor for axis in axes} | {"num_batches_tracked"}
+    known = {axis.tensor for axis in axes} | {"num_batches_tracked", LEFT}
     known |= {"weight"} if isinstance(layer, nn.PReLU) else set()
     return None if any(name not in known for name in layer.state_dict()) else tuple(axes)
 
@@ -63,12 +67,12 @@ def _weighted(layer: nn.Linear | nn.modules.conv._ConvNd) -> list[Axis]:
     groups = layer.groups if isinstance(layer, _Conv) else 1
     depthwise = groups > 1 and groups == layer.in_channels == layer.out_channels
     raw = _raw(layer, out)
-    if raw is None or (groups > 1 and not depthwise) or (depthwise and len(raw) > 1 and out == 1):
+    if raw is None or (groups > 1 and out == 1 and (not depthwise or len(raw) > 1)):
         return []
-    axes = [Axis(raw[0], 0 if depthwise else out, "out", "weight")]
+    axes = [Axis(raw[0], 0 if groups > 1 else out, "out", "weight")]
     axes += [Axis("bias", 0, "out", "bias")] if layer.bias is not None else []
     axes += [Axis(name, 0, "out", "estimate") for name in raw[1:2]]
-    if not depthwise:
+    if groups == 1:
         kernel = prod(layer.kernel_size) if isinstance(layer, _Conv) else 1
         axes += [Axis(raw[0], into, "in", "weight")]
         axes += [Axis(name, 0, "in", "estimate", kernel) for name in raw[2:]]
@@ -102,16 +106,29 @@ def take_shapes(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     the objects that they were, tied ones tied; strides keep their order; ``in_channels`` and the like follow. Raises
     TicketError (status 3), before anything changes: a name too many or too few, a tensor that would grow or lose all
     that it has, shapes inside a layer that do not fit together, a module whose shapes may not change (see `axes_of`).
+    Norms with a ``<norm>.left`` count what is gone from then on (see `counted`); without one, a norm over several
+    channels keeps its width.
     """
-    shapes = _wanted(module, tensors)
+    counts = dict(_counts(module, tensors))
+    shapes = _wanted(module, {name: tensor for name, tensor in tensors.items() if name not in counts})
     changed = {key for key, (shape, places) in shapes.items() if shape != places[0].tensor.shape}
     layers = [(path, layer, axes) for path, layer in module.named_modules() if (axes := axes_of(layer)) is not None]
-    sizes = [_sizes(path, layer, axes, shapes) for path, layer, axes in layers]
-    movable = {memory_of(_inside(layer, axis.tensor)) for _, layer, axes in layers for axis in axes}
+    movable = {
+        memory_of(_inside(layer, axis.tensor))
+        for path, layer, axes in layers
+        for axis in axes
+        if not full_runs(layer) or is_counted(layer) or f"{path}.{LEFT}".lstrip(".") in counts
+    }
+    movable |= {
+        key for key, (_, places) in shapes.items() if not type(places[0].owner).__module__.startswith("torch.nn")
+    }
     for key in changed - movable:
         place = shapes[key][1][0]
         kind = type(place.owner).__name__
-        raise _unfit(f"'{place.name}' is a tensor of a {kind}, which cannot be made narrower")
+        but = f" without '{place.name.rpartition('.')[0]}.{LEFT}'" if full_runs(place.owner) else ""
+        raise _unfit(f"'{place.name}' is a tensor of a {kind}, which cannot be made narrower{but}")
+    _require_counts(module, counts, shapes)
+    sizes = [_sizes(path, layer, axes, shapes) for path, layer, axes in layers]
     with torch.no_grad():
         for shape, places in (shapes[key] for key in changed):
             narrow = places[0].tensor.detach()[tuple(slice(0, size) for size in shape)]
@@ -120,6 +137,32 @@ def take_shapes(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
                 place.tensor.data = narrow
         for (_, layer, _), sides in zip(layers, sizes, strict=True):
             _set_sizes(layer, sides)
+    for name, left in counts.items():
+        count_in(module.get_submodule(name.rpartition(".")[0]), left)
+
+
+def _counts(module: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """What norms that do not count yet are to count."""
+    norms = {path: part for path, part in module.named_modules() if full_runs(part) and not is_counted(part)}
+    for name, tensor in tensors.items():
+        path, _, last = name.rpartition(".")
+        if last == LEFT and path in norms:
+            yield name, tensor
+
+
+def _require_counts(module: nn.Module, counts: Mapping[str, Tensor], shapes: _Shapes) -> None:
+    """Refuse counts that are not a norm's, or do not add up to its scales."""
+    for name, left in counts.items():
+        norm = module.get_submodule(name.rpartition(".")[0])
+        full = torch.tensor(full_runs(norm) or ())
+        whole = left.shape == full.shape and left.dtype == torch.int64
+        if not whole or bool((left.cpu() > full).any()) or int(left.min()) < 0 or not int(left.sum()):
+            raise _unfit(f"'{name}' does not say how many channels are left of each group of {tuple(full.tolist())}")
+        for own in norm.parameters(recurse=False):
+            if shapes[memory_of(own)][0] != (int(left.sum()),):
+                raise _unfit(
+                    f"'{name}' counts {int(left.sum())} channels, the norm's other tensors have another number"
+                )
 
 
 @dataclass(frozen=True)
@@ -188,9 +231,11 @@ def _set_sizes(layer: nn.Module, sides: dict[str, int]) -> None:
     if isinstance(layer, nn.Linear):
         layer.out_features, layer.in_features = out, into
     elif isinstance(layer, _Conv):
+        if "in" not in sides:  # whole groups
+            layer.groups = layer.groups * out // layer.out_channels
+            into = layer.in_channels * out // layer.out_channels
         layer.out_channels, layer.in_channels = out, into
-        layer.groups = layer.groups if "in" in sides else out
-    elif isinstance(layer, _Norm):
+    elif isinstance(layer, nn.modules.batchnorm._NormBase):
         layer.num_features = out
     elif isinstance(layer, nn.PReLU):
         layer.num_parameters = out

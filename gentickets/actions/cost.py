@@ -13,7 +13,7 @@ from gentickets.actions.break_even import SearchCost, search_cost_of
 from gentickets.actions.locate import place_in_run, progress_of, recipe_of, resuming, ticket_at
 from gentickets.actions.measure import Contender, Measured, measure
 from gentickets.actions.train_ticket import Environment, networks_of, open_ticket
-from gentickets.channels import compact, full_channels, groups_of, keep_channels, random_channels, without_dead
+from gentickets.channels import compact, full_channels, keep_channels, random_channels, removable, without_dead
 from gentickets.errors import Status, TicketError
 from gentickets.experiment.assembly import Assembly, settle_device
 from gentickets.experiment.plugin_errors import check_family
@@ -173,7 +173,7 @@ def _networks(ticket: Ticket, assembly: Assembly, notes: list[str]) -> list[Cont
 def _thinned(task: Task, assembly: Assembly, fraction: float, multiple: int) -> Contender:
     """The task with a fraction of the channels of each group, at random: it costs the same whichever they are."""
     batch = torch.zeros(TRACED, *task.image, device=task.device)
-    groups = groups_of(task, batch)
+    groups = removable(task, batch)
     everything = full_channels(groups)
     scores = {name: torch.arange(float(kept.numel())) for name, kept in everything.items()}
     chosen = keep_channels(scores, fraction, within=everything, scope="layer", multiple=multiple, seed=0)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from gentickets.channels.dead import dead_channels, fold_constants
-from gentickets.channels.group import INSTEAD, Groups, require_fit, twin
+from gentickets.channels.group import INSTEAD, Found, Groups, require_fit, twin
 from gentickets.channels.groups import groups_of
-from gentickets.channels.slicing import silenced, sliced
+from gentickets.channels.slicing import narrowed, silenced, sliced
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Channels, Mask
 from gentickets.shapes import take_shapes
@@ -38,7 +38,7 @@ def compact(task: Task, channels: Channels, batch: Batch, *, groups: Groups | No
     groups = groups_of(task, batch) if groups is None else groups
     require_fit(channels, groups)
     state = state_of(task)
-    narrow = sliced(state, groups, channels)
+    narrow = narrowed(state, groups, channels)
     small, silent = twin(task), twin(task)
     take_shapes(small, narrow)
     load_weights(small, narrow)
@@ -48,13 +48,47 @@ def compact(task: Task, channels: Channels, batch: Batch, *, groups: Groups | No
 
 
 @looking_only
+def removable(
+    task: Task, batch: Batch, *, exempt: Iterable[str] = (), components: Iterable[str] | None = None
+) -> Found:
+    """The groups of `groups_of` whose channels can really go, which is tried: one of each is removed.
+
+    All at once; where that is refused, half of the groups and the other half, down to the one that is to blame, which
+    then stays, with what was said of it, while the rest goes on.
+    """
+    groups = groups_of(task, batch, exempt=exempt, components=components)
+    found = Found(groups, groups.stays)
+    names = [name for name, group in groups.items() if group.size > 1]
+    for name, why in _refused(task, batch, groups, names):
+        del found[name]
+        found.stays[name] = groups[name].size, why
+    return found
+
+
+def _refused(task: Task, batch: Batch, groups: Groups, names: list[str]) -> Iterator[tuple[str, str]]:
+    """Those of the groups without a channel of which the networks do not work, and why."""
+    if not names:
+        return
+    without = {name: torch.arange(groups[name].size) != groups[name].size // 2 for name in names}
+    try:
+        compact(task, Channels(without), batch, groups=groups)
+    except TicketError as error:
+        if len(names) == 1:
+            yield names[0], str(error).partition(": ")[0]
+            return
+        half = len(names) // 2
+        yield from _refused(task, batch, groups, names[:half])
+        yield from _refused(task, batch, groups, names[half:])
+
+
+@looking_only
 def without_dead(task: Task, mask: Mask, batch: Batch) -> tuple[Task, Mask, Channels]:
     """A new task without the units that an unstructured mask has cut off, the mask over what is left, and the channels.
 
     Constants that only dense layers read are moved into their biases first (`fold_constants`), then what is dead goes
     (`dead_channels`). In evaluation mode the result computes exactly what the masked task does.
     """
-    groups = groups_of(task, batch)
+    groups = removable(task, batch)
     mask, weights = fold_constants(task, mask, groups)
     masked = twin(task)
     load_weights(masked, weights)
@@ -66,7 +100,7 @@ def _require_equal(small: Task, silent: Task, batch: Batch) -> None:
     expected = _outputs(silent, silent, batch)
     try:
         found = _outputs(small, silent, batch)
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # the networks' own code, which may assert its sizes
         said = next(iter(str(error).splitlines()), type(error).__name__)
         message = f"the networks do not run with fewer channels ({said}): let them infer sizes from what they are given"
         raise TicketError(f"{message}, or {INSTEAD}", Status.FAILED) from error

@@ -66,7 +66,7 @@ class _Seen:
     """What layers are given by a network in evaluation mode."""
 
     nonzero: dict[str, Tensor] = field(default_factory=dict)
-    """Layer -> whether each of its input channels ever differs from zero."""
+    """Layer, or norm that counts -> whether each of its input channels ever differs from zero."""
     constants: dict[str, Tensor] = field(default_factory=dict)
     """Dense layer -> its inputs where they are the same for all samples, NaN elsewhere."""
 
@@ -75,7 +75,8 @@ class _Seen:
         """Run a task once with these weights, which it does not keep."""
         seen, copy = cls(), twin(task)
         load_weights(copy, weights)
-        for path in {member.layer for group in groups.values() for member in group.of("weight", makes=False)}:
+        readers = {member.layer for group in groups.values() for member in group.of("weight", makes=False)}
+        for path in sorted(readers | {member.layer for group in groups.values() for member in group.of("count")}):
             copy.get_submodule(path).register_forward_pre_hook(
                 lambda layer, given, path=path: seen.note(path, layer, given[0])
             )
@@ -87,12 +88,18 @@ class _Seen:
 
     def note(self, path: str, layer: nn.Module, x: Tensor) -> None:
         """Remember an input; a layer that is used again hears both."""
-        nonzero = (x != 0).movedim(1, 0).flatten(1).any(1).cpu()
+        dim = 1 if isinstance(layer, nn.modules.conv._ConvNd | nn.GroupNorm) else x.ndim - 1
+        nonzero = (x != 0).movedim(dim, 0).flatten(1).any(1).cpu()
         self.nonzero[path] = self.nonzero.get(path, torch.zeros_like(nonzero)) | nonzero
         if isinstance(layer, nn.Linear) and x.ndim == 2 and not x.is_complex():
             value = torch.where((x == x[:1]).all(0), x[0], torch.nan).double().cpu()
             before = self.constants.get(path, value)
             self.constants[path] = torch.where(before == value, value, torch.nan)
+
+    def speak(self, member: Member) -> Tensor:
+        """Which channels are not zero where a layer takes them; all of them where the layer was never called."""
+        nonzero = self.nonzero.get(member.layer)
+        return torch.ones(len(member.index), dtype=torch.bool) if nonzero is None else nonzero[member.index].any(1)
 
 
 class _Cut:
@@ -100,7 +107,7 @@ class _Cut:
 
     def __init__(self, live: Mapping[str, Tensor], groups: Groups, seen: _Seen) -> None:
         self.groups, self.seen = groups, seen
-        self.bound = {name: _bound(group, live) for name, group in groups.items()}
+        self.bound = {name: _bound(group, live, seen) for name, group in groups.items()}
         self.kept = full_channels(groups)
         while True:
             self.live = silenced(live, groups, self.kept)
@@ -130,7 +137,7 @@ class _Cut:
         group = self.groups[name]
         silent = torch.ones(group.size, dtype=torch.bool)
         for member in group.of("weight", makes=False):
-            silent &= ~self.seen.nonzero[member.layer][member.index].any(1)
+            silent &= ~self.seen.speak(member)
         return silent
 
 
@@ -150,10 +157,16 @@ def _any_live(members: Iterable[Member], live: Mapping[str, Tensor], size: int) 
     return found
 
 
-def _bound(group: Group, live: Mapping[str, Tensor]) -> Tensor:
-    """Which channels take part in a spectral norm: their weights cannot go without moving the others."""
+def _bound(group: Group, live: Mapping[str, Tensor], seen: _Seen) -> Tensor:
+    """Which channels take part in a norm over several: they cannot go without moving the others.
+
+    Live weights in a spectral norm, and what is not zero where a norm's statistics are taken.
+    """
     normalized = {member.layer for member in group.members if member.part == "estimate"}
-    return _any_live((m for m in group.members if m.part == "weight" and m.layer in normalized), live, group.size)
+    bound = _any_live((m for m in group.members if m.part == "weight" and m.layer in normalized), live, group.size)
+    for member in group.of("count"):
+        bound |= seen.speak(member)
+    return bound
 
 
 def _foldable(member: Member, masks: Mapping[str, Tensor], weights: Mapping[str, Tensor], seen: _Seen) -> Tensor:

@@ -34,9 +34,12 @@ class Member:
     extent: int
     """The length of the dimension."""
     part: str
-    """``weight``, ``bias``, ``scale``, ``shift``, ``statistic``, ``slope`` or ``estimate``: see `shapes.Axis`."""
+    """``weight``, ``bias``, ``scale``, ``shift``, ``statistic``, ``slope`` or ``estimate``: see `shapes.Axis`; ``own``:
+    a module's own parameter; ``count``: a norm over several channels, with the name of the count that it would have."""
     makes: bool
     """Whether the layer makes (or passes on) the channel, or reads it."""
+    runs: tuple[int, ...] = ()
+    """Of a ``count``: how many channels, side by side, each of the norm's statistics is over."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,29 @@ class Group:
 
 Groups = Mapping[str, Group]
 """Name -> group; `groups_of` makes them."""
+
+
+class Found(dict[str, Group]):
+    """Groups by name, in the order of their layers, and what stays.
+
+    ``stays``: layer -> how many of its channels stay, and why; without those of a network's inputs and outputs.
+    """
+
+    def __init__(self, groups: Groups | None = None, stays: Mapping[str, tuple[int, str]] | None = None) -> None:
+        super().__init__(groups or {})
+        self.stays = dict(stays or {})
+
+    @property
+    def sentence(self) -> str:
+        """``1,088 of 1,100 units can go; the others: ...``"""
+        free = sum(group.size for group in self.values())
+        total = free + sum(count for count, _ in self.stays.values())
+        said = f"{free:,} of {total:,} units can go"
+        if not self.stays:
+            return said
+        return f"{said}; the others: " + "; ".join(
+            f"'{layer}' keeps {n:,}: {why}" for layer, (n, why) in self.stays.items()
+        )
 
 
 def full_channels(groups: Groups) -> Channels:
@@ -86,12 +112,31 @@ def kept_entries(groups: Groups, channels: Mapping[str, Tensor]) -> dict[str, di
             continue
         gone = (~kept).nonzero().flatten().cpu()
         for member in groups[name].members:
+            if member.part == "count":
+                continue
             dims = found.setdefault(member.tensor, {})
             whole = torch.ones(member.extent, dtype=torch.bool), frozenset[str]()
             left, parts = dims.get(member.dim, whole)
             left[member.index[gone].flatten()] = False
             dims[member.dim] = left, parts | {member.part}
     return found
+
+
+def counts(groups: Groups, channels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``<norm>.left`` -> how many channels are left of each group of every norm that loses some, int64.
+
+    A narrow state has these beside its `sliced` tensors (see `counted`).
+    """
+    left: dict[str, tuple[tuple[int, ...], Tensor]] = {}
+    for name, kept in channels.items():
+        for member in groups[name].of("count"):
+            whole = member.runs, torch.ones(member.extent, dtype=torch.bool)
+            left.setdefault(member.tensor, whole)[1][member.index[(~kept).cpu()].flatten()] = False
+    lost = {tensor: found for tensor, found in left.items() if not bool(found[1].all())}
+    return {
+        tensor: torch.stack([part.sum() for part in torch.split(entries, list(runs))])
+        for tensor, (runs, entries) in lost.items()
+    }
 
 
 def twin(module: _M) -> _M:

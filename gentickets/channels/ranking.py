@@ -20,14 +20,14 @@ from gentickets.tickets import state_of
 def channel_scores(task: Task, groups: Groups) -> dict[str, Tensor]:
     """Group -> score of each channel, (size,); the highest are kept.
 
-    |gamma| of the group's batch norm, the mean of several (Liu et al., 2017; You et al., 2020). A group without a
+    |gamma| of the group's norm, the mean of several (Liu et al., 2017; You et al., 2020). A group without a
     norm: the L2 norm of all weights that make the channel, divided by the group's mean, so that scores are 1 on
     average, where norms' scales start. Under spectral norm it is the raw weights that count.
     """
     state = state_of(task)
     for group in groups.values():
         for member in group.members:
-            if member.tensor not in state:
+            if member.tensor not in state and member.part != "count":
                 message = f"the task has no '{member.tensor}', which the group '{group.name}' names."
                 raise TicketError(f"{message} {nearest(member.tensor, state)}", Status.TICKET)
     return {name: _score(group, state) for name, group in groups.items()}

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from gentickets.channels.group import Groups, kept_entries, require_fit
+from gentickets.channels.group import Groups, counts, kept_entries, require_fit
 from gentickets.errors import Status, TicketError
 from gentickets.masks import Channels
 
-_SILENT = {"weight", "bias", "scale", "shift"}
+_SILENT = {"weight", "bias", "scale", "shift", "own"}
 """What is set to zero; statistics and spectral norm's vectors stay as they are."""
 
 
@@ -56,6 +56,11 @@ def sliced(tensors: Mapping[str, Tensor], groups: Groups, channels: Channels) ->
             narrow = narrow.index_select(dim, left.nonzero().flatten().to(value.device))
         found[key] = narrow if narrow is value else strided_like(narrow, value)
     return found
+
+
+def narrowed(state: Mapping[str, Tensor], groups: Groups, channels: Channels) -> dict[str, Tensor]:
+    """A whole state without the channels that are not kept: `sliced`, and what norms count (see `counted`)."""
+    return {**sliced(state, groups, channels), **counts(groups, channels)}
 
 
 def _tensor_of(key: str, known: Mapping[str, object]) -> str | None:

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from gentickets.channels import Group, channel_scores, compact, full_channels, groups_of, keep_channels, sliced
+from gentickets.channels import (
+    Group,
+    channel_scores,
+    compact,
+    full_channels,
+    keep_channels,
+    narrowed,
+    removable,
+    sliced,
+)
 from gentickets.criteria import Criterion, magnitude
 from gentickets.data import Batches
 from gentickets.earlybird import EarlyBird, Pace
@@ -100,9 +109,10 @@ def ranking(
     full = full_mask(task, exempt=exempt, components=components)
     if by == "weights":
         return Ranking(task, full, {}, scope, criterion, batches, seed)
-    groups = groups_of(task, batches[0], exempt=exempt, components=components)
+    groups = removable(task, batches[0], exempt=exempt, components=components)
     if not groups:
-        raise TicketError("no channels can be removed from these networks; rank weights instead: by = 'weights'")
+        message = f"no channels can be removed from these networks ({groups.sentence})"
+        raise TicketError(f"{message}; rank weights instead: by = 'weights'", Status.FAILED)
     return Ranking(task, full_channels(groups), groups, scope, criterion, batches, seed)
 
 
@@ -207,7 +217,7 @@ def cut(dense: Ticket, choice: Mask, groups: Mapping[str, Group]) -> Ticket:
     return replace(
         dense,
         mask=Mask(sliced(dense.mask, groups, choice)),
-        weights=sliced(dense.weights, groups, choice),
+        weights=narrowed(dense.weights, groups, choice),
         optim=sliced(dense.optim, groups, choice),
         ema=sliced(dense.ema, groups, choice),
         channels=choice,

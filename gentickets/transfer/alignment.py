@@ -97,7 +97,7 @@ def matches(
 
 def movable_groups(task: Task, batch: Batch) -> dict[str, Group]:
     """All channels of a task's networks that have no order: those of `groups_of`, and codes where they are free."""
-    return {**groups_of(task, batch), **code_group(task, batch)}
+    return {**groups_of(task, batch, counted=False), **code_group(task, batch)}
 
 
 def aligned(ticket: Ticket | Mask, groups: Groups, permutations: Mapping[str, Tensor]) -> Mask:

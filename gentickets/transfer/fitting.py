@@ -54,7 +54,7 @@ def fit(source: Task, target: Task, pairing: Pairing, batch: Batch | None = None
     if not differ:
         return Fit()
     components = dict.fromkeys(component_of(name) for name in differ)
-    groups = groups_of(source, source.blank(2) if batch is None else batch, components=components)
+    groups = groups_of(source, source.blank(2) if batch is None else batch, components=components, counted=False)
     stands: dict[tuple[str, int], list[tuple[Group, Member]]] = {}
     for group in groups.values():
         for member in group.members:

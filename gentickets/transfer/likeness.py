@@ -134,8 +134,11 @@ def _said(task: Task, component: str, inputs: Sequence[Tensor], layers: Sequence
     """Layer -> its outputs in one forward pass of a component, one for each time that it is called."""
     outputs: dict[str, list[Tensor]] = {layer: [] for layer in layers}
 
-    def note(layer: str, _module: nn.Module, _given: object, output: Tensor) -> None:
-        outputs[layer].append(output.detach().clone())  # an activation in place would write over it
+    def note(layer: str, module: nn.Module, _given: object, output: Tensor) -> None:
+        said = output.detach().clone()  # an activation in place would write over it
+        if isinstance(module, nn.Linear):  # whose channels come last, also behind places
+            said = said.movedim(-1, 1) if said.ndim > 1 else said[None]
+        outputs[layer].append(said)
 
     hooks = [task.get_submodule(layer).register_forward_hook(partial(note, layer)) for layer in layers]
     try:

@@ -440,3 +440,16 @@ def test_no_images_and_diverged_networks_are_refused() -> None:
 def test_tied_weights_cannot_be_aligned() -> None:
     with pytest.raises(TicketError, match="shares its numbers with another weight"):
         alignment(make_task("tied-mlp"), make_task("tied-mlp", 1), shown())
+
+
+def test_hidden_units_of_tokens_are_found_again_in_another_order() -> None:
+    """Linear layers on (n, places, width): a channel is an entry of the last dimension, whatever stands before it."""
+
+    source = Lone(nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 8)))  # rows of an image are its places
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    groups = groups_of(source, shown()[0])
+    assert {name: group.size for name, group in groups.items()} == {"net.0": 6}
+    target = twin(source)
+    load_weights(target, rearranged(state_of(source), groups, {"net.0": order}))
+    found = likenesses(source, target, shown(), groups)["net.0"].correlation
+    assert found.argmax(0).tolist() == order.tolist()

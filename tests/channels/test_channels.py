@@ -22,6 +22,7 @@ from gentickets.channels import (
     keep_channels,
     lowest_channels,
     random_channels,
+    removable,
     silenced,
     sliced,
 )
@@ -224,7 +225,7 @@ def odd_networks() -> dict[str, tuple[Lone, dict[str, int]]]:
     return {
         "gate": (lone(lambda m, x: m.b(m.a(x).relu() * m.g(x).sigmoid()), a=conv(1, 4), g=conv(1, 4), b=conv(4, 2)),
                  {"net.a": 4}),
-        "glu": (lone(lambda m, x: m.b(F.glu(m.a(x), 1)), a=conv(1, 8), b=conv(4, 2)), {}),
+        "glu": (lone(lambda m, x: m.b(F.glu(m.a(x), 1)), a=conv(1, 8), b=conv(4, 2)), {"net.a": 4}),
         "halves multiplied": (
             lone(lambda m, x: m.b(torch.mul(*m.a(x).chunk(2, 1))), a=conv(1, 8), b=conv(4, 2)), {"net.a": 4}),
         "concatenation": (
@@ -234,13 +235,14 @@ def odd_networks() -> dict[str, tuple[Lone, dict[str, int]]]:
             lone(lambda m, x: m.c(torch.cat([x, m.a(x)], 1)), a=conv(1, 3), c=conv(4, 2)), {"net.a": 3}),
         "depthwise": (lone(lambda m, x: m.b(m.d(m.a(x)).relu()), a=conv(1, 4), d=conv(4, 4, groups=4), b=conv(4, 2)),
                       {"net.a": 4}),
-        "grouped": (lone(lambda m, x: m.b(m.d(m.a(x)).relu()), a=conv(1, 4), d=conv(4, 6, groups=2), b=conv(6, 2)), {}),
+        "grouped": (lone(lambda m, x: m.b(m.d(m.a(x)).relu()), a=conv(1, 4), d=conv(4, 6, groups=2), b=conv(6, 2)),
+                    {"net.a": 2}),
         "layer norm": (lone(lambda m, x: m.b(m.n(m.a(x.flatten(1)))), a=nn.Linear(64, 4), n=nn.LayerNorm(4),
-                            b=nn.Linear(4, 2)), {}),
+                            b=nn.Linear(4, 2)), {"net.a": 4}),
         "prelu": (lone(lambda m, x: m.b(m.p(m.a(x))), a=conv(1, 4), p=nn.PReLU(4), b=conv(4, 2)), {"net.a": 4}),
         "one slope": (lone(lambda m, x: m.b(m.p(m.a(x))), a=conv(1, 4), p=nn.PReLU(), b=conv(4, 2)), {"net.a": 4}),
         "instance norm": (lone(lambda m, x: m.b(m.n(m.a(x))), a=conv(1, 4), n=nn.InstanceNorm2d(4, affine=True),
-                               b=conv(4, 2)), {}),
+                               b=conv(4, 2)), {"net.a": 4}),
         "norm without numbers": (
             lone(lambda m, x: m.b(m.n(m.a(x))), a=conv(1, 4), b=conv(4, 2),
                  n=nn.BatchNorm2d(4, affine=False, track_running_stats=False)), {"net.a": 4}),
@@ -249,7 +251,7 @@ def odd_networks() -> dict[str, tuple[Lone, dict[str, int]]]:
         "added to the input": (lone(lambda m, x: m.b((x + m.a(x)).relu()), a=conv(1, 1), b=conv(1, 2)), {}),
         "two results": (lone(lambda m, x: (m.b(h := m.a(x).relu()), h), a=conv(1, 4), b=conv(4, 2)), {}),
         "permuted": (lone(lambda m, x: m.b(m.a(x).permute(0, 2, 3, 1).flatten(1)), a=conv(1, 4), b=nn.Linear(256, 2)),
-                     {}),
+                     {"net.a": 4}),
         "over channels": (lone(lambda m, x: m.b(m.a(x).mean(1, keepdim=True)), a=conv(1, 4), b=conv(1, 2)), {}),
         "dense before and behind": (
             lone(lambda m, x: m.c(m.b(m.a(x.flatten(1)).view(len(x), -1, 2, 2).relu()).flatten(1)), a=nn.Linear(64, 12),
@@ -258,7 +260,7 @@ def odd_networks() -> dict[str, tuple[Lone, dict[str, int]]]:
                      {"net.a": 4, "net.both.0": 4}),
         "weight norm": (lone(lambda m, x: m.c(m.b(m.a(x).relu())), a=conv(1, 4), c=conv(4, 2),
                              b=parametrizations.weight_norm(conv(4, 4))), {}),
-        "a bare parameter": (lone(lambda m, x: m.b(m.p(m.a(x))), a=conv(1, 4), b=conv(4, 2), p=Bare()), {}),
+        "a bare parameter": (lone(lambda m, x: m.b(m.p(m.a(x))), a=conv(1, 4), b=conv(4, 2), p=Bare()), {"net.a": 4}),
         "one layer": (Lone(nn.Sequential(nn.Flatten(), nn.Linear(64, 2))), {}),
         "nothing around it": (Lone(nn.Conv2d(1, 2, 3)), {}),
         "3d": (lone(lambda m, x: m.b(m.a(x[:, :, None]).relu()), a=nn.Conv3d(1, 4, (1, 3, 3)),
@@ -280,16 +282,27 @@ def test_networks_that_nobody_in_the_zoo_has(name: str) -> None:
     assert (sum(value.numel() for value in small.parameters()) < weights) == bool(expected)
 
 
-def test_what_only_looks_like_tied_channels_is_found_out() -> None:
-    """Channels that are mixed where no trace can see it: as many rows as columns, swapped."""
-    layers = {"a": conv(1, 8), "b": conv(8, 2)}
-    task = lone(lambda m, x: m.b(m.a(x).transpose(1, 2)), **layers)
-    groups, channels = halved(task)
-    assert list(groups) == ["net.a"]
-    with pytest.raises(TicketError, match=r"do not run with fewer channels|computes something else") as caught:
-        compact(task, channels, noise(), groups=groups)
-    assert caught.value.status is Status.FAILED
-    assert "\n" not in str(caught.value)
+def test_channels_that_are_mixed_in_places_stay() -> None:
+    """As many rows as columns, swapped: a convolution then reads all channels at once, row by row."""
+    task = lone(lambda m, x: m.b(m.a(x).transpose(1, 2)), a=conv(1, 8), b=conv(8, 2))
+    found = groups_of(task, noise())
+    assert not found
+    count, why = found.stays["net.a"]
+    assert count == 8
+    assert "could only go together" in why
+
+
+def test_an_unknown_operator_is_named_with_its_module_and_what_does_not_meet_it_goes() -> None:
+    def way(m: Way, x: Tensor) -> Tensor:
+        return m.c(m.b(torch.fft.fft2(m.a(x)).real).relu())
+
+    found = groups_of(lone(way, a=conv(1, 8), b=conv(8, 4), c=conv(4, 2)), noise())
+    assert {name: group.size for name, group in found.items()} == {"net.b": 4}
+    assert found.stays["net.a"] == (8, "'_fft_c2c' in the component itself is not understood")
+    assert (
+        found.sentence
+        == "4 of 12 units can go; the others: 'net.a' keeps 8: '_fft_c2c' in the component itself is not understood"
+    )
 
 
 def test_repeated_sizes_are_told_in_one_line() -> None:
@@ -299,13 +312,39 @@ def test_repeated_sizes_are_told_in_one_line() -> None:
         compact(task, channels, noise(), groups=groups)
 
 
+def test_a_repeated_size_keeps_its_own_group_and_lets_the_rest_go() -> None:
+    def way(m: Way, x: Tensor) -> Tensor:
+        return m.c(m.b(m.a(x.flatten(1)).view(-1, 4, 2, 2)).relu())
+
+    task = lone(way, a=nn.Linear(64, 16), b=conv(4, 6), c=conv(6, 2))
+    assert list(groups_of(task, noise())) == ["net.a", "net.b"]
+    found = removable(task, noise())
+    assert list(found) == ["net.b"]
+    assert found.stays["net.a"][0] == 4
+    assert "do not run with fewer channels" in found.sentence
+    kept = Channels({"net.b": torch.arange(6) < 3})
+    assert compact(task, kept, noise(), groups=found).net.b.out_channels == 3
+
+
+def test_a_size_that_the_network_asserts_keeps_its_own_group_too() -> None:
+    def way(m: Way, x: Tensor) -> Tensor:
+        h = m.a(x).relu()
+        if h.shape[1] != 4:
+            raise AssertionError
+        return m.c(m.b(h).relu())
+
+    found = removable(lone(way, a=conv(1, 4), b=conv(4, 6), c=conv(6, 2)), noise())
+    assert list(found) == ["net.b"]
+    assert found.stays["net.a"] == (4, "the networks do not run with fewer channels (AssertionError)")
+
+
 def test_tied_weights_and_untraceable_networks_say_what_to_do_instead() -> None:
     with pytest.raises(TicketError, match=r"'decoder.2.weight' shares its numbers.*by = \"weights\"") as caught:
         groups_of(make_task("tied-mlp"), noise())
     assert caught.value.status is Status.FAILED
 
     def broken(m: Way, x: Tensor) -> Tensor:
-        raise RuntimeError("no way\nat all") if torch.is_grad_enabled() else KeyError
+        raise RuntimeError("no way\nat all")
 
     with pytest.raises(TicketError, match=r"'net' cannot be traced.*\(no way\).*by = \"weights\""):
         groups_of(lone(broken, a=conv(1, 4)), noise())

@@ -15,7 +15,7 @@ from which_tests import imports
 
 FLOORS = [
     {"arms", "methods", "scoring", "datasets", "errors", "seeds", "disk", "heartbeat", "spectral", "effective"}
-    | {"storage", "preserving", "table"},
+    | {"storage", "preserving", "table", "counted"},
     {"definitions", "metrics", "masks", "files", "provenance", "patches", "shapes", "untouched", "finite", "statistics"}
     | {"shared", "sparsity"},
     {"tickets", "data", "tasks", "results", "recipe"},

@@ -70,7 +70,7 @@ def stored(store: Path = STORE) -> dict[str, dict[str, Any]]:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    found = {"verdict": None, "about": {}, "report": {}}
+    found: dict[str, Any] = {"verdict": None, "about": {}, "report": {}}
     for path in folder.glob("*.json"):
         found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
     return found

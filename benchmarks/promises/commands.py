@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 OFTEN_IMPORTED = ("scipy.stats", "scipy.linalg", "matplotlib.pyplot", "jinja2", "pydantic", "tqdm", "PIL.Image")
 """What almost every command imports from other packages, so that a fork has it. None of it is ever patched."""
@@ -120,19 +121,19 @@ def warm() -> None:
 
 def in_this_process() -> None:
     """Have `find` work without workers, as its option of Python does; a worker that starts all the same is an error."""
-    from dataclasses import replace
-
     from gentickets.experiment import options, run
 
-    made = options.Options
+    class WithoutWorkers(options.Options):
+        """The options, whatever is asked for, with no worker; a class, since its defaults are read from it."""
 
-    def without_workers(*given: object, **named: object) -> object:
-        return replace(made(*given, **named), jobs=0)  # type: ignore[arg-type]
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            object.__setattr__(self, "jobs", 0)
 
     def refuse(*given: object, **named: object) -> object:
         raise AssertionError("a forked command is to work in its own process, and has started workers")
 
-    options.Options = without_workers  # type: ignore[assignment,misc]
+    options.Options = WithoutWorkers  # type: ignore[misc]
     run.Pool = refuse  # type: ignore[assignment,misc]
 
 

@@ -365,7 +365,7 @@ WIDE = (
     "from gentickets.table import Table\n"
     "row = ['re-initialized, scaled', '67.2 %', '102.45 ± 0.12 (3)', '-1.7 %', '0.0345', '12.5', 'compute-matched']\n"
     "heads = ['arm', 'sparsity', 'negative ELBO ± sd (n)', 'to dense', 'Frechet distance', 'coverage', 'notes']\n"
-    "table(Table(heads, [row, ['dense', *row[1:]]], spare=heads[4:6], more='more figures: report.html'))"
+    "table(Table(heads, [row, ['dense', *row[1:]]], spare=heads[4:6], more='more metrics: report.html'))"
 )
 
 
@@ -378,7 +378,7 @@ def test_a_narrow_terminal_breaks_no_word_and_no_number(columns: int, spared: bo
     assert lines[0].strip()
     assert all(part in shown for part in ("re-initialized,", "102.45 ± 0.12 (3)", "-1.7 %", "compute-matched"))
     assert ("coverage" not in shown) == spared
-    assert shown.rstrip().endswith("more figures: report.html") == spared
+    assert shown.rstrip().endswith("more metrics: report.html") == spared
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")

@@ -55,7 +55,7 @@ def full_table(summary: Summary) -> Table:
 
 def _joined(summary: Summary, columns: list[Column]) -> Table:
     columns = [*columns, *_stops(summary), ("notes", [", ".join(row_notes(row)) for row in summary.rows])]
-    return Table.of(columns, spare=(*SPARE, *summary.secondary), more="more figures: report.html")
+    return Table.of(columns, spare=(*SPARE, *summary.secondary), more="more metrics: report.html")
 
 
 def _first(summary: Summary) -> Column:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,8 +9,6 @@ from typing import Any
 
 from gentickets.experiment.options import Listener, Silent
 from gentickets.experiment.plan import Key, Unit
-
-LOGGER = logging.getLogger("gentickets")
 
 
 def bar_of(total: int, done: int = 0) -> Any:
@@ -23,7 +20,7 @@ def bar_of(total: int, done: int = 0) -> Any:
 
 
 class Bar:
-    """A listener with a tqdm bar of all steps of a run; what is to be noted goes to the logger ``gentickets``."""
+    """A listener with a tqdm bar of all steps of a run."""
 
     def __init__(self) -> None:
         self.bar: Any = None
@@ -47,8 +44,7 @@ class Bar:
             self.bar.update(new)
 
     def note(self, sentence: str) -> None:
-        """Something that whoever started the run should know."""
-        LOGGER.info(sentence)
+        """Something that whoever started the run should know: the run itself logs it."""
 
     def close(self) -> None:
         """End the bar."""
